@@ -1,0 +1,292 @@
+//! Encodes one part as Parquet on a blocking thread while its bytes stream to the object store.
+//!
+//! What Parquet cannot hold is written in another physical form: an `interval` as text (`3 mons -2 days 5 nanoseconds`),
+//! which Arrow's own cast reads back exactly, so that any reader with the table's types gets intervals.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, RecordBatch, RecordBatchOptions, StringArray};
+use arrow::datatypes::{DataType, Field, IntervalMonthDayNanoType, Schema, SchemaRef};
+use arrow::row::{RowConverter, SortField};
+use bytes::Bytes;
+use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, Encoding};
+use parquet::file::metadata::{KeyValue, SortingColumn};
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
+use tokio::sync::mpsc;
+
+use super::ColumnStats;
+use super::sort::Run;
+use super::stats::{StatsBuilder, has_order};
+use super::store::{PartStore, object_path};
+use super::stored::{ROW_COLUMN, stored_schema};
+use crate::catalog::TableDef;
+use crate::error::{Error, Result, SqlState};
+
+/// Rows of a row group: the unit of pruning by statistics and of work for a thread of a scan.
+const ROW_GROUP_ROWS: usize = 256 * 1024;
+/// Rows of a data page: the unit of pruning inside a row group.
+const PAGE_ROWS: usize = 20_000;
+/// Rows looked at to tell whether a column repeats itself.
+const SAMPLE_ROWS: usize = 8192;
+/// Bytes handed to the store at a time; S3 wants at least 5 MiB.
+const UPLOAD_BYTES: usize = 8 << 20;
+/// Pieces in flight to the store: with the one being filled, 32 MiB of memory.
+const UPLOADS_MAX: usize = 2;
+
+/// Set to stop an encoding whose result nobody wants any more.
+pub(super) type Cancel = Arc<AtomicBool>;
+
+/// What is known of a part after it was written.
+#[derive(Debug)]
+pub(super) struct Encoded {
+    pub(super) size: u64,
+    pub(super) crc32: u32,
+    pub(super) row_groups: Vec<u64>,
+    pub(super) columns: Vec<ColumnStats>,
+}
+
+enum Message {
+    Chunk(Bytes),
+    /// All bytes were sent. Without it the file is cut short and must not be kept.
+    End,
+}
+
+/// Writes the rows of `run` as the object `path`. It is not synced yet.
+///
+/// # Errors
+/// 58030 or 53100 from the store; nothing is left at `path` then, except after a crash.
+pub(super) async fn write_run(
+    store: &PartStore,
+    path: &str,
+    def: Arc<TableDef>,
+    run: Run,
+    cancel: Cancel,
+) -> Result<Encoded> {
+    let (sender, receiver) = mpsc::channel(1);
+    let encode = tokio::task::spawn_blocking(move || encode(&def, &run, sender, &cancel));
+    let upload = upload(store.objects.as_ref(), path, receiver);
+    let (encoded, uploaded) = tokio::join!(encode, upload);
+    // An upload that failed is why the encoder could not go on.
+    uploaded?;
+    encoded.map_err(|e| Error::internal("encoding of a part failed").source(e))?
+}
+
+fn encode(def: &TableDef, run: &Run, sender: mpsc::Sender<Message>, cancel: &AtomicBool) -> Result<Encoded> {
+    let sample = run.sample(SAMPLE_ROWS)?;
+    let with_row = sample.schema_ref().column_with_name(ROW_COLUMN).is_some();
+    let schema = part_schema(def, with_row);
+    let properties = properties(def, &sample, run.rows())?;
+    let mut writer = ArrowWriter::try_new(Sink::new(sender), schema.clone(), Some(properties))?;
+    let mut stats = StatsBuilder::new(def);
+    for batch in run.batches() {
+        if cancel.load(Ordering::Relaxed) {
+            return Err(Error::new(SqlState::QUERY_CANCELED, "writing of a part was canceled"));
+        }
+        let batch = batch?;
+        stats.update(&batch)?;
+        writer.write(&physical_rows(&batch, &schema)?)?;
+    }
+    let metadata = writer.finish()?;
+    let (size, crc32) = writer.inner_mut().end()?;
+    let row_groups = metadata.row_groups().iter().map(|g| g.num_rows().unsigned_abs()).collect();
+    Ok(Encoded { size, crc32, row_groups, columns: stats.finish() })
+}
+
+async fn upload(objects: &dyn ObjectStore, path: &str, mut messages: mpsc::Receiver<Message>) -> Result<()> {
+    let path = object_path(path);
+    let Some(Message::Chunk(first)) = messages.recv().await else { return Ok(()) };
+    let second = match messages.recv().await {
+        Some(Message::Chunk(second)) => second,
+        Some(Message::End) => {
+            objects.put(&path, first.into()).await?;
+            return Ok(());
+        }
+        None => return Ok(()),
+    };
+    let mut multipart = WriteMultipart::new_with_chunk_size(objects.put_multipart(&path).await?, UPLOAD_BYTES);
+    multipart.put(first);
+    multipart.put(second);
+    match forward(&mut multipart, &mut messages).await {
+        Ok(true) => {
+            multipart.finish().await?;
+            Ok(())
+        }
+        Ok(false) => Ok(multipart.abort().await?),
+        Err(e) => {
+            if let Err(abort) = multipart.abort().await {
+                tracing::warn!(%path, error = %abort, "could not abort the upload of a part");
+            }
+            Err(e)
+        }
+    }
+}
+
+/// Passes chunks on; false if they stopped before the end.
+async fn forward(multipart: &mut WriteMultipart, messages: &mut mpsc::Receiver<Message>) -> Result<bool> {
+    while let Some(message) = messages.recv().await {
+        match message {
+            Message::Chunk(bytes) => {
+                multipart.wait_for_capacity(UPLOADS_MAX).await?;
+                multipart.put(bytes);
+            }
+            Message::End => return Ok(true),
+        }
+    }
+    Ok(false)
+}
+
+/// Where the encoder writes: counts and sums bytes, and sends them on in large pieces.
+struct Sink {
+    buffer: Vec<u8>,
+    sender: mpsc::Sender<Message>,
+    size: u64,
+    crc: crc32fast::Hasher,
+}
+
+impl Sink {
+    fn new(sender: mpsc::Sender<Message>) -> Sink {
+        Sink { buffer: Vec::new(), sender, size: 0, crc: crc32fast::Hasher::new() }
+    }
+
+    fn send(&mut self) -> std::io::Result<()> {
+        let chunk = Bytes::from(std::mem::take(&mut self.buffer));
+        self.sender.blocking_send(Message::Chunk(chunk)).map_err(|_| std::io::ErrorKind::BrokenPipe.into())
+    }
+
+    /// Sends what is left; returns the size and the CRC-32 of everything.
+    fn end(&mut self) -> Result<(u64, u32)> {
+        self.send()?;
+        self.sender.blocking_send(Message::End).map_err(|_| std::io::Error::from(std::io::ErrorKind::BrokenPipe))?;
+        Ok((self.size, self.crc.clone().finalize()))
+    }
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.size += bytes.len() as u64;
+        self.crc.update(bytes);
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= UPLOAD_BYTES {
+            self.send()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// [`stored_schema`] with the physical types of a part's columns.
+pub(super) fn part_schema(def: &TableDef, with_row: bool) -> SchemaRef {
+    let stored = stored_schema(def, with_row);
+    Arc::new(Schema::new(stored.fields().iter().map(|f| physical_field(f)).collect::<Vec<_>>()))
+}
+
+fn physical_field(field: &Field) -> Field {
+    field.clone().with_data_type(physical_type(field.data_type()))
+}
+
+fn physical_type(logical: &DataType) -> DataType {
+    match logical {
+        DataType::Interval(_) => DataType::Utf8,
+        DataType::List(item) => DataType::List(Arc::new(physical_field(item))),
+        other => other.clone(),
+    }
+}
+
+fn physical_rows(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let columns = rows.columns().iter().zip(schema.fields()).map(|(c, f)| physical(c, f.data_type()));
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+    Ok(RecordBatch::try_new_with_options(schema.clone(), columns.collect::<Result<_>>()?, &options)?)
+}
+
+fn physical(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
+    match (array.data_type(), to) {
+        (from, to) if from == to => Ok(array.clone()),
+        (DataType::Interval(_), DataType::Utf8) => {
+            let print = |v: arrow::datatypes::IntervalMonthDayNano| {
+                format!("{} mons {} days {} nanoseconds", v.months, v.days, v.nanoseconds)
+            };
+            let values = array.as_primitive::<IntervalMonthDayNanoType>().iter().map(|v| v.map(print));
+            Ok(Arc::new(values.collect::<StringArray>()))
+        }
+        (DataType::List(_), DataType::List(item)) => {
+            let list = array.as_list::<i32>();
+            let values = physical(list.values(), item.data_type())?;
+            Ok(Arc::new(ListArray::try_new(item.clone(), list.offsets().clone(), values, list.nulls().cloned())?))
+        }
+        (from, to) => Err(Error::internal(format!("a part cannot hold Arrow type {from} as {to}"))),
+    }
+}
+
+fn properties(def: &TableDef, sample: &RecordBatch, rows: usize) -> Result<WriterProperties> {
+    let key = |k: &str, v: String| KeyValue::new(k.to_string(), v);
+    let mut properties = WriterProperties::builder()
+        .set_compression(Compression::LZ4_RAW)
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_created_by(format!("sightline {}", env!("CARGO_PKG_VERSION")))
+        .set_sorting_columns(sorting_columns(def))
+        .set_key_value_metadata(Some(vec![
+            key("sightline.table", def.id.to_string()),
+            key("sightline.table_version", def.version.to_string()),
+            key("sightline.version", env!("CARGO_PKG_VERSION").to_string()),
+        ]));
+    for (column, values) in def.columns.iter().zip(sample.columns()) {
+        let path = ColumnPath::new(vec![column.stored_name.clone()]);
+        if values.data_type().is_nested() {
+            continue;
+        }
+        if distinct_estimate(values, rows)? > rows as f64 * 0.1 {
+            properties = properties.set_column_dictionary_enabled(path.clone(), false);
+        }
+        if matches!(values.data_type(), DataType::Interval(_)) {
+            properties = properties.set_column_statistics_enabled(path, EnabledStatistics::None);
+        }
+    }
+    let row = ColumnPath::new(vec![ROW_COLUMN.to_string()]);
+    Ok(properties
+        .set_column_dictionary_enabled(row.clone(), false)
+        .set_column_encoding(row, Encoding::DELTA_BINARY_PACKED)
+        .build())
+}
+
+/// `CLUSTER BY` as Parquet says it, up to the first column whose order Parquet does not share.
+fn sorting_columns(def: &TableDef) -> Option<Vec<SortingColumn>> {
+    let position = |id| def.columns.iter().position(|c| c.id == id && has_order(&c.ty));
+    let columns = def.cluster_by.iter().map_while(|id| position(*id));
+    let sorting = |i| SortingColumn { column_idx: i as i32, descending: false, nulls_first: false };
+    let columns = columns.map(sorting).collect::<Vec<_>>();
+    if columns.is_empty() { None } else { Some(columns) }
+}
+
+/// How many distinct values `rows` rows have, judged by a sample of them: the estimator of Haas and Stokes that
+/// PostgreSQL's ANALYZE uses.
+fn distinct_estimate(sample: &ArrayRef, rows: usize) -> Result<f64> {
+    if matches!(sample.data_type(), DataType::Boolean) {
+        return Ok(2.0);
+    }
+    let converter = RowConverter::new(vec![SortField::new(sample.data_type().clone())])?;
+    let keys = converter.convert_columns(std::slice::from_ref(sample))?;
+    let mut counts: HashMap<&[u8], u32> = HashMap::new();
+    for (row, key) in keys.iter().enumerate() {
+        if sample.is_valid(row) {
+            *counts.entry(key.data()).or_default() += 1;
+        }
+    }
+    let seen = (sample.len() - sample.null_count()) as f64;
+    if seen == 0.0 {
+        return Ok(0.0);
+    }
+    let all = rows as f64 * seen / sample.len() as f64;
+    let once = counts.values().filter(|n| **n == 1).count() as f64;
+    Ok(seen * counts.len() as f64 / (seen - once + once * seen / all))
+}
