@@ -1,0 +1,2 @@
+//! sightline
+fn main() {}

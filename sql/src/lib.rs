@@ -1,0 +1,14 @@
+//! What is said: sessions, our statements, the catalog as relations, planning and execution on DataFusion.
+
+pub mod answer;
+pub mod authorize;
+pub mod catalog;
+pub mod codec;
+pub mod database;
+pub mod error;
+pub mod exec;
+pub mod parser;
+pub mod plan;
+pub mod session;
+pub mod settings;
+pub mod statement;

@@ -1,0 +1,2 @@
+//! Statements, one file a family. Skeleton.
+pub mod copy;

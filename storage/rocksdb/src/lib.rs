@@ -1,0 +1,1 @@
+//! Holds nothing: this package exists for the archive that the build script of `librocksdb-sys` leaves behind.

@@ -1,0 +1,80 @@
+//! The catalog: definitions only, as immutable values behind an `Arc`. The state of jobs and all rows are elsewhere.
+//!
+//! [`MetaCatalog`] is the meta group's: tenants and operator roles. [`TenantCatalog`] is one tenant's: schemas, tables,
+//! views, roles. Both change only in [`apply`](crate::apply); a reader holds an `Arc` of the one it started with.
+
+pub mod role;
+pub mod schema;
+pub mod table;
+pub mod tenant;
+pub mod view;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use role::RoleDef;
+pub use schema::SchemaDef;
+pub use table::{CheckDef, ColumnDef, PartitionExpr, TableDef};
+pub use tenant::TenantDef;
+pub use view::ViewDef;
+
+use crate::ids::{RoleId, SchemaId, TableId, TenantId, ViewId};
+
+/// What the meta group holds.
+#[derive(Clone, Debug, Default)]
+pub struct MetaCatalog {
+    /// All tenants by name.
+    pub tenants: BTreeMap<String, Arc<TenantDef>>,
+    /// Operator roles by name: they may enter every tenant. One of them is the superuser `sightline`.
+    pub roles: BTreeMap<String, Arc<RoleDef>>,
+    /// The next OID to give to a tenant or an operator role.
+    pub next_oid: u32,
+    /// How often this data directory was opened; the lease epoch on one node.
+    pub boots: u64,
+}
+
+impl MetaCatalog {
+    /// The tenant with this id.
+    pub fn tenant(&self, id: TenantId) -> Option<&Arc<TenantDef>> {
+        self.tenants.values().find(|t| t.id == id)
+    }
+}
+
+/// What one tenant's catalog holds. Relations (tables and views) of a schema share one name space.
+#[derive(Clone, Debug, Default)]
+pub struct TenantCatalog {
+    /// Raised by each change of this catalog; caches of plans are keyed by it.
+    pub version: u64,
+    /// Schemas by name; `public` exists from the start, system schemas are not listed.
+    pub schemas: BTreeMap<String, Arc<SchemaDef>>,
+    /// Tables by schema and name.
+    pub tables: BTreeMap<(SchemaId, String), Arc<TableDef>>,
+    /// Views by schema and name.
+    pub views: BTreeMap<(SchemaId, String), Arc<ViewDef>>,
+    /// The tenant's own roles by name.
+    pub roles: BTreeMap<String, Arc<RoleDef>>,
+    /// The next OID to give out.
+    pub next_oid: u32,
+}
+
+impl TenantCatalog {
+    /// The table with this id.
+    pub fn table(&self, id: TableId) -> Option<&Arc<TableDef>> {
+        self.tables.values().find(|t| t.id == id)
+    }
+
+    /// The view with this id.
+    pub fn view(&self, id: ViewId) -> Option<&Arc<ViewDef>> {
+        self.views.values().find(|v| v.id == id)
+    }
+
+    /// The schema with this id.
+    pub fn schema(&self, id: SchemaId) -> Option<&Arc<SchemaDef>> {
+        self.schemas.values().find(|s| s.id == id)
+    }
+
+    /// The tenant's role with this id.
+    pub fn role(&self, id: RoleId) -> Option<&Arc<RoleDef>> {
+        self.roles.values().find(|r| r.id == id)
+    }
+}

@@ -1,0 +1,100 @@
+//! Every change of durable state, as one enum. A command is deterministic: no clock, no randomness, positions resolved
+//! against a snapshot at `base` before it is proposed.
+
+use arrow::array::RecordBatch;
+
+use crate::catalog::{RoleDef, SchemaDef, TableDef, TenantDef, ViewDef};
+use crate::ids::{Index, RoleId, SchemaId, TableId, TenantId, ViewId};
+use crate::table::PartMeta;
+
+/// What is proposed: all of its operations happen, or none.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// Made by the proposer; a command proposed twice under one id is applied once.
+    pub id: u128,
+    /// Whose state it changes; none for the meta group.
+    pub tenant: Option<TenantId>,
+    /// The proposer's clock, microseconds since 1970. Apply makes it monotone.
+    pub at: i64,
+    /// The snapshot that the operations were resolved against.
+    pub base: Index,
+    /// If set, the catalog must still have this version, else the outcome is `Stale`: for commands that carry ids or
+    /// definitions worked out from a snapshot, like a transaction with DDL in it.
+    pub catalog_version: Option<u64>,
+    pub ops: Vec<Op>,
+}
+
+/// One operation. Definitions with id 0 are new: apply gives out the id.
+#[derive(Clone, Debug)]
+pub enum Op {
+    /// Meta group: the data directory was opened.
+    Boot,
+    /// Meta group: a new tenant (42P04 if the name is taken). Its `group` is given out by apply as well.
+    CreateTenant(TenantDef),
+    /// Meta group: replaces the definition with the same id (42P04 if its new name is taken).
+    PutTenant(TenantDef),
+    /// Meta group. The proposer sends `PurgeTenant` to the tenant's group afterwards.
+    DropTenant(TenantId),
+    /// The tenant's group: makes the empty catalog with schema `public`, owned by `owner`.
+    InitTenant { owner: RoleId },
+    /// The tenant's group: forgets the tenant's catalog and rows.
+    PurgeTenant,
+    /// In the meta group an operator role, in a tenant's group a role of it (42710 if the name is taken).
+    CreateRole(RoleDef),
+    /// Replaces the role with the same id.
+    PutRole(RoleDef),
+    DropRole(RoleId),
+    CreateSchema(SchemaDef),
+    PutSchema(SchemaDef),
+    /// The schema must be empty (2BP01).
+    DropSchema(SchemaId),
+    /// 42P07 if a relation of the schema has the name.
+    CreateTable(TableDef),
+    /// Replaces the definition with the same id; its `version` must be the stored one plus 1 if columns, constraints
+    /// or layout changed, or equal to it if only name, schema, owner or comments did; else `Stale`.
+    PutTable(TableDef),
+    DropTable(TableId),
+    CreateView(ViewDef),
+    /// Replaces the view with the same id.
+    PutView(ViewDef),
+    DropView(ViewId),
+    /// Rows for the hot tier, in `TableDef::arrow_schema` of `version`. `TableId(0)` is the table that an earlier
+    /// operation of the same command made.
+    Append { table: TableId, version: u32, rows: RecordBatch },
+    /// Parts of a bulk load, already written and synced: the rows become visible.
+    AddParts { table: TableId, version: u32, parts: Vec<PartMeta> },
+    /// Forgets all rows.
+    Truncate(TableId),
+    /// A flush: the hot rows of `(from, to]` are now in these parts. Accepted iff `from` is still where the table is
+    /// flushed to and no truncate came between.
+    Publish { table: TableId, from: Index, to: Index, add: Vec<PartMeta> },
+}
+
+/// What apply answered.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    Applied(Applied),
+    /// A row to delete is already deleted, or a key to insert was written after `base`.
+    Conflict,
+    /// A batch or part that it names was replaced.
+    Moved,
+    /// A newer definition of a table, or of the catalog, than it was made for.
+    Stale,
+}
+
+/// The effect of a command.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Applied {
+    pub index: Index,
+    /// The command's time after apply made it monotone.
+    pub at: i64,
+    /// OIDs given out, in the order of the operations that asked for one.
+    pub oids: Vec<u32>,
+}
+
+impl Command {
+    /// A command for `tenant` with a fresh random id.
+    pub fn new(tenant: Option<TenantId>, at: i64, base: Index, ops: Vec<Op>) -> Command {
+        Command { id: uuid::Uuid::new_v4().as_u128(), tenant, at, base, catalog_version: None, ops }
+    }
+}

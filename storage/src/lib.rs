@@ -1,0 +1,23 @@
+//! What is durable: the replicated log, the catalog of definitions, recent rows as Arrow batches in RocksDB (hot) and
+//! immutable Parquet files, called parts (cold).
+//!
+//! A write passes through here as follows:
+//!
+//! 1. `sql` builds a [`Command`](command::Command): every position resolved, no clock, no randomness left in it.
+//! 2. [`Log::propose`](log::Log::propose) queues it; what queued while the last sync ran becomes one log entry and
+//!    one sync (group commit).
+//! 3. [`apply`](apply) changes the state of the entry's group, deterministically, and publishes new immutable
+//!    [`TenantSnapshot`](engine::TenantSnapshot)s.
+//! 4. Later the flush moves hot rows to parts, and publishes them by a command as well.
+//!
+//! A read takes a snapshot, which pins everything it shows. Nothing here knows SQL text or DataFusion.
+
+pub mod error;
+pub mod ids;
+pub mod clock;
+pub mod types;
+pub mod catalog;
+pub mod command;
+pub mod log;
+pub mod engine;
+pub mod table;
