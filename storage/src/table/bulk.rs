@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use super::PartMeta;
 use super::encode::Cancel;
 use super::memory::held_bytes;
-use super::part::PartJob;
+use super::part::{PartJob, Written};
 use super::partition::Partitioner;
 use super::store::PartStore;
 use super::stored::to_stored;
@@ -32,7 +32,7 @@ pub struct BulkWriter {
     rows: u64,
     /// Knows the partitions met so far; away while a buffer is being written.
     partitioner: Option<Partitioner>,
-    writing: Option<JoinHandle<Result<(Vec<PartMeta>, Partitioner)>>>,
+    writing: Option<JoinHandle<Result<Written>>>,
     parts: Vec<PartMeta>,
 }
 

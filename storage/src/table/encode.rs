@@ -30,6 +30,8 @@ use crate::error::{Error, Result, SqlState};
 
 /// Rows of a row group: the unit of pruning by statistics and of work for a thread of a scan.
 const ROW_GROUP_ROWS: usize = 256 * 1024;
+/// Bytes after which a row group of wide rows ends early: a writer holds one encoded row group in memory.
+const ROW_GROUP_BYTES: usize = 128 << 20;
 /// Rows of a data page: the unit of pruning inside a row group.
 const PAGE_ROWS: usize = 20_000;
 /// Rows looked at to tell whether a column repeats itself.
@@ -231,6 +233,7 @@ fn properties(def: &TableDef, sample: &RecordBatch, rows: usize) -> Result<Write
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::LZ4_RAW)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_created_by(format!("sightline {}", env!("CARGO_PKG_VERSION")))

@@ -53,13 +53,12 @@ pub(super) struct PartJob {
     pub(super) cancel: Cancel,
 }
 
+/// The parts written, and what is known of partitions now.
+pub(super) type Written = (Vec<PartMeta>, Partitioner);
+
 impl PartJob {
     /// Writes and syncs the rows; the partitioner comes back knowing their partitions.
-    pub(super) async fn write(
-        &self,
-        rows: Vec<RecordBatch>,
-        mut partitioner: Partitioner,
-    ) -> Result<(Vec<PartMeta>, Partitioner)> {
+    pub(super) async fn write(&self, rows: Vec<RecordBatch>, mut partitioner: Partitioner) -> Result<Written> {
         let def = self.def.clone();
         let plan = move || {
             let rows = aligned(&def, rows)?;

@@ -113,25 +113,14 @@ fn bounds(array: &ArrayRef) -> Result<Bounds> {
         DataType::Timestamp(_, _) => primitive::<TimestampMicrosecondType>(array),
         DataType::Decimal128(_, _) => primitive::<Decimal128Type>(array),
         DataType::Decimal256(_, _) => primitive::<Decimal256Type>(array),
-        DataType::Float32 => {
-            let values = array.as_primitive::<Float32Type>();
-            if values.iter().flatten().any(f32::is_nan) {
-                return Ok(Bounds::Unknown);
-            }
-            // Zero has two signs that compare equal in SQL: the bounds include both.
-            let widen = |lo: f32, hi: f32| [if lo == 0.0 { -0.0 } else { lo }, if hi == 0.0 { 0.0 } else { hi }];
-            let pair = min(values).zip(max(values)).map(|(lo, hi)| widen(lo, hi));
-            pair.map(|p| Arc::new(PrimitiveArray::<Float32Type>::from_iter_values(p)) as ArrayRef)
+        DataType::Float32 if array.as_primitive::<Float32Type>().iter().flatten().any(f32::is_nan) => {
+            return Ok(Bounds::Unknown);
         }
-        DataType::Float64 => {
-            let values = array.as_primitive::<Float64Type>();
-            if values.iter().flatten().any(f64::is_nan) {
-                return Ok(Bounds::Unknown);
-            }
-            let widen = |lo: f64, hi: f64| [if lo == 0.0 { -0.0 } else { lo }, if hi == 0.0 { 0.0 } else { hi }];
-            let pair = min(values).zip(max(values)).map(|(lo, hi)| widen(lo, hi));
-            pair.map(|p| Arc::new(PrimitiveArray::<Float64Type>::from_iter_values(p)) as ArrayRef)
+        DataType::Float64 if array.as_primitive::<Float64Type>().iter().flatten().any(f64::is_nan) => {
+            return Ok(Bounds::Unknown);
         }
+        DataType::Float32 => primitive::<Float32Type>(array),
+        DataType::Float64 => primitive::<Float64Type>(array),
         DataType::Boolean => {
             let values = array.as_boolean();
             let pair = min_boolean(values).zip(max_boolean(values));
