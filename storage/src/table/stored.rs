@@ -121,7 +121,7 @@ fn converted(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
 }
 
 /// What rows written before the column existed hold, as one row.
-fn missing_value(column: &ColumnDef) -> Result<ArrayRef> {
+pub fn missing_value(column: &ColumnDef) -> Result<ArrayRef> {
     let Some(ipc) = &column.missing else { return Ok(new_null_array(&column.ty.arrow(), 1)) };
     let damaged = || Error::new(SqlState::DATA_CORRUPTED, format!("default of column \"{}\" is damaged", column.name));
     let mut batches = StreamReader::try_new(Cursor::new(ipc), None).map_err(|e| damaged().source(e))?;
