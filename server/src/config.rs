@@ -1,0 +1,291 @@
+//! Settings of a node. The annotated `server/config.toml`, built into the binary, IS the default; a file, then the
+//! environment, then flags of the command line are laid over it. A key is known because that file has it, and every
+//! layer brings text, so a value is checked in one place whatever it came from.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sightline_storage::error::{Error, Result, SqlState};
+
+/// The default settings with their explanation, as `sightline config` prints them.
+pub const DEFAULT: &str = include_str!("../config.toml");
+
+/// What an environment variable of ours begins with.
+const PREFIX: &str = "SIGHTLINE_";
+
+/// Memory that `memory_limit = "auto"` takes of the machine's, in percent: the rest is for RocksDB, for results on
+/// their way out, and for the page cache.
+const AUTO_MEMORY_PERCENT: u64 = 60;
+
+/// Memory assumed where the machine does not tell (8 GiB).
+const UNKNOWN_MEMORY: u64 = 8 << 30;
+
+/// A node's settings, checked. `server/config.toml` explains each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    pub data_dir: PathBuf,
+    pub pg_listen: SocketAddr,
+    pub http_listen: SocketAddr,
+    pub trust_remote: bool,
+    pub max_connections: usize,
+    /// Bytes.
+    pub memory_limit: u64,
+    /// 0 is the number of cores.
+    pub threads: usize,
+    pub flush_bytes: u64,
+    pub hot_bytes_max: u64,
+    /// None: no limit.
+    pub statement_timeout: Option<Duration>,
+    pub log_level: String,
+    pub log_format: LogFormat,
+    pub unsafe_no_sync: bool,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Human,
+    Json,
+}
+
+impl Config {
+    /// The defaults alone, e.g. for a test, which then sets fields.
+    pub fn defaults() -> Config {
+        Layers::defaults().build().expect("the embedded config.toml is valid: a test reads it")
+    }
+
+    /// The settings of a node: `flags` over `environment` over `file` over the defaults.
+    ///
+    /// # Errors
+    /// F0000 naming key, value and where it was said; 58P01 if the file cannot be read.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+        flags: &[(&str, String)],
+    ) -> Result<Config> {
+        let mut layers = Layers::defaults();
+        if let Some(path) = file {
+            layers.add_file(path)?;
+        }
+        layers.add_environment(environment);
+        for (key, value) in flags {
+            layers.set(key, value.clone(), Origin::Flag);
+        }
+        layers.build()
+    }
+}
+
+/// Variables of ours that are no settings: what a start should warn of. Kubernetes makes `SIGHTLINE_PORT` and the like
+/// for a service named so, hence a warning and no error.
+pub fn unknown_variables(names: impl IntoIterator<Item = String>) -> Vec<String> {
+    let known = Layers::defaults().0;
+    let ours = names.into_iter().filter(|name| {
+        name.strip_prefix(PREFIX)
+            .is_some_and(|key| !known.contains_key(&key.to_lowercase()) && !key.starts_with("TEST_"))
+    });
+    ours.collect()
+}
+
+/// Where a value was said, for the error.
+#[derive(Clone, Debug)]
+enum Origin {
+    Default,
+    File(PathBuf),
+    Environment,
+    Flag,
+}
+
+/// The value of every key, as text, and who said it.
+struct Layers(BTreeMap<String, (String, Origin)>);
+
+impl Layers {
+    fn defaults() -> Layers {
+        let table: toml::Table = DEFAULT.parse().expect("the embedded config.toml is TOML: a test reads it");
+        let text = |value| value_text(&value).expect("the embedded config.toml holds plain values: a test reads it");
+        Layers(table.into_iter().map(|(key, value)| (key, (text(value), Origin::Default))).collect())
+    }
+
+    fn set(&mut self, key: &str, value: String, origin: Origin) {
+        self.0.insert(key.to_owned(), (value, origin));
+    }
+
+    fn add_file(&mut self, path: &Path) -> Result<()> {
+        let text = std::fs::read_to_string(path).map_err(|e| {
+            Error::new(SqlState::new("58P01"), format!("cannot read settings from \"{}\": {e}", path.display()))
+        })?;
+        let table: toml::Table =
+            text.parse().map_err(|e| invalid(format!("\"{}\" is not valid TOML: {e}", path.display())))?;
+        for (key, value) in table {
+            if !self.0.contains_key(&key) {
+                let valid = self.0.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+                return Err(invalid(format!("unknown key \"{key}\" in \"{}\"", path.display()))
+                    .hint(format!("Valid keys are {valid}.")));
+            }
+            let text = value_text(&value)
+                .ok_or_else(|| invalid(format!("\"{key}\" in \"{}\" must be a plain value", path.display())))?;
+            self.set(&key, text, Origin::File(path.to_owned()));
+        }
+        Ok(())
+    }
+
+    fn add_environment(&mut self, environment: impl IntoIterator<Item = (String, String)>) {
+        for (name, value) in environment {
+            let key = name.strip_prefix(PREFIX).map(str::to_lowercase);
+            if let Some(key) = key.filter(|key| self.0.contains_key(key)) {
+                self.set(&key, value, Origin::Environment);
+            }
+        }
+    }
+
+    fn build(&self) -> Result<Config> {
+        Ok(Config {
+            data_dir: self.get("data_dir", |s| non_empty(s).map(PathBuf::from))?,
+            pg_listen: self.get("pg_listen", address)?,
+            http_listen: self.get("http_listen", address)?,
+            trust_remote: self.get("trust_remote", boolean)?,
+            max_connections: self.get("max_connections", |s| number(s).filter(|n| *n > 0))?,
+            memory_limit: self.get("memory_limit", |s| if s == "auto" { Some(auto_memory()) } else { size(s) })?,
+            threads: self.get("threads", number)?,
+            flush_bytes: self.get("flush_bytes", size)?,
+            hot_bytes_max: self.get("hot_bytes_max", size)?,
+            statement_timeout: Some(self.get("statement_timeout", duration)?).filter(|d| !d.is_zero()),
+            log_level: self.get("log_level", |s| non_empty(s).map(str::to_owned))?,
+            log_format: self.get("log_format", log_format)?,
+            unsafe_no_sync: self.get("unsafe_no_sync", boolean)?,
+        })
+    }
+
+    fn get<T>(&self, key: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T> {
+        let (value, origin) = self.0.get(key).expect("build asks for keys of config.toml only: a test reads it");
+        parse(value.trim()).ok_or_else(|| {
+            let error = invalid(format!("invalid value for \"{key}\": \"{value}\" ({})", origin.describe(key)));
+            match expected(key) {
+                Some(hint) => error.hint(hint),
+                None => error,
+            }
+        })
+    }
+}
+
+impl Origin {
+    fn describe(&self, key: &str) -> String {
+        match self {
+            Origin::Default => "the default".to_owned(),
+            Origin::File(path) => format!("in \"{}\"", path.display()),
+            Origin::Environment => format!("environment variable {PREFIX}{}", key.to_uppercase()),
+            Origin::Flag => format!("flag --{}", key.replace('_', "-")),
+        }
+    }
+}
+
+/// What a key wants to hear, for the hint of an error.
+fn expected(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "pg_listen" | "http_listen" => "It takes an address and a port, such as 127.0.0.1:5433.",
+        "trust_remote" | "unsafe_no_sync" => "It takes true or false.",
+        "max_connections" => "It takes a number from 1.",
+        "threads" => "It takes a number; 0 is one for each core.",
+        "memory_limit" => "It takes auto, or a size such as 4GiB.",
+        "flush_bytes" | "hot_bytes_max" => "It takes a size such as 64MiB.",
+        "statement_timeout" => "It takes a time such as 30s; 0 is off.",
+        "log_format" => "It takes human or json.",
+        _ => return None,
+    })
+}
+
+fn invalid(message: String) -> Error {
+    Error::new(SqlState::new("F0000"), message)
+}
+
+/// A plain TOML value as the environment would say it.
+fn value_text(value: &toml::Value) -> Option<String> {
+    match value {
+        toml::Value::String(s) => Some(s.clone()),
+        toml::Value::Integer(n) => Some(n.to_string()),
+        toml::Value::Boolean(b) => Some(b.to_string()),
+        toml::Value::Float(_) | toml::Value::Datetime(_) | toml::Value::Array(_) | toml::Value::Table(_) => None,
+    }
+}
+
+fn non_empty(s: &str) -> Option<&str> {
+    Some(s).filter(|s| !s.is_empty())
+}
+
+/// `host:port`; a name is looked up.
+fn address(s: &str) -> Option<SocketAddr> {
+    s.to_socket_addrs().ok()?.next()
+}
+
+fn boolean(s: &str) -> Option<bool> {
+    match s.to_lowercase().as_str() {
+        "true" | "on" | "yes" | "1" => Some(true),
+        "false" | "off" | "no" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+fn number(s: &str) -> Option<usize> {
+    s.parse().ok()
+}
+
+/// Splits `64MiB` into 64 and `MiB`.
+fn with_unit(s: &str) -> Option<(u64, &str)> {
+    let digits = s.find(|c: char| !c.is_ascii_digit()).unwrap_or(s.len());
+    Some((s[..digits].parse().ok()?, s[digits..].trim()))
+}
+
+/// A size in bytes; kB, MB and GB are powers of 1024, as PostgreSQL reads them.
+fn size(s: &str) -> Option<u64> {
+    let (n, unit) = with_unit(s)?;
+    let shift = match unit.to_lowercase().as_str() {
+        "" | "b" => 0,
+        "kb" | "kib" => 10,
+        "mb" | "mib" => 20,
+        "gb" | "gib" => 30,
+        "tb" | "tib" => 40,
+        _ => return None,
+    };
+    n.checked_mul(1 << shift).filter(|n| *n > 0)
+}
+
+/// A time; a bare number is milliseconds, as in PostgreSQL.
+fn duration(s: &str) -> Option<Duration> {
+    let (n, unit) = with_unit(s)?;
+    let unit_ms = match unit {
+        "" | "ms" => 1,
+        "s" => 1_000,
+        "min" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    n.checked_mul(unit_ms).map(Duration::from_millis)
+}
+
+fn log_format(s: &str) -> Option<LogFormat> {
+    match s {
+        "human" => Some(LogFormat::Human),
+        "json" => Some(LogFormat::Json),
+        _ => None,
+    }
+}
+
+/// The share of this machine's memory that `auto` means, in bytes.
+fn auto_memory() -> u64 {
+    let read = |path| std::fs::read_to_string(path).ok();
+    let machine = read("/proc/meminfo").and_then(|text| memory_total(&text));
+    let container = read("/sys/fs/cgroup/memory.max").and_then(|text| text.trim().parse().ok());
+    let bytes = [machine, container].into_iter().flatten().min().unwrap_or(UNKNOWN_MEMORY);
+    bytes / 100 * AUTO_MEMORY_PERCENT
+}
+
+/// `MemTotal` of `/proc/meminfo`, in bytes.
+fn memory_total(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests;

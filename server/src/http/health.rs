@@ -1,0 +1,48 @@
+//! `/health` and `/ready`: is the process alive, and would a query sent now be served.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use axum::http::StatusCode;
+
+/// How far a node is in its life, as its listeners tell it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Phase {
+    Starting = 0,
+    Serving = 1,
+    Stopping = 2,
+}
+
+/// The phase of a node, written by the node and read by `/ready`.
+#[derive(Debug, Default)]
+pub struct Readiness(AtomicU8);
+
+impl Readiness {
+    /// Says that the node is in `phase` from now on.
+    pub fn set(&self, phase: Phase) {
+        self.0.store(phase as u8, Ordering::SeqCst);
+    }
+
+    /// The node's phase now.
+    pub fn get(&self) -> Phase {
+        match self.0.load(Ordering::SeqCst) {
+            0 => Phase::Starting,
+            1 => Phase::Serving,
+            _ => Phase::Stopping,
+        }
+    }
+}
+
+/// Alive: 200 as long as the process can answer at all.
+pub(super) fn health() -> (StatusCode, &'static str) {
+    (StatusCode::OK, "ok\n")
+}
+
+/// Ready: 200 while clients are served; 503 before and after, so that a load balancer sends them elsewhere.
+pub(super) fn ready(phase: Phase) -> (StatusCode, &'static str) {
+    match phase {
+        Phase::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
+        Phase::Serving => (StatusCode::OK, "ready\n"),
+        Phase::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
+    }
+}

@@ -1,0 +1,102 @@
+//! `/metrics`: what the node counts, in Prometheus' text format. Counters live where things happen; this page only
+//! reads them.
+
+use std::fmt::{Display, Write};
+use std::sync::Arc;
+
+use sightline_sql::database::Database;
+
+use crate::http::health::Phase;
+
+/// The metrics page. There is no database while the node starts.
+pub fn render(phase: Phase, database: Option<&Arc<Database>>) -> String {
+    let mut page = Page::default();
+    page.family("sightline_build_info", "gauge", "Always 1; the version is a label.");
+    page.sample("sightline_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+    page.family("sightline_ready", "gauge", "1 while clients are served.");
+    page.sample("sightline_ready", &[], u8::from(phase == Phase::Serving));
+    process(&mut page);
+    if let Some(database) = database {
+        sessions(&mut page, database);
+    }
+    page.0
+}
+
+/// What the kernel says of this process.
+fn process(page: &mut Page) {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    if let Some(bytes) = resident_bytes(&status) {
+        page.family("process_resident_memory_bytes", "gauge", "Resident memory size in bytes.");
+        page.sample("process_resident_memory_bytes", &[], bytes);
+    }
+    if let Ok(open) = std::fs::read_dir("/proc/self/fd") {
+        page.family("process_open_fds", "gauge", "Number of open file descriptors.");
+        page.sample("process_open_fds", &[], open.count());
+    }
+}
+
+/// `VmRSS` of `/proc/self/status`, in bytes.
+fn resident_bytes(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
+
+fn sessions(page: &mut Page, database: &Arc<Database>) {
+    page.family("sightline_connections_max", "gauge", "The most client connections, of all tenants together.");
+    page.sample("sightline_connections_max", &[], database.options.max_connections);
+}
+
+/// The text of a page as it grows.
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    /// Opens a family of samples; `kind` is `counter` or `gauge`.
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        self.line(format_args!("# HELP {name} {help}"));
+        self.line(format_args!("# TYPE {name} {kind}"));
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        let labels: Vec<_> = labels.iter().map(|(key, value)| format!("{key}=\"{}\"", escape(value))).collect();
+        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        self.line(format_args!("{name}{labels} {value}"));
+    }
+
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        writeln!(self.0, "{line}").expect("writing to a String cannot fail");
+    }
+}
+
+/// A label's value as the format wants it: a tenant's name may hold anything.
+fn escape(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_escaped() {
+        let mut page = Page::default();
+        page.sample("x", &[("tenant", "a\"b\\c\n"), ("k", "v")], 7);
+        assert_eq!(page.0, "x{tenant=\"a\\\"b\\\\c\\n\",k=\"v\"} 7\n");
+    }
+
+    #[test]
+    fn every_sample_has_a_family() {
+        let text = render(Phase::Starting, None);
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let name = line.split(['{', ' ']).next().unwrap();
+            assert!(text.contains(&format!("# TYPE {name} ")), "{line}");
+        }
+        assert!(text.contains("sightline_ready 0\n"));
+    }
+
+    #[test]
+    fn resident_bytes_of_status() {
+        assert_eq!(resident_bytes("Name:\tx\nVmRSS:\t    12 kB\n"), Some(12 * 1024));
+    }
+}
