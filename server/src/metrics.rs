@@ -1,6 +1,7 @@
 //! `/metrics`: what the node counts, in Prometheus' text format. Counters live where things happen; this page only
 //! reads them.
 
+use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 use std::sync::Arc;
 
@@ -45,6 +46,20 @@ fn resident_bytes(status: &str) -> Option<u64> {
 fn sessions(page: &mut Page, database: &Arc<Database>) {
     page.family("sightline_connections_max", "gauge", "The most client connections, of all tenants together.");
     page.sample("sightline_connections_max", &[], database.options.max_connections);
+    let mut by_tenant: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+    for session in database.activity() {
+        let (connected, active) = by_tenant.entry(session.info.tenant_name).or_default();
+        *connected += 1;
+        *active += usize::from(session.active);
+    }
+    page.family("sightline_connections", "gauge", "Client connections.");
+    for (tenant, (connected, _)) in &by_tenant {
+        page.sample("sightline_connections", &[("tenant", tenant)], connected);
+    }
+    page.family("sightline_statements_running", "gauge", "Statements that run now.");
+    for (tenant, (_, active)) in &by_tenant {
+        page.sample("sightline_statements_running", &[("tenant", tenant)], active);
+    }
 }
 
 /// The text of a page as it grows.

@@ -274,14 +274,14 @@ fn is_declared(path: &str, sources: &BTreeMap<&str, &str>) -> bool {
             _ => return false,
         };
     }
-    let parents: [PathBuf; 4] =
-        [folder.join("mod.rs"), folder.join("lib.rs"), folder.join("main.rs"), folder.with_extension("rs")];
+    let roots = ["mod.rs", "lib.rs", "main.rs", "oracle.rs"].map(|name| folder.join(name));
+    let mut parents = roots.into_iter().chain([folder.with_extension("rs")]);
     let declares = |text: &str| {
         let words =
             |line: &str| line.trim().trim_start_matches("pub(crate) ").trim_start_matches("pub(super) ").to_owned();
         text.lines().map(words).any(|line| line.trim_start_matches("pub ") == format!("mod {stem};"))
     };
-    parents.iter().filter_map(|p| sources.get(p.to_str()?)).any(|text| declares(text))
+    parents.any(|parent| parent.to_str().and_then(|path| sources.get(path)).is_some_and(|text| declares(text)))
 }
 
 /// Files that cargo starts from.
