@@ -1,19 +1,35 @@
-//! A node's storage: opens the directory, hands out snapshots, runs flushes. Skeleton: signatures are the contract.
+//! A node's storage: opens the directory, hands out snapshots, runs flushes.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
-use arrow::array::RecordBatch;
 use object_store::ObjectStore;
+use parking_lot::Mutex;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::catalog::{MetaCatalog, TableDef, TenantCatalog};
+use crate::catalog::tenant::DEFAULT_TENANT;
+use crate::catalog::{MetaCatalog, RoleDef, TableDef, TenantDef};
 use crate::clock::Clock;
 use crate::command::{Applied, Command, Op, Outcome};
-use crate::error::Result;
-use crate::ids::{Index, TableId, TenantId};
+use crate::directory::{Directory, sweep};
+use crate::error::{Error, Result};
+use crate::flush::Flusher;
+use crate::hash::state_hash;
+use crate::ids::{GroupId, Index, META_GROUP, RoleId, SUPERUSER, TableId, TenantId};
+use crate::local::LocalLog;
 use crate::log::Log;
-use crate::table::{PartMeta, TableSnapshot};
+use crate::metrics::Metrics;
+use crate::mirror::Mirror;
+use crate::parts::{delete_all, deleter};
+use crate::published::{Published, no_tenant};
+use crate::store::Store;
+use crate::table::{PartMeta, PartStore};
+use crate::writer::Writer;
+
+pub use crate::snapshot::TenantSnapshot;
+pub use crate::table::BulkWriter;
 
 /// How to open a data directory.
 #[derive(Clone, Debug)]
@@ -27,105 +43,322 @@ pub struct Options {
     pub unsafe_no_sync: bool,
 }
 
-/// One tenant's state as of one index.
-#[derive(Clone, Debug)]
-pub struct TenantSnapshot {
-    pub tenant: TenantId,
-    pub index: Index,
-    pub catalog: Arc<TenantCatalog>,
-    pub tables: HashMap<TableId, Arc<TableSnapshot>>,
-}
-
-impl TenantSnapshot {
-    /// This state with `ops` applied, for a transaction's own eyes: nothing durable changes. Ids given out are those
-    /// a commit would give out if nobody else changed the catalog meanwhile.
-    pub fn with_ops(&self, _ops: &[Op], _at: i64) -> Result<(TenantSnapshot, Applied)> {
-        unimplemented!()
+impl Options {
+    /// The usual numbers for this directory.
+    pub fn new(data_dir: impl Into<PathBuf>) -> Options {
+        Options { data_dir: data_dir.into(), flush_bytes: 64 << 20, hot_bytes_max: 512 << 20, unsafe_no_sync: false }
     }
 }
 
 /// A node's storage.
-pub struct Engine {}
+pub struct Engine {
+    clock: Arc<dyn Clock>,
+    published: Arc<Published>,
+    log: LocalLog,
+    parts: PartStore,
+    flusher: Flusher,
+    background: Mutex<Background>,
+}
+
+/// What has to end before the directory is free again.
+#[derive(Default)]
+struct Background {
+    writer: Option<JoinHandle<()>>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("published", &self.published).finish_non_exhaustive()
+    }
+}
 
 impl Engine {
     /// Opens or makes the data directory, replays the log, sweeps orphans and starts the background flush.
     ///
     /// # Errors
     /// 55006 if another process has the directory, XX001 if it is damaged, 58030 and 53100 from the disk.
-    pub async fn open(_options: Options, _clock: Arc<dyn Clock>) -> Result<Arc<Engine>> {
-        unimplemented!()
+    pub async fn open(options: Options, clock: Arc<dyn Clock>) -> Result<Arc<Engine>> {
+        Engine::start(options, clock, None).await
     }
 
+    /// As [`open`](Engine::open), with every entry applied to a second store in `mirror_dir` as well, which is reopened at
+    /// random. For tests: see [`check_mirror`](Engine::check_mirror).
+    ///
+    /// # Errors
+    /// As for [`open`](Engine::open).
+    pub async fn open_mirrored(
+        options: Options,
+        mirror_dir: PathBuf,
+        clock: Arc<dyn Clock>,
+        seed: u64,
+    ) -> Result<Arc<Engine>> {
+        Engine::start(options, clock, Some((mirror_dir, seed))).await
+    }
+
+    async fn start(options: Options, clock: Arc<dyn Clock>, mirror: Option<(PathBuf, u64)>) -> Result<Arc<Engine>> {
+        let (deletes, deleted) = deleter();
+        let (path, sync) = (options.data_dir.clone(), !options.unsafe_no_sync);
+        let opened = tokio::task::spawn_blocking(move || open_blocking(&path, sync, deletes, mirror)).await;
+        let (directory, store, mirror) = opened.map_err(|e| Error::internal("opening failed").source(e))??;
+
+        let parts = PartStore::local(&directory.path)?;
+        let published = Arc::new(Published::new(&store.groups));
+        let (sender, requests) = unbounded_channel();
+        let log = LocalLog::new(sender, published.clone(), options.hot_bytes_max.saturating_mul(2));
+        let writer = Writer {
+            store,
+            mirror,
+            published: published.clone(),
+            requests,
+            flush_bytes: options.flush_bytes,
+            hot_bytes_max: options.hot_bytes_max,
+            broken: false,
+            directory,
+        };
+        let writer = std::thread::Builder::new().name("log-writer".to_string()).spawn(move || writer.run())?;
+        let flusher = Flusher {
+            published: published.clone(),
+            log: log.clone(),
+            store: parts.clone(),
+            clock: clock.clone(),
+            flush_bytes: options.flush_bytes,
+            hot_bytes_max: options.hot_bytes_max,
+            turn: Arc::default(),
+        };
+        let background = Mutex::new(Background { writer: Some(writer), tasks: Vec::new() });
+        let engine = Arc::new(Engine { clock, published, log, parts, flusher, background });
+        engine.boot().await?;
+        engine.start_tasks(deleted);
+        Ok(engine)
+    }
+
+    /// The clock that commands take their time from.
     pub fn clock(&self) -> &Arc<dyn Clock> {
-        unimplemented!()
+        &self.clock
     }
 
     /// The one door for changes.
     pub fn log(&self) -> Arc<dyn Log> {
-        unimplemented!()
+        Arc::new(self.log.clone())
     }
 
     /// Proposes to the meta group.
-    pub async fn propose_meta(&self, _ops: Vec<Op>) -> Result<Outcome> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// As for [`Log::propose`].
+    pub async fn propose_meta(&self, ops: Vec<Op>) -> Result<Outcome> {
+        let base = self.log.read_barrier(META_GROUP).await?;
+        self.log.propose(META_GROUP, Command::new(None, self.clock.now_us(), base, ops)).await
     }
 
-    /// Proposes to the group of the command's tenant.
-    pub async fn propose(&self, _command: Command) -> Result<Outcome> {
-        unimplemented!()
+    /// Proposes to the group of the command's tenant, or to the meta group if it has none.
+    ///
+    /// # Errors
+    /// As for [`Log::propose`]; 3D000 if there is no such tenant.
+    pub async fn propose(&self, command: Command) -> Result<Outcome> {
+        let group = command.tenant.map_or(Ok(META_GROUP), |t| self.log.group(t))?;
+        self.log.propose(group, command).await
     }
 
     /// The meta group's catalog as it is now.
     pub fn meta(&self) -> Arc<MetaCatalog> {
-        unimplemented!()
+        self.published.meta()
     }
 
     /// The tenant's state as it is now.
     ///
     /// # Errors
     /// 3D000 if there is no such tenant.
-    pub fn snapshot(&self, _tenant: TenantId) -> Result<Arc<TenantSnapshot>> {
-        unimplemented!()
+    pub fn snapshot(&self, tenant: TenantId) -> Result<Arc<TenantSnapshot>> {
+        self.published.tenant(tenant).ok_or_else(|| no_tenant(tenant))
     }
 
     /// Where parts lie; a [`PartMeta::path`] is a path in it.
     pub fn objects(&self) -> Arc<dyn ObjectStore> {
-        unimplemented!()
+        self.parts.objects.clone()
     }
 
     /// A writer of parts for a load too large for the hot tier.
-    pub fn bulk_writer(&self, _tenant: TenantId, _table: Arc<TableDef>) -> BulkWriter {
-        unimplemented!()
+    pub fn bulk_writer(&self, tenant: TenantId, table: Arc<TableDef>) -> BulkWriter {
+        BulkWriter::new(self.parts.clone(), tenant, table, self.clock.now_us())
+    }
+
+    /// Deletes parts of a bulk load that was finished and then not published.
+    ///
+    /// # Errors
+    /// 58030 from the store; the next start deletes what is left.
+    pub async fn discard(&self, parts: &[PartMeta]) -> Result<()> {
+        self.parts.remove(parts).await
     }
 
     /// Moves all hot rows of the table to parts now.
-    pub async fn flush(&self, _tenant: TenantId, _table: TableId) -> Result<()> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// 3D000 or 42P01 if it is gone; those of the store.
+    pub async fn flush(&self, tenant: TenantId, table: TableId) -> Result<()> {
+        self.flusher.flush(tenant, table).await
     }
 
-    /// A hash of everything durable (catalog, rows, manifest) that two stores with the same log agree on.
+    /// Makes everything applied so far durable in the hot store and forgets the log up to there, as happens by itself from
+    /// time to time.
+    ///
+    /// # Errors
+    /// 58030 or 53100 from the disk.
+    pub async fn checkpoint(&self) -> Result<()> {
+        self.flusher.cut_log().await
+    }
+
+    /// A hash of everything durable (catalog, rows, manifest) that two stores with the same log agree on. Waits for the
+    /// writer, so it is for tests.
+    ///
+    /// # Errors
+    /// 57P01 after [`close`](Engine::close).
     pub fn state_hash(&self) -> Result<u64> {
-        unimplemented!()
+        self.log.call(|w| state_hash(&w.store.groups))?
     }
 
-    /// Stops background work and closes the files. Nothing acknowledged needs it.
+    /// Compares the second store of [`open_mirrored`](Engine::open_mirrored) with the first. Waits for the writer.
+    ///
+    /// # Errors
+    /// XX000 if they differ, or what went wrong in it earlier.
+    pub fn check_mirror(&self) -> Result<()> {
+        let no_mirror = || Err(Error::internal("the engine has no mirror"));
+        self.log.call(move |w| w.mirror.as_ref().map_or_else(no_mirror, |m| m.check(&w.store)))?
+    }
+
+    /// Counters since the start, and what there is now.
+    pub fn metrics(&self) -> Metrics {
+        self.published.counters.metrics(self.published.tenant_metrics())
+    }
+
+    /// Stops background work and closes the files. Nothing acknowledged needs it, but the next start has less to replay.
+    ///
+    /// # Errors
+    /// 58030 or 53100 from the disk; the files are closed all the same.
     pub async fn close(&self) -> Result<()> {
-        unimplemented!()
+        let Background { writer, tasks } = std::mem::take(&mut *self.background.lock());
+        let Some(writer) = writer else { return Ok(()) };
+        for task in tasks {
+            task.abort();
+            // Aborted on purpose; it has nothing to report.
+            drop(task.await);
+        }
+        let cut = self.flusher.cut_log().await;
+        self.log.stop();
+        let joined = tokio::task::spawn_blocking(move || writer.join()).await;
+        match joined {
+            Ok(Ok(())) => cut,
+            Ok(Err(_)) | Err(_) => Err(Error::internal("the writer of the log had failed")),
+        }
+    }
+
+    /// Counts the start, makes what the first one makes, and ends what a crash may have left half done.
+    async fn boot(&self) -> Result<()> {
+        expect_applied(self.propose_meta(vec![Op::Boot]).await?)?;
+        if !self.meta().roles.values().any(|r| r.id == SUPERUSER) {
+            expect_applied(self.propose_meta(vec![Op::CreateRole(superuser())]).await?)?;
+        }
+        if self.meta().tenants.is_empty() && self.meta().boots == 1 {
+            expect_applied(self.propose_meta(vec![Op::CreateTenant(self.default_tenant())]).await?)?;
+        }
+        for tenant in self.meta().tenants.values() {
+            if self.published.tenant(tenant.id).is_none() {
+                self.propose_to(tenant.group, tenant.id, Op::InitTenant { owner: tenant.owner }).await?;
+            }
+        }
+        for tenant in self.published.tenants() {
+            if self.meta().tenant(tenant.tenant).is_none() {
+                self.propose_to(tenant.group, tenant.tenant, Op::PurgeTenant).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn propose_to(&self, group: GroupId, tenant: TenantId, op: Op) -> Result<Applied> {
+        let command = Command::new(Some(tenant), self.clock.now_us(), Index(0), vec![op]);
+        expect_applied(self.log.propose(group, command).await?)
+    }
+
+    fn default_tenant(&self) -> TenantDef {
+        TenantDef {
+            id: TenantId(0),
+            name: DEFAULT_TENANT.to_string(),
+            owner: SUPERUSER,
+            group: GroupId(0),
+            created_at: self.clock.now_us(),
+            comment: None,
+            no_connect: Vec::new(),
+            connect_revoked: false,
+            connect: Vec::new(),
+        }
+    }
+
+    fn start_tasks(&self, deleted: UnboundedReceiver<PartMeta>) {
+        let mut background = self.background.lock();
+        background.tasks.push(tokio::spawn(self.flusher.clone().run()));
+        background.tasks.push(tokio::spawn(delete_all(self.parts.clone(), deleted)));
     }
 }
 
-/// Sorts rows and writes them as parts, in bounded memory. Parts it wrote are deleted again unless `finish` was called
-/// and the parts were published.
-pub struct BulkWriter {}
-
-impl BulkWriter {
-    /// Adds rows in `TableDef::arrow_schema`.
-    pub async fn write(&mut self, _rows: RecordBatch) -> Result<()> {
-        unimplemented!()
+impl Drop for Engine {
+    /// As if the process were killed, but with the directory free for another one when it returns.
+    fn drop(&mut self) {
+        let background = self.background.get_mut();
+        background.tasks.iter().for_each(tokio::task::JoinHandle::abort);
+        self.log.stop();
+        if let Some(writer) = background.writer.take()
+            && writer.join().is_err()
+        {
+            tracing::error!("the writer of the log had failed");
+        }
     }
+}
 
-    /// Syncs and returns the parts, for [`Op::AddParts`].
-    pub async fn finish(self) -> Result<Vec<PartMeta>> {
-        unimplemented!()
+type Opened = (Directory, Store, Option<Mirror>);
+
+fn open_blocking(
+    path: &Path,
+    sync: bool,
+    deletes: crate::parts::Deleter,
+    mirror: Option<(PathBuf, u64)>,
+) -> Result<Opened> {
+    let directory = Directory::open(path)?;
+    let store = Store::open(&directory.path, directory.fresh, sync, Some(deletes))?;
+    if directory.fresh {
+        directory.set_format()?;
+    }
+    let mirror = mirror.map(|(dir, seed)| Mirror::open(&dir, seed)).transpose()?;
+    if let Some(mirror) = &mirror {
+        mirror.check(&store)?;
+    }
+    let tables = store.groups.iter().flat_map(|g| g.tenants.values()).flat_map(|t| t.tables.values());
+    let listed = tables.flat_map(|t| t.parts.iter().map(|p| p.meta.path.clone())).collect::<HashSet<_>>();
+    let swept = sweep(&directory.path, &listed)?;
+    if swept > 0 {
+        tracing::info!(files = swept, "deleted files that nothing lists");
+    }
+    Ok((directory, store, mirror))
+}
+
+fn superuser() -> RoleDef {
+    RoleDef {
+        id: RoleId(SUPERUSER.0),
+        name: DEFAULT_TENANT.to_string(),
+        superuser: true,
+        login: true,
+        create_role: true,
+        create_db: true,
+        connection_limit: -1,
+        comment: None,
+    }
+}
+
+fn expect_applied(outcome: Outcome) -> Result<Applied> {
+    match outcome {
+        Outcome::Applied(applied) => Ok(applied),
+        Outcome::Conflict | Outcome::Moved | Outcome::Stale => {
+            Err(Error::internal("a command of the start was refused"))
+        }
     }
 }

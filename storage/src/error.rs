@@ -50,6 +50,11 @@ impl SqlState {
     pub const INDETERMINATE_DATATYPE: SqlState = SqlState::new("42P18");
     pub const INSUFFICIENT_PRIVILEGE: SqlState = SqlState::new("42501");
     pub const INTERNAL_ERROR: SqlState = SqlState::new("XX000");
+    pub const INTERVAL_FIELD_OVERFLOW: SqlState = SqlState::new("22015");
+    pub const INVALID_BINARY_REPRESENTATION: SqlState = SqlState::new("22P03");
+    pub const INVALID_TIME_ZONE_DISPLACEMENT: SqlState = SqlState::new("22009");
+    pub const CANNOT_CONNECT_NOW: SqlState = SqlState::new("57P03");
+    pub const TOO_MANY_ARGUMENTS: SqlState = SqlState::new("54023");
     pub const INVALID_AUTHORIZATION: SqlState = SqlState::new("28000");
     pub const INVALID_CATALOG_NAME: SqlState = SqlState::new("3D000");
     pub const INVALID_CURSOR_NAME: SqlState = SqlState::new("34000");
@@ -164,10 +169,30 @@ impl Error {
         self
     }
 
+    /// Moves the position, if there is one, by so many characters: that of a statement within a longer text.
+    pub fn moved(mut self, characters: usize) -> Error {
+        self.0.position = self.0.position.map(|p| p + characters);
+        self
+    }
+
     /// Adds the cause, for the log only: clients never see it.
     pub fn source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
         self.0.source = Some(source.into());
         self
+    }
+
+    /// The same error for another one who waited for the same thing, without its cause.
+    pub fn again(&self) -> Error {
+        let Inner { code, message, detail, hint, context, position, source: _ } = &*self.0;
+        Error(Box::new(Inner {
+            code: *code,
+            message: message.clone(),
+            detail: detail.clone(),
+            hint: hint.clone(),
+            context: context.clone(),
+            position: *position,
+            source: None,
+        }))
     }
 
     /// The SQLSTATE.

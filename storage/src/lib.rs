@@ -4,11 +4,11 @@
 //! A write passes through here as follows:
 //!
 //! 1. `sql` builds a [`Command`](command::Command): every position resolved, no clock, no randomness left in it.
-//! 2. [`Log::propose`](log::Log::propose) queues it; what queued while the last sync ran becomes one log entry and
-//!    one sync (group commit).
-//! 3. [`apply`](apply) changes the state of the entry's group, deterministically, and publishes new immutable
+//! 2. [`Log::propose`](log::Log::propose) queues it; what queued while the last sync ran becomes one log entry a group and
+//!    one sync (group commit, `writer.rs`).
+//! 3. Apply (`apply/`) changes the state of the entry's group, deterministically, and publishes new immutable
 //!    [`TenantSnapshot`](engine::TenantSnapshot)s.
-//! 4. Later the flush moves hot rows to parts, and publishes them by a command as well.
+//! 4. Later the flush (`flush.rs`) moves hot rows to parts, and publishes them by a command as well.
 //!
 //! A read takes a snapshot, which pins everything it shows. Nothing here knows SQL text or DataFusion.
 
@@ -20,4 +20,21 @@ pub mod catalog;
 pub mod command;
 pub mod log;
 pub mod engine;
+pub mod metrics;
+pub mod snapshot;
+pub mod parts;
 pub mod table;
+
+mod local;
+mod writer;
+mod entry;
+mod rows;
+mod apply;
+mod published;
+mod flush;
+mod store;
+mod mirror;
+mod hash;
+mod directory;
+mod format;
+mod kv;

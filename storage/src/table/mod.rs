@@ -17,9 +17,7 @@ pub mod stored;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::ArrayRef;
 
 pub use bulk::BulkWriter;
 pub use hot::HotRows;
@@ -27,7 +25,9 @@ pub use part::write_parts;
 pub use store::PartStore;
 pub use stored::{ROW_COLUMN, stored_schema, to_stored};
 
-use crate::catalog::TableDef;
+pub use crate::parts::Part;
+pub use crate::snapshot::TableSnapshot;
+
 use crate::ids::{ColumnId, Index};
 
 /// One immutable Parquet file, as the manifest knows it.
@@ -66,28 +66,4 @@ pub struct ColumnStats {
     pub bounds: Option<ArrayRef>,
     /// False where long strings were cut: still bounds, but not values of the column.
     pub exact: bool,
-}
-
-/// A part that stays on disk as long as somebody holds it.
-#[derive(Debug)]
-pub struct Part {
-    pub meta: PartMeta,
-}
-
-/// All rows of one table as of one index. Immutable; parts and batches are pinned while it lives.
-#[derive(Clone, Debug)]
-pub struct TableSnapshot {
-    pub def: Arc<TableDef>,
-    pub parts: Arc<Vec<Arc<Part>>>,
-    /// Hot rows, oldest first, in chunks of about 8192 rows and smaller ones at the end, all in the columns of
-    /// `def.arrow_schema()` as of this snapshot.
-    pub hot: Arc<Vec<RecordBatch>>,
-}
-
-impl TableSnapshot {
-    /// How many rows it shows, exactly.
-    pub fn rows(&self) -> u64 {
-        let cold = self.parts.iter().map(|p| p.meta.rows).sum::<u64>();
-        cold + self.hot.iter().map(|b| b.num_rows() as u64).sum::<u64>()
-    }
 }

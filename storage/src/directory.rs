@@ -1,0 +1,139 @@
+//! The data directory: one process at a time, a known format, no files that nothing lists.
+//!
+//! | name | holds |
+//! |---|---|
+//! | `LOCK` | is locked by the process that has the directory open; its number, for people |
+//! | `FORMAT` | one line: the version of everything below |
+//! | `raft/` | the log, RocksDB |
+//! | `hot/` | catalog, recent rows, manifests, RocksDB |
+//! | `cold/` | parts, Parquet |
+
+use std::collections::HashSet;
+use std::fs::{self, File, TryLockError};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result, SqlState};
+
+const FORMAT_VERSION: u32 = 1;
+const FORMAT_NAME: &str = "sightline data directory, format";
+/// What a directory without a `FORMAT` may hold: the rest of a first start that was cut short.
+const OURS: [&str; 6] = ["LOCK", "FORMAT.new", "raft", "hot", "cold", "lost+found"];
+
+/// A data directory that this process has to itself.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    pub(crate) path: PathBuf,
+    /// Whether nothing was ever acknowledged in it.
+    pub(crate) fresh: bool,
+    /// Unlocked when dropped.
+    _lock: File,
+}
+
+impl Directory {
+    /// Makes the directory if it is missing, and takes it.
+    ///
+    /// # Errors
+    /// 55006 if another process has it, 55000 if it is not ours or too new.
+    pub(crate) fn open(path: &Path) -> Result<Directory> {
+        fs::create_dir_all(path).map_err(|e| named(path, e))?;
+        let path = path.canonicalize().map_err(|e| named(path, e))?;
+        let lock = lock(&path)?;
+        let fresh = !has_format(&path)?;
+        Ok(Directory { path, fresh, _lock: lock })
+    }
+
+    /// Marks the directory as ours for ever: from now on what is missing in it is a damage.
+    pub(crate) fn set_format(&self) -> Result<()> {
+        let new = self.path.join("FORMAT.new");
+        let mut file = File::create(&new)?;
+        writeln!(file, "{FORMAT_NAME} {FORMAT_VERSION}")?;
+        file.sync_all()?;
+        fs::rename(&new, self.path.join("FORMAT"))?;
+        File::open(&self.path)?.sync_all()?;
+        Ok(())
+    }
+}
+
+fn named(path: &Path, e: std::io::Error) -> Error {
+    let inner = Error::from(e);
+    Error::new(inner.code(), format!("could not open data directory \"{}\": {}", path.display(), inner.message()))
+}
+
+fn lock(dir: &Path) -> Result<File> {
+    let path = dir.join("LOCK");
+    let mut file = File::options().create(true).truncate(false).read(true).write(true).open(&path)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let owner = fs::read_to_string(&path).unwrap_or_default();
+            let message = format!("data directory \"{}\" is in use by another process", dir.display());
+            let e = Error::new(SqlState::OBJECT_IN_USE, message).hint("Stop that server, or use another directory.");
+            return Err(if owner.trim().is_empty() {
+                e
+            } else {
+                e.detail(format!("Its process id is {}.", owner.trim()))
+            });
+        }
+        Err(TryLockError::Error(e)) => return Err(named(dir, e)),
+    }
+    file.set_len(0)?;
+    writeln!(file, "{}", std::process::id())?;
+    Ok(file)
+}
+
+fn has_format(dir: &Path) -> Result<bool> {
+    let refuse = |message: String| Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message);
+    let text = match fs::read_to_string(dir.join("FORMAT")) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            for item in fs::read_dir(dir)? {
+                let name = item?.file_name();
+                if !OURS.iter().any(|ours| name == *ours) {
+                    let message = format!("directory \"{}\" is not empty and holds no Sightline data", dir.display());
+                    return Err(refuse(message).hint("Name an empty or a new directory."));
+                }
+            }
+            return Ok(false);
+        }
+        Err(e) => return Err(named(dir, e)),
+    };
+    let version = text.trim().strip_prefix(FORMAT_NAME).and_then(|v| v.trim().parse::<u32>().ok());
+    match version {
+        Some(v) if v <= FORMAT_VERSION => Ok(true),
+        Some(v) => Err(refuse(format!(
+            "data directory \"{}\" has format {v}, which is newer than this server's format {FORMAT_VERSION}",
+            dir.display()
+        ))
+        .hint("Use the newer server.")),
+        None => Err(Error::new(SqlState::DATA_CORRUPTED, format!("file FORMAT in \"{}\" is damaged", dir.display()))),
+    }
+}
+
+/// Deletes files below `cold/` that are not in `listed` (paths from `root`): what a crash left of flushes, loads and
+/// deletions. Only before anybody writes. Returns how many there were.
+pub(crate) fn sweep(root: &Path, listed: &HashSet<String>) -> Result<usize> {
+    let mut swept = 0;
+    let mut directories = vec![root.join("cold")];
+    while let Some(directory) = directories.pop() {
+        let items = match fs::read_dir(&directory) {
+            Ok(items) => items,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(e) => return Err(e.into()),
+        };
+        for item in items {
+            let item = item?;
+            if item.file_type()?.is_dir() {
+                directories.push(item.path());
+                continue;
+            }
+            let path = item.path();
+            let name = path.strip_prefix(root).ok().and_then(|p| p.to_str()).unwrap_or_default();
+            if !listed.contains(name) {
+                fs::remove_file(&path)?;
+                swept += 1;
+            }
+        }
+    }
+    Ok(swept)
+}

@@ -1,0 +1,177 @@
+//! Moves rows from the hot tier to parts, and the log along: what is in parts need not be replayed.
+//!
+//! 1. Rows of entries `(flushed, to]` are read from a snapshot, written as parts and synced.
+//! 2. A `Publish` command is proposed. Apply accepts it iff the table still is flushed to where the flush began and was not
+//!    truncated, altered or dropped meanwhile; else the parts are deleted again.
+//! 3. From time to time the hot store itself is flushed, and the log is cut to what is durable there.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::command::{Command, Op, Outcome};
+use crate::error::{Error, Result, SqlState};
+use crate::ids::{Index, TableId, TenantId};
+use crate::local::LocalLog;
+use crate::log::Log;
+use crate::published::{Published, no_tenant};
+use crate::snapshot::{TableSnapshot, TenantSnapshot};
+use crate::table::{PartMeta, PartStore, write_parts};
+
+/// A table with rows older than this is flushed …
+const AGE_US: i64 = 3_600_000_000;
+/// … if it has this many bytes: thousands of small tables must not write thousands of files.
+const AGE_BYTES: u64 = 8 << 20;
+/// How often ages are looked at.
+const TICK: Duration = Duration::from_secs(30);
+/// How long the flush rests after an error.
+const REST: Duration = Duration::from_secs(2);
+/// The log is cut after so many bytes …
+const LOG_BYTES: u64 = 64 << 20;
+/// … or after this time, in microseconds.
+const LOG_AGE_US: i64 = 300_000_000;
+/// How often a flush on demand is tried while others change the table.
+const TRIES: usize = 8;
+
+/// What a flush needs.
+#[derive(Clone)]
+pub(crate) struct Flusher {
+    pub(crate) published: Arc<Published>,
+    pub(crate) log: LocalLog,
+    pub(crate) store: PartStore,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) flush_bytes: u64,
+    pub(crate) hot_bytes_max: u64,
+    /// Held during a flush: one at a time bounds its memory.
+    pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// When each table with hot rows was first seen with them, and how far it was flushed then.
+type Ages = HashMap<(TenantId, TableId), (Index, i64)>;
+
+impl Flusher {
+    /// Flushes what has to be flushed, until the task is aborted.
+    pub(crate) async fn run(self) {
+        let mut ages = Ages::new();
+        let mut cut = (0, self.clock.now_us());
+        loop {
+            // Woken, or time to look at ages: both lead to the same round.
+            drop(tokio::time::timeout(TICK, self.published.flush_wanted.notified()).await);
+            if let Err(e) = self.round(&mut ages).await {
+                self.published.counters.flush_errors.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(error = %e, "flush failed; it will be tried again");
+                tokio::time::sleep(REST).await;
+                self.published.flush_wanted.notify_one();
+            }
+            let (bytes, now) = (self.published.counters.log_bytes.load(Ordering::Relaxed), self.clock.now_us());
+            let grown = bytes - cut.0;
+            if grown >= LOG_BYTES || (grown > 0 && now - cut.1 >= LOG_AGE_US) {
+                cut = (bytes, now);
+                if let Err(e) = self.cut_log().await {
+                    tracing::warn!(error = %e, "the log could not be cut; it will be tried again");
+                }
+            }
+        }
+    }
+
+    async fn round(&self, ages: &mut Ages) -> Result<()> {
+        for (tenant, table) in self.due(ages) {
+            self.flush_once(tenant, table).await?;
+        }
+        while self.published.counters.hot_bytes() > self.hot_bytes_max {
+            let Some((tenant, table)) = self.largest() else { return Ok(()) };
+            self.flush_once(tenant, table).await?;
+        }
+        Ok(())
+    }
+
+    /// Tables that are large, or old and not small.
+    fn due(&self, ages: &mut Ages) -> Vec<(TenantId, TableId)> {
+        let now = self.clock.now_us();
+        let mut due = Vec::new();
+        let mut seen = Ages::new();
+        for tenant in self.published.tenants() {
+            for (id, table) in tenant.tables.iter().filter(|(_, t)| t.hot_rows() > 0) {
+                let key = (tenant.tenant, *id);
+                let first = ages.get(&key).filter(|(flushed, _)| *flushed == table.flushed);
+                let since = first.map_or(now, |(_, since)| *since);
+                seen.insert(key, (table.flushed, since));
+                let bytes = table.hot_bytes();
+                if bytes >= self.flush_bytes || (bytes >= AGE_BYTES && now - since >= AGE_US) {
+                    due.push(key);
+                }
+            }
+        }
+        *ages = seen;
+        due
+    }
+
+    fn largest(&self) -> Option<(TenantId, TableId)> {
+        let tenants = self.published.tenants();
+        let tables = tenants.iter().flat_map(|t| t.tables.iter().map(|(id, table)| (table.hot_bytes(), t.tenant, *id)));
+        tables.max().filter(|(bytes, ..)| *bytes > 0).map(|(_, tenant, table)| (tenant, table))
+    }
+
+    /// Flushes the rows that the table has now, whoever else flushes or changes it meanwhile.
+    ///
+    /// # Errors
+    /// 3D000 or 42P01 if it is gone; those of the store; 40001 if others changed it again and again.
+    pub(crate) async fn flush(&self, tenant: TenantId, table: TableId) -> Result<()> {
+        for _ in 0..TRIES {
+            let snapshot = self.published.tenant(tenant).ok_or_else(|| no_tenant(tenant))?;
+            if !snapshot.tables.contains_key(&table) {
+                let message = format!("table with OID {table} does not exist");
+                return Err(Error::new(SqlState::UNDEFINED_TABLE, message));
+            }
+            if self.flush_once(tenant, table).await? {
+                return Ok(());
+            }
+        }
+        Err(Error::new(SqlState::SERIALIZATION_FAILURE, "could not flush the table due to concurrent changes"))
+    }
+
+    /// Flushes the table; false if it was changed meanwhile.
+    async fn flush_once(&self, tenant: TenantId, table: TableId) -> Result<bool> {
+        let _turn = self.turn.lock().await;
+        let Some(snapshot) = self.published.tenant(tenant) else { return Ok(true) };
+        let Some(current) = snapshot.tables.get(&table).filter(|t| t.hot_rows() > 0) else { return Ok(true) };
+        let parts = self.write(&snapshot, current).await?;
+        let publish = Op::Publish { table, from: current.flushed, to: snapshot.index, add: parts.clone() };
+        let command = Command::new(Some(tenant), self.clock.now_us(), snapshot.index, vec![publish]);
+        let outcome = self.log.propose(snapshot.group, command).await;
+        let rows = current.hot_rows();
+        match outcome {
+            Ok(Outcome::Applied(_)) => {
+                self.published.counters.flushes.fetch_add(1, Ordering::Relaxed);
+                tracing::debug!(%tenant, %table, rows, parts = parts.len(), "flushed");
+                Ok(true)
+            }
+            Ok(Outcome::Stale | Outcome::Conflict | Outcome::Moved) => {
+                self.store.remove(&parts).await?;
+                Ok(false)
+            }
+            Err(e) if e.code() == SqlState::ADMIN_SHUTDOWN => Err(e),
+            Err(e) => {
+                self.store.remove(&parts).await?;
+                Err(e)
+            }
+        }
+    }
+
+    async fn write(&self, snapshot: &TenantSnapshot, table: &TableSnapshot) -> Result<Vec<PartMeta>> {
+        let (first, last) = (Index(table.flushed.0 + 1), snapshot.index);
+        let rows = table.rows.through(last);
+        write_parts(&self.store, snapshot.tenant, &table.def, rows, first, last, self.clock.now_us()).await
+    }
+
+    /// Makes the hot store durable as it is now, and forgets the log up to there.
+    pub(crate) async fn cut_log(&self) -> Result<()> {
+        let now = self.log.call_async(|w| w.store.written().map(|at| (at, w.store.hot.clone()))).await?;
+        let Some((applied, hot)) = now else { return Ok(()) };
+        let flushed = tokio::task::spawn_blocking(move || hot.flush()).await;
+        flushed.map_err(|e| Error::internal("flush of the hot store failed").source(e))??;
+        self.log.call_async(move |w| w.store.raft.truncate(&applied)).await?
+    }
+}

@@ -1,0 +1,299 @@
+//! The persisted form of the log: an entry is a list of commands, and beside them the rows that they append, joined to one
+//! Arrow batch for each table (and table version) however many commands there are.
+
+use bytes::Bytes;
+use prost::Message;
+
+use super::catalog::{RoleMessage, SchemaMessage, TableMessage, TenantMessage, ViewMessage};
+use super::part::PartMessage;
+use super::{decode, required};
+use crate::command::Op;
+use crate::entry::{AppendRef, Entry, LogCommand, LogOp, RowsBatch};
+use crate::error::Result;
+use crate::ids::{GroupId, Index, RoleId, SchemaId, TableId, TenantId, ViewId};
+use crate::kv::damaged;
+use crate::kv::raft::TERM;
+use crate::table::PartMeta;
+
+/// Raft's `EntryNormal`.
+const NORMAL: u32 = 0;
+
+/// A value of the log.
+#[derive(Clone, PartialEq, prost::Message)]
+struct EntryMessage {
+    #[prost(uint64, tag = "1")]
+    term: u64,
+    #[prost(uint32, tag = "2")]
+    kind: u32,
+    #[prost(bytes = "bytes", tag = "3")]
+    data: Bytes,
+}
+
+/// What a normal entry holds.
+#[derive(Clone, PartialEq, prost::Message)]
+struct DataMessage {
+    #[prost(message, repeated, tag = "1")]
+    commands: Vec<CommandMessage>,
+    #[prost(message, repeated, tag = "2")]
+    batches: Vec<BatchMessage>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct BatchMessage {
+    /// One Arrow IPC message; the schema follows from the table's version.
+    #[prost(bytes = "bytes", tag = "1")]
+    ipc: Bytes,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct CommandMessage {
+    #[prost(bytes = "vec", tag = "1")]
+    id: Vec<u8>,
+    #[prost(uint32, optional, tag = "2")]
+    tenant: Option<u32>,
+    #[prost(sint64, tag = "3")]
+    at: i64,
+    #[prost(uint64, tag = "4")]
+    base: u64,
+    #[prost(uint64, optional, tag = "5")]
+    catalog_version: Option<u64>,
+    #[prost(message, repeated, tag = "6")]
+    ops: Vec<OpMessage>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct OpMessage {
+    #[prost(oneof = "OpKind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22")]
+    kind: Option<OpKind>,
+}
+
+#[derive(Clone, PartialEq, prost::Oneof)]
+enum OpKind {
+    #[prost(message, tag = "1")]
+    Boot(Empty),
+    #[prost(message, tag = "2")]
+    CreateTenant(TenantMessage),
+    #[prost(message, tag = "3")]
+    PutTenant(TenantMessage),
+    #[prost(uint32, tag = "4")]
+    DropTenant(u32),
+    /// The owner.
+    #[prost(uint32, tag = "5")]
+    InitTenant(u32),
+    #[prost(message, tag = "6")]
+    PurgeTenant(Empty),
+    #[prost(message, tag = "7")]
+    CreateRole(RoleMessage),
+    #[prost(message, tag = "8")]
+    PutRole(RoleMessage),
+    #[prost(uint32, tag = "9")]
+    DropRole(u32),
+    #[prost(message, tag = "10")]
+    CreateSchema(SchemaMessage),
+    #[prost(message, tag = "11")]
+    PutSchema(SchemaMessage),
+    #[prost(uint32, tag = "12")]
+    DropSchema(u32),
+    #[prost(message, tag = "13")]
+    CreateTable(TableMessage),
+    #[prost(message, tag = "14")]
+    PutTable(TableMessage),
+    #[prost(uint32, tag = "15")]
+    DropTable(u32),
+    #[prost(message, tag = "16")]
+    CreateView(ViewMessage),
+    #[prost(message, tag = "17")]
+    PutView(ViewMessage),
+    #[prost(uint32, tag = "18")]
+    DropView(u32),
+    #[prost(message, tag = "19")]
+    Append(AppendMessage),
+    #[prost(message, tag = "20")]
+    AddParts(AddPartsMessage),
+    #[prost(uint32, tag = "21")]
+    Truncate(u32),
+    #[prost(message, tag = "22")]
+    Publish(PublishMessage),
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+struct Empty {}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+struct AppendMessage {
+    #[prost(uint32, tag = "1")]
+    table: u32,
+    #[prost(uint32, tag = "2")]
+    version: u32,
+    #[prost(uint32, tag = "3")]
+    batch: u32,
+    #[prost(uint64, tag = "4")]
+    offset: u64,
+    #[prost(uint64, tag = "5")]
+    rows: u64,
+    #[prost(uint32, tag = "6")]
+    fingerprint: u32,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct AddPartsMessage {
+    #[prost(uint32, tag = "1")]
+    table: u32,
+    #[prost(uint32, tag = "2")]
+    version: u32,
+    #[prost(message, repeated, tag = "3")]
+    parts: Vec<PartMessage>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct PublishMessage {
+    #[prost(uint32, tag = "1")]
+    table: u32,
+    #[prost(uint64, tag = "2")]
+    from: u64,
+    #[prost(uint64, tag = "3")]
+    to: u64,
+    #[prost(message, repeated, tag = "4")]
+    add: Vec<PartMessage>,
+}
+
+/// The bytes of an entry as the log stores them.
+pub(crate) fn encode_entry(entry: &Entry) -> Result<Vec<u8>> {
+    let data = DataMessage {
+        commands: entry.commands.iter().map(command_message).collect::<Result<_>>()?,
+        batches: entry.batches.iter().map(|b| BatchMessage { ipc: b.ipc.clone() }).collect(),
+    };
+    let data = Bytes::from(data.encode_to_vec());
+    Ok(EntryMessage { term: TERM, kind: NORMAL, data }.encode_to_vec())
+}
+
+/// What [`encode_entry`] made of an entry.
+pub(crate) fn decode_entry(group: GroupId, index: Index, bytes: &[u8]) -> Result<Entry> {
+    let entry: EntryMessage = decode(bytes, "an entry of the log")?;
+    if entry.kind != NORMAL {
+        return Err(damaged(&format!("an entry of the log has the unknown kind {}: it", entry.kind)));
+    }
+    let data = DataMessage::decode(entry.data).map_err(|e| damaged("an entry of the log").source(e))?;
+    Ok(Entry {
+        group,
+        index,
+        commands: data.commands.into_iter().map(command).collect::<Result<_>>()?,
+        batches: data.batches.into_iter().map(|b| RowsBatch { ipc: b.ipc, rows: None }).collect(),
+    })
+}
+
+fn command_message(c: &LogCommand) -> Result<CommandMessage> {
+    Ok(CommandMessage {
+        id: c.id.to_be_bytes().to_vec(),
+        tenant: c.tenant.map(|t| t.0),
+        at: c.at,
+        base: c.base.0,
+        catalog_version: c.catalog_version,
+        ops: c.ops.iter().map(|op| Ok(OpMessage { kind: Some(op_kind(op)?) })).collect::<Result<_>>()?,
+    })
+}
+
+fn command(c: CommandMessage) -> Result<LogCommand> {
+    let id = c.id.as_slice().try_into().ok().map(u128::from_be_bytes);
+    let op = |op: OpMessage| log_op(required(op.kind, "an operation of the log")?);
+    Ok(LogCommand {
+        id: required(id, "a command of the log")?,
+        tenant: c.tenant.map(TenantId),
+        at: c.at,
+        base: Index(c.base),
+        catalog_version: c.catalog_version,
+        ops: c.ops.into_iter().map(op).collect::<Result<_>>()?,
+    })
+}
+
+fn parts_message(parts: &[PartMeta]) -> Result<Vec<PartMessage>> {
+    parts.iter().map(PartMessage::new).collect()
+}
+
+fn part_metas(parts: Vec<PartMessage>) -> Result<Vec<PartMeta>> {
+    parts.into_iter().map(PartMessage::into_meta).collect()
+}
+
+fn op_kind(op: &LogOp) -> Result<OpKind> {
+    let op = match op {
+        LogOp::Append(a) => {
+            return Ok(OpKind::Append(AppendMessage {
+                table: a.table.0,
+                version: a.version,
+                batch: a.batch,
+                offset: a.offset,
+                rows: a.rows,
+                fingerprint: a.fingerprint,
+            }));
+        }
+        LogOp::Other(op) => op,
+    };
+    Ok(match op {
+        Op::Boot => OpKind::Boot(Empty {}),
+        Op::CreateTenant(t) => OpKind::CreateTenant(t.into()),
+        Op::PutTenant(t) => OpKind::PutTenant(t.into()),
+        Op::DropTenant(id) => OpKind::DropTenant(id.0),
+        Op::InitTenant { owner } => OpKind::InitTenant(owner.0),
+        Op::PurgeTenant => OpKind::PurgeTenant(Empty {}),
+        Op::CreateRole(r) => OpKind::CreateRole(r.into()),
+        Op::PutRole(r) => OpKind::PutRole(r.into()),
+        Op::DropRole(id) => OpKind::DropRole(id.0),
+        Op::CreateSchema(s) => OpKind::CreateSchema(s.into()),
+        Op::PutSchema(s) => OpKind::PutSchema(s.into()),
+        Op::DropSchema(id) => OpKind::DropSchema(id.0),
+        Op::CreateTable(t) => OpKind::CreateTable(t.into()),
+        Op::PutTable(t) => OpKind::PutTable(t.into()),
+        Op::DropTable(id) => OpKind::DropTable(id.0),
+        Op::CreateView(v) => OpKind::CreateView(v.into()),
+        Op::PutView(v) => OpKind::PutView(v.into()),
+        Op::DropView(id) => OpKind::DropView(id.0),
+        Op::Append { .. } => unreachable!("rows were taken out of the command when it was proposed"),
+        Op::AddParts { table, version, parts } => {
+            OpKind::AddParts(AddPartsMessage { table: table.0, version: *version, parts: parts_message(parts)? })
+        }
+        Op::Truncate(id) => OpKind::Truncate(id.0),
+        Op::Publish { table, from, to, add } => {
+            OpKind::Publish(PublishMessage { table: table.0, from: from.0, to: to.0, add: parts_message(add)? })
+        }
+    })
+}
+
+fn log_op(kind: OpKind) -> Result<LogOp> {
+    Ok(LogOp::Other(match kind {
+        OpKind::Append(a) => {
+            return Ok(LogOp::Append(AppendRef {
+                table: TableId(a.table),
+                version: a.version,
+                batch: a.batch,
+                offset: a.offset,
+                rows: a.rows,
+                fingerprint: a.fingerprint,
+            }));
+        }
+        OpKind::Boot(Empty {}) => Op::Boot,
+        OpKind::CreateTenant(t) => Op::CreateTenant(t.into()),
+        OpKind::PutTenant(t) => Op::PutTenant(t.into()),
+        OpKind::DropTenant(id) => Op::DropTenant(TenantId(id)),
+        OpKind::InitTenant(owner) => Op::InitTenant { owner: RoleId(owner) },
+        OpKind::PurgeTenant(Empty {}) => Op::PurgeTenant,
+        OpKind::CreateRole(r) => Op::CreateRole(r.into()),
+        OpKind::PutRole(r) => Op::PutRole(r.into()),
+        OpKind::DropRole(id) => Op::DropRole(RoleId(id)),
+        OpKind::CreateSchema(s) => Op::CreateSchema(s.into()),
+        OpKind::PutSchema(s) => Op::PutSchema(s.into()),
+        OpKind::DropSchema(id) => Op::DropSchema(SchemaId(id)),
+        OpKind::CreateTable(t) => Op::CreateTable(t.try_into()?),
+        OpKind::PutTable(t) => Op::PutTable(t.try_into()?),
+        OpKind::DropTable(id) => Op::DropTable(TableId(id)),
+        OpKind::CreateView(v) => Op::CreateView(v.try_into()?),
+        OpKind::PutView(v) => Op::PutView(v.try_into()?),
+        OpKind::DropView(id) => Op::DropView(ViewId(id)),
+        OpKind::AddParts(a) => {
+            Op::AddParts { table: TableId(a.table), version: a.version, parts: part_metas(a.parts)? }
+        }
+        OpKind::Truncate(id) => Op::Truncate(TableId(id)),
+        OpKind::Publish(p) => {
+            Op::Publish { table: TableId(p.table), from: Index(p.from), to: Index(p.to), add: part_metas(p.add)? }
+        }
+    }))
+}

@@ -1,0 +1,74 @@
+//! The hot store: catalog, recent rows, manifests and state, written once an entry and never synced by itself.
+
+use std::path::Path;
+
+use rocksdb::{
+    Cache, ColumnFamily, ColumnFamilyDescriptor, DB, FlushOptions, IteratorMode, ReadOptions, WriteBatch, WriteOptions,
+};
+
+use super::{Effect, Family, family_options, open_error, options};
+use crate::error::Result;
+
+/// Memory for rows that are not flushed to RocksDB's files yet.
+const MEMTABLE_BYTES: usize = 64 << 20;
+const CACHE_BYTES: usize = 32 << 20;
+
+/// The hot store of one data directory.
+#[derive(Debug)]
+pub(crate) struct HotStore {
+    db: DB,
+}
+
+impl HotStore {
+    /// Opens it, or makes it if `create`.
+    ///
+    /// # Errors
+    /// XX001 if it is damaged or missing, 53100 if the disk is full.
+    pub(crate) fn open(dir: &Path, create: bool) -> Result<HotStore> {
+        let mut options = options(MEMTABLE_BYTES, create);
+        // All families flush together, so that what a crash leaves is the state after one entry.
+        options.set_atomic_flush(true);
+        let cache = Cache::new_lru_cache(CACHE_BYTES);
+        let family = |f: Family| ColumnFamilyDescriptor::new(f.name(), family_options(MEMTABLE_BYTES / 2, &cache));
+        let db = DB::open_cf_descriptors(&options, dir, Family::ALL.map(family));
+        Ok(HotStore { db: db.map_err(|e| open_error("hot store", e))? })
+    }
+
+    /// Writes all of it or nothing. Durable only after [`flush`](HotStore::flush).
+    pub(crate) fn write(&self, effects: &[Effect]) -> Result<()> {
+        let mut batch = WriteBatch::default();
+        for effect in effects {
+            match effect {
+                Effect::Put(f, key, value) => batch.put_cf(self.family(*f), key, value),
+                Effect::Delete(f, key) => batch.delete_cf(self.family(*f), key),
+                Effect::DeleteRange(f, from, to) => batch.delete_range_cf(self.family(*f), from, to),
+            }
+        }
+        let mut options = WriteOptions::default();
+        options.disable_wal(true);
+        Ok(self.db.write_opt(batch, &options)?)
+    }
+
+    /// Makes everything written before durable.
+    pub(crate) fn flush(&self) -> Result<()> {
+        let families = Family::ALL.map(|f| self.family(f));
+        let mut options = FlushOptions::default();
+        options.set_wait(true);
+        Ok(self.db.flush_cfs_opt(&families, &options)?)
+    }
+
+    /// Calls `f` with each key and value of the family, in order, until it fails.
+    pub(crate) fn scan(&self, family: Family, mut f: impl FnMut(&[u8], &[u8]) -> Result<()>) -> Result<()> {
+        let mut options = ReadOptions::default();
+        options.fill_cache(false);
+        for item in self.db.iterator_cf_opt(self.family(family), options, IteratorMode::Start) {
+            let (key, value) = item?;
+            f(&key, &value)?;
+        }
+        Ok(())
+    }
+
+    fn family(&self, family: Family) -> &ColumnFamily {
+        self.db.cf_handle(family.name()).expect("all families were opened")
+    }
+}

@@ -1,0 +1,234 @@
+//! The log store: every entry of every group, and beside them what a raft node has to remember. One node alone writes what
+//! a group of one voter would: term 1, its vote for itself.
+//!
+//! A failed write leaves RocksDB in a state that nothing can be said about, so the instance is closed and opened again
+//! before the next write, and cut back to the last entry that was acknowledged: what was refused never comes back.
+
+use std::path::{Path, PathBuf};
+
+use prost::Message;
+use rocksdb::{
+    Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBRecoveryMode, Direction, IteratorMode, WriteBatch, WriteOptions,
+};
+
+use super::{damaged, family_options, key, open_error, options};
+use crate::error::{Error, Result, SqlState};
+use crate::format::state::{ConfState, HardState};
+use crate::ids::{DATA_GROUPS, GroupId, Index};
+
+const MEMTABLE_BYTES: usize = 32 << 20;
+const CACHE_BYTES: usize = 8 << 20;
+const LOG: &str = "log";
+const STATE: &str = "state";
+/// The node's own id in its one-voter groups.
+const NODE: u64 = 1;
+/// The only term of a group that never held an election.
+pub(crate) const TERM: u64 = 1;
+
+/// An entry to be written.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) group: GroupId,
+    pub(crate) index: Index,
+    pub(crate) value: Vec<u8>,
+}
+
+/// Where a group's log begins and ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Extent {
+    /// Entries up to this one are gone.
+    pub(crate) truncated: Index,
+    pub(crate) last: Index,
+}
+
+/// The log store of one data directory.
+#[derive(Debug)]
+pub(crate) struct RaftStore {
+    dir: PathBuf,
+    /// None after a failed write, until it is opened again.
+    db: Option<DB>,
+    extents: Vec<Extent>,
+    sync: bool,
+    /// Set for ever by an error other than a full disk.
+    failed: bool,
+}
+
+impl RaftStore {
+    /// Opens it, or makes it if `create`. Without `sync` an acknowledged entry may be lost in a power cut.
+    ///
+    /// # Errors
+    /// XX001 if it is damaged or missing, 53100 if the disk is full.
+    pub(crate) fn open(dir: &Path, create: bool, sync: bool) -> Result<RaftStore> {
+        let db = open_db(dir, create)?;
+        let extents = (0..=DATA_GROUPS).map(|g| extent(&db, GroupId(g))).collect::<Result<Vec<_>>>()?;
+        Ok(RaftStore { dir: dir.to_path_buf(), db: Some(db), extents, sync, failed: false })
+    }
+
+    /// Where the group's log begins and ends.
+    pub(crate) fn extent(&self, group: GroupId) -> Extent {
+        self.extents[group.0 as usize]
+    }
+
+    /// Writes entries of any groups and syncs once.
+    ///
+    /// # Errors
+    /// 53100 if the disk is full, 58030 after any other failure, from then on for ever. Nothing is written then.
+    pub(crate) fn append(&mut self, records: &[Record]) -> Result<()> {
+        if self.failed {
+            return Err(Error::new(SqlState::IO_ERROR, "the log could not be written earlier, so writes are refused")
+                .hint("Look for the first error in the server's log, repair the disk and restart the server."));
+        }
+        self.reopen()?;
+        let mut batch = WriteBatch::default();
+        let db = self.db.as_ref().expect("it was just opened");
+        for r in records {
+            debug_assert_eq!(r.index.0, self.extents[r.group.0 as usize].last.0 + 1, "entries follow one another");
+            batch.put_cf(family(db, LOG), key::log(r.group, r.index), &r.value);
+            put_hard_state(&mut batch, db, r.group, r.index);
+        }
+        if let Err(e) = db.write_opt(batch, &self.write_options()) {
+            return Err(self.fail(e));
+        }
+        for r in records {
+            self.extents[r.group.0 as usize].last = r.index;
+        }
+        Ok(())
+    }
+
+    /// Calls `f` with each entry of the group after `after`.
+    ///
+    /// # Errors
+    /// XX001 if an entry is missing.
+    pub(crate) fn replay(
+        &self,
+        group: GroupId,
+        after: Index,
+        mut f: impl FnMut(Index, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let Some(db) = &self.db else { return Err(Error::internal("the log is closed")) };
+        let (from, end) = (key::log(group, Index(after.0 + 1)), key::log(group, Index(u64::MAX)));
+        let mut expected = after.0 + 1;
+        for item in db.iterator_cf(family(db, LOG), IteratorMode::From(&from, Direction::Forward)) {
+            let (k, value) = item?;
+            if *k >= end[..] {
+                break;
+            }
+            let index = key::split_u32(&k).and_then(|(_, rest)| key::split_u64(rest)).map(|(i, _)| i);
+            if index != Some(expected) {
+                return Err(damaged(&format!("the log of group {group}: entry {expected} is missing, it")));
+            }
+            f(Index(expected), &value)?;
+            expected += 1;
+        }
+        if expected <= self.extent(group).last.0 {
+            return Err(damaged(&format!("the log of group {group}: entry {expected} is missing, it")));
+        }
+        Ok(())
+    }
+
+    /// Forgets the entries up to `through`, which must be applied and durable elsewhere.
+    pub(crate) fn truncate(&mut self, through: &[(GroupId, Index)]) -> Result<()> {
+        let Some(db) = &self.db else { return Ok(()) };
+        let mut batch = WriteBatch::default();
+        for (group, index) in through.iter().filter(|(g, i)| self.extents[g.0 as usize].truncated < *i) {
+            let (from, to) = (key::log(*group, Index(0)), key::log(*group, Index(index.0 + 1)));
+            batch.delete_range_cf(family(db, LOG), from, to);
+            batch.put_cf(family(db, STATE), state_key(*group, b't'), index.0.to_be_bytes());
+        }
+        if batch.is_empty() {
+            return Ok(());
+        }
+        if let Err(e) = db.write_opt(batch, &self.write_options()) {
+            return Err(self.fail(e));
+        }
+        for (group, index) in through {
+            let extent = &mut self.extents[group.0 as usize];
+            extent.truncated = extent.truncated.max(*index);
+        }
+        Ok(())
+    }
+
+    /// Opens the instance again after a failed write, without what that write may have left.
+    fn reopen(&mut self) -> Result<()> {
+        if self.db.is_some() {
+            return Ok(());
+        }
+        let db = open_db(&self.dir, false)?;
+        let mut batch = WriteBatch::default();
+        for (g, extent) in (0..).zip(&self.extents) {
+            let from = key::log(GroupId(g), Index(extent.last.0 + 1));
+            batch.delete_range_cf(family(&db, LOG), from, key::log(GroupId(g), Index(u64::MAX)));
+            if extent.last.0 > 0 {
+                put_hard_state(&mut batch, &db, GroupId(g), extent.last);
+            }
+        }
+        db.write_opt(batch, &self.write_options())?;
+        tracing::info!("the log was opened again after a failed write");
+        self.db = Some(db);
+        Ok(())
+    }
+
+    fn fail(&mut self, e: rocksdb::Error) -> Error {
+        let e = Error::from(e);
+        self.db = None;
+        if e.code() == SqlState::DISK_FULL {
+            tracing::warn!(error = %e, "the disk is full");
+            return Error::new(SqlState::DISK_FULL, "could not write the log: no space left on device").source(e);
+        }
+        tracing::error!(error = %e, "the log could not be written: writes are refused from now on");
+        self.failed = true;
+        Error::new(SqlState::IO_ERROR, "could not write the log").source(e)
+    }
+
+    fn write_options(&self) -> WriteOptions {
+        let mut options = WriteOptions::default();
+        options.set_sync(self.sync);
+        options
+    }
+}
+
+fn open_db(dir: &Path, create: bool) -> Result<DB> {
+    let mut options = options(MEMTABLE_BYTES, create);
+    // A write that was cut short at the end was never acknowledged; damage anywhere else must not pass in silence.
+    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    options.set_track_and_verify_wals_in_manifest(true);
+    options.set_max_total_wal_size(2 * MEMTABLE_BYTES as u64);
+    let cache = Cache::new_lru_cache(CACHE_BYTES);
+    let families = [LOG, STATE].map(|f| ColumnFamilyDescriptor::new(f, family_options(MEMTABLE_BYTES / 2, &cache)));
+    DB::open_cf_descriptors(&options, dir, families).map_err(|e| open_error("log", e))
+}
+
+/// Reads where a group's log begins and ends, and checks that its end is there.
+fn extent(db: &DB, group: GroupId) -> Result<Extent> {
+    let number = |name: u8| -> Result<Index> {
+        let Some(value) = db.get_cf(family(db, STATE), state_key(group, name))? else { return Ok(Index(0)) };
+        Ok(Index(key::split_u64(&value).ok_or_else(|| damaged("the state of the log"))?.0))
+    };
+    let truncated = number(b't')?;
+    let last = match db.get_cf(family(db, STATE), state_key(group, b'h'))? {
+        Some(value) => HardState::decode(value.as_slice()).map_err(|e| damaged("the hard state").source(e))?.commit,
+        None => 0,
+    };
+    if last > truncated.0 && db.get_cf(family(db, LOG), key::log(group, Index(last)))?.is_none() {
+        return Err(damaged(&format!("the log of group {group}: entry {last} is missing, it")));
+    }
+    Ok(Extent { truncated, last: Index(last) })
+}
+
+fn put_hard_state(batch: &mut WriteBatch, db: &DB, group: GroupId, commit: Index) {
+    let hard = HardState { term: TERM, vote: NODE, commit: commit.0 };
+    batch.put_cf(family(db, STATE), state_key(group, b'h'), hard.encode_to_vec());
+    if commit == Index(1) {
+        let conf = ConfState { voters: vec![NODE], ..ConfState::default() };
+        batch.put_cf(family(db, STATE), state_key(group, b'c'), conf.encode_to_vec());
+    }
+}
+
+fn state_key(group: GroupId, name: u8) -> [u8; 5] {
+    let g = group.0.to_be_bytes();
+    [g[0], g[1], g[2], g[3], name]
+}
+
+fn family<'a>(db: &'a DB, name: &str) -> &'a ColumnFamily {
+    db.cf_handle(name).expect("all families were opened")
+}

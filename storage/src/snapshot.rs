@@ -1,0 +1,147 @@
+//! What readers see: immutable values behind an `Arc`, one for each tenant and table. They are the state itself: apply makes
+//! new ones beside them, so a reader costs a writer nothing.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use arrow::array::RecordBatch;
+
+use crate::apply::{Reject, Stage};
+use crate::catalog::{TableDef, TenantCatalog};
+use crate::command::{Applied, Op, Outcome};
+use crate::entry::log_ops;
+use crate::error::{Error, Result, SqlState};
+use crate::ids::{GroupId, Index, TableId, TenantId};
+use crate::parts::Part;
+use crate::rows::Layout;
+use crate::table::HotRows;
+
+/// All rows of one table as of one index. Immutable; parts and batches are pinned while it lives.
+#[derive(Clone, Debug)]
+pub struct TableSnapshot {
+    pub def: Arc<TableDef>,
+    pub parts: Arc<Vec<Arc<Part>>>,
+    pub(crate) rows: HotRows,
+    pub(crate) layout: Arc<Layout>,
+    /// `_row` of the next row.
+    pub(crate) next_row: u64,
+    /// Rows of entries up to this one are in parts.
+    pub(crate) flushed: Index,
+    /// The last entry that made, truncated or altered the table: a flush of older rows comes too late.
+    pub(crate) changed: Index,
+    /// [`hot`](TableSnapshot::hot), once somebody asked.
+    chunks: OnceLock<Arc<Vec<RecordBatch>>>,
+}
+
+impl TableSnapshot {
+    /// A table without rows, made by entry `index`.
+    pub(crate) fn new(def: Arc<TableDef>, index: Index) -> TableSnapshot {
+        TableSnapshot {
+            layout: Arc::new(Layout::new(&def)),
+            def,
+            parts: Arc::default(),
+            rows: HotRows::default(),
+            next_row: 0,
+            flushed: Index(0),
+            changed: index,
+            chunks: OnceLock::new(),
+        }
+    }
+
+    /// A copy to change.
+    pub(crate) fn edit(&self) -> TableSnapshot {
+        TableSnapshot {
+            def: self.def.clone(),
+            parts: self.parts.clone(),
+            rows: self.rows.clone(),
+            layout: self.layout.clone(),
+            next_row: self.next_row,
+            flushed: self.flushed,
+            changed: self.changed,
+            chunks: OnceLock::new(),
+        }
+    }
+
+    /// Hot rows, oldest first, in chunks of about 8192 rows and smaller ones at the end, all in the columns of
+    /// `def.arrow_schema()` as of this snapshot. Built when first asked for.
+    ///
+    /// # Errors
+    /// As for [`HotRows::chunks`].
+    pub fn hot(&self) -> Result<Arc<Vec<RecordBatch>>> {
+        if let Some(chunks) = self.chunks.get() {
+            return Ok(chunks.clone());
+        }
+        let chunks = Arc::new(self.rows.chunks(&self.def)?);
+        Ok(self.chunks.get_or_init(|| chunks).clone())
+    }
+
+    /// How many rows it shows, exactly.
+    pub fn rows(&self) -> u64 {
+        self.cold_rows() + self.rows.rows()
+    }
+
+    /// How many of its rows are hot.
+    pub fn hot_rows(&self) -> u64 {
+        self.rows.rows()
+    }
+
+    /// Memory that its hot rows hold, in bytes.
+    pub fn hot_bytes(&self) -> u64 {
+        self.rows.bytes()
+    }
+
+    /// Bytes of its parts.
+    pub fn cold_bytes(&self) -> u64 {
+        self.parts.iter().map(|p| p.meta.size).sum()
+    }
+
+    fn cold_rows(&self) -> u64 {
+        self.parts.iter().map(|p| p.meta.rows).sum()
+    }
+}
+
+/// One tenant's state as of one index.
+#[derive(Clone, Debug)]
+pub struct TenantSnapshot {
+    pub tenant: TenantId,
+    /// The last entry of the tenant's group that changed the tenant.
+    pub index: Index,
+    pub catalog: Arc<TenantCatalog>,
+    pub tables: HashMap<TableId, Arc<TableSnapshot>>,
+    pub(crate) group: GroupId,
+}
+
+impl TenantSnapshot {
+    /// A tenant without anything.
+    pub(crate) fn empty(group: GroupId, tenant: TenantId) -> TenantSnapshot {
+        TenantSnapshot { tenant, index: Index(0), catalog: Arc::default(), tables: HashMap::new(), group }
+    }
+
+    /// This state with `ops` applied, for a transaction's own eyes: nothing durable changes. Ids given out are those
+    /// a commit would give out if nobody else changed the catalog meanwhile.
+    ///
+    /// # Errors
+    /// Those of apply; 40001 if an operation was made for another state than this one.
+    pub fn with_ops(&self, ops: &[Op], at: i64) -> Result<(TenantSnapshot, Applied)> {
+        let (ops, batches) = log_ops(ops)?;
+        let index = Index(self.index.0 + 1);
+        let mut stage = Stage::new(self, index);
+        match stage.apply(&ops) {
+            Ok(()) => {}
+            Err(Reject::Error(e)) => return Err(e),
+            Err(Reject::Outcome(Outcome::Applied(_) | Outcome::Conflict | Outcome::Moved | Outcome::Stale)) => {
+                let message = "could not serialize access due to concurrent update";
+                return Err(Error::new(SqlState::SERIALIZATION_FAILURE, message));
+            }
+        }
+        let changes = stage.finish()?;
+        let oids = changes.oids.clone();
+        let mut snapshot = self.clone();
+        snapshot.index = index;
+        let pieces = changes.apply_to(&mut snapshot);
+        for (table, pieces) in pieces {
+            snapshot.append(table, &pieces, &batches)?;
+        }
+        Ok((snapshot, Applied { index, at, oids }))
+    }
+}
