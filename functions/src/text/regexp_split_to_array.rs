@@ -1,0 +1,94 @@
+//! `regexp_split_to_array(text, pattern [, flags])`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, ListBuilder, StringViewBuilder};
+use datafusion_common::Result;
+use regex::{Regex, RegexBuilder};
+
+use crate::error::refuse;
+use crate::udf::{Call, Form, Function, Type};
+
+pub(super) const FUNCTION: Function = Function::new(
+    "regexp_split_to_array",
+    "Splits a text by a regular expression into an array.",
+    &[
+        Form::new(&[Type::Text, Type::Text], Type::TextArray, split),
+        Form::new(&[Type::Text, Type::Text, Type::Text], Type::TextArray, split),
+    ],
+);
+
+fn split(call: &Call) -> Result<ArrayRef> {
+    let (texts, patterns) = (call.text(0), call.text(1));
+    let mut known = HashMap::<(String, String), Regex>::new();
+    let mut lists = ListBuilder::new(StringViewBuilder::new());
+    for row in 0..call.rows {
+        if call.has_null(row) {
+            lists.append_null();
+            continue;
+        }
+        let flags = if call.args.len() > 2 { call.text(2).value(row) } else { "" };
+        let key = (patterns.value(row).to_string(), flags.to_string());
+        if !known.contains_key(&key) {
+            known.insert(key.clone(), compile(&key.0, &key.1)?);
+        }
+        for part in parts(&known[&key], texts.value(row)) {
+            lists.values().append_value(part);
+        }
+        lists.append(true);
+    }
+    Ok(Arc::new(lists.finish()))
+}
+
+fn compile(pattern: &str, flags: &str) -> Result<Regex> {
+    let mut builder = RegexBuilder::new(pattern);
+    for flag in flags.chars() {
+        match flag {
+            'i' => builder.case_insensitive(true),
+            'c' => builder.case_insensitive(false),
+            'n' | 'm' => builder.multi_line(true),
+            's' => builder.multi_line(false),
+            'x' => builder.ignore_whitespace(true),
+            'g' => return refuse("22023", "regexp_split_to_array() does not support the \"global\" option"),
+            other => return refuse("22023", format!("invalid regular expression option: \"{other}\"")),
+        };
+    }
+    match builder.build() {
+        Ok(regex) => Ok(regex),
+        Err(e) => refuse("2201B", format!("invalid regular expression: {}", last_line(&e.to_string()))),
+    }
+}
+
+fn last_line(text: &str) -> String {
+    text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_string()
+}
+
+/// What lies between the matches. An empty match at either end, or just behind another match, splits nothing.
+fn parts<'a>(regex: &Regex, text: &'a str) -> Vec<&'a str> {
+    let mut parts = Vec::new();
+    let mut from = 0;
+    for found in regex.find_iter(text) {
+        if found.is_empty() && (found.start() == from || found.start() == text.len()) {
+            continue;
+        }
+        parts.push(&text[from..found.start()]);
+        from = found.end();
+    }
+    parts.push(&text[from..]);
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{compile, parts};
+
+    #[test]
+    fn texts_are_split_as_postgresql_does() {
+        let split = |text, pattern| parts(&compile(pattern, "").expect("a pattern"), text);
+        assert_eq!(split("the quick  fox", r"\s+"), ["the", "quick", "fox"]);
+        assert_eq!(split("abc", r"\s*"), ["a", "b", "c"]);
+        assert_eq!(split("a,b,", ","), ["a", "b", ""]);
+        assert_eq!(split("", ","), [""]);
+    }
+}

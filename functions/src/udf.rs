@@ -1,0 +1,360 @@
+//! A function as a table of its forms, made into a DataFusion UDF: which form a call means, what its arguments are cast
+//! to, and the call itself.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray, StringViewArray};
+use arrow::datatypes::{ArrowPrimitiveType, DataType, IntervalUnit, TimeUnit};
+use datafusion_common::config::ConfigOptions;
+use datafusion_common::{Result, ScalarValue};
+use datafusion_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+
+use crate::Documentation;
+use crate::error::FunctionError;
+
+/// A type of an argument or of a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Type {
+    Bool,
+    Int4,
+    Int8,
+    Float8,
+    /// A decimal of any precision and scale, as it comes.
+    Numeric,
+    Text,
+    Date,
+    Timestamp,
+    TimestampTz,
+    Interval,
+    TextArray,
+    /// A list of anything, as it comes.
+    Array,
+    /// Anything, as it comes.
+    Any,
+}
+
+impl Type {
+    fn name(self) -> &'static str {
+        match self {
+            Type::Bool => "boolean",
+            Type::Int4 => "integer",
+            Type::Int8 => "bigint",
+            Type::Float8 => "double precision",
+            Type::Numeric => "numeric",
+            Type::Text => "text",
+            Type::Date => "date",
+            Type::Timestamp => "timestamp without time zone",
+            Type::TimestampTz => "timestamp with time zone",
+            Type::Interval => "interval",
+            Type::TextArray => "text[]",
+            Type::Array => "anyarray",
+            Type::Any => "any",
+        }
+    }
+
+    /// The Arrow type that a given one is cast to.
+    fn arrow(self, given: &DataType) -> DataType {
+        match self {
+            Type::Bool => DataType::Boolean,
+            Type::Int4 => DataType::Int32,
+            Type::Int8 => DataType::Int64,
+            Type::Float8 => DataType::Float64,
+            Type::Numeric => match given {
+                DataType::Decimal128(_, _) | DataType::Decimal256(_, _) => given.clone(),
+                t if t.is_integer() => DataType::Decimal128(20, 0),
+                _ => DataType::Decimal128(38, 10),
+            },
+            Type::Text => DataType::Utf8View,
+            Type::Date => DataType::Date32,
+            Type::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
+            Type::TimestampTz => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            Type::Interval => DataType::Interval(IntervalUnit::MonthDayNano),
+            Type::TextArray => DataType::new_list(DataType::Utf8View, true),
+            Type::Array | Type::Any => given.clone(),
+        }
+    }
+
+    /// How far a given type is from this one: 0 for the same, more for a cast, none for no way. Strings go last: a
+    /// literal of unknown type is a string to the planner.
+    fn distance(self, given: &DataType) -> Option<u32> {
+        let text = matches!(given, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+        let list = matches!(given, DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(_, _));
+        let decimal = given.is_decimal();
+        if *given == DataType::Null {
+            return Some(1);
+        }
+        match self {
+            Type::Any => Some(3),
+            Type::Array => list.then_some(0),
+            Type::TextArray => list.then_some(0).or(text.then_some(6)),
+            Type::Text => text.then_some(0),
+            _ if list => None,
+            _ if text => Some(6),
+            Type::Int4 => match given {
+                DataType::Int32 => Some(0),
+                t if t.is_integer() => Some(if t.primitive_width() < Some(4) { 1 } else { 4 }),
+                _ => None,
+            },
+            Type::Int8 => match given {
+                DataType::Int64 => Some(0),
+                t if t.is_integer() => Some(1),
+                _ => None,
+            },
+            Type::Numeric => match given {
+                _ if decimal => Some(0),
+                t if t.is_integer() => Some(2),
+                _ => None,
+            },
+            Type::Float8 => match given {
+                DataType::Float64 => Some(0),
+                t if t.is_floating() => Some(1),
+                t if t.is_integer() || decimal => Some(3),
+                _ => None,
+            },
+            Type::Bool => matches!(given, DataType::Boolean).then_some(0),
+                matches!(given, DataType::Binary | DataType::BinaryView | DataType::LargeBinary).then_some(0)
+            }
+            Type::Date => matches!(given, DataType::Date32).then_some(0),
+            Type::Timestamp => match given {
+                DataType::Timestamp(_, None) => Some(0),
+                DataType::Date32 => Some(2),
+                _ => None,
+            },
+            Type::TimestampTz => match given {
+                DataType::Timestamp(_, Some(_)) => Some(0),
+                DataType::Timestamp(_, None) => Some(2),
+                DataType::Date32 => Some(1),
+                _ => None,
+            },
+            Type::Interval => match given {
+                DataType::Interval(_) => Some(0),
+                DataType::Duration(_) | DataType::Time64(_) => Some(1),
+                _ => None,
+            },
+        }
+    }
+}
+
+/// What a form answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Returns {
+    Type(Type),
+    /// The type that this argument has after its cast.
+    Argument(usize),
+}
+
+/// One call over a batch.
+pub(crate) struct Call {
+    /// One array an argument, all of `rows` values, in the types of the form.
+    pub(crate) args: Vec<ArrayRef>,
+    pub(crate) rows: usize,
+    config: Arc<ConfigOptions>,
+}
+
+impl Call {
+    pub(crate) fn text(&self, n: usize) -> &StringViewArray {
+        self.args[n].as_string_view()
+    }
+
+    pub(crate) fn primitive<T: ArrowPrimitiveType>(&self, n: usize) -> &PrimitiveArray<T> {
+        self.args[n].as_primitive()
+    }
+
+    /// Whether any argument of the row is NULL.
+    pub(crate) fn has_null(&self, row: usize) -> bool {
+        self.args.iter().any(|a| a.is_null(row))
+    }
+
+    /// The session's time zone.
+    pub(crate) fn time_zone(&self) -> &str {
+        self.config.execution.time_zone.as_deref().unwrap_or("UTC")
+    }
+
+    /// One string a row; NULL where an argument is.
+    pub(crate) fn map_text(&self, f: impl Fn(usize) -> Result<Option<String>>) -> Result<ArrayRef> {
+        let one = |row| if self.has_null(row) { Ok(None) } else { f(row) };
+        Ok(Arc::new((0..self.rows).map(one).collect::<Result<StringViewArray>>()?))
+    }
+
+    /// One number a row; NULL where an argument is.
+    pub(crate) fn map<T: ArrowPrimitiveType>(
+        &self,
+        f: impl Fn(usize) -> Result<Option<T::Native>>,
+    ) -> Result<PrimitiveArray<T>> {
+        let one = |row| if self.has_null(row) { Ok(None) } else { f(row) };
+        (0..self.rows).map(one).collect::<Result<Vec<Option<T::Native>>>>().map(PrimitiveArray::from_iter)
+    }
+}
+
+/// One form of a function.
+pub(crate) struct Form {
+    pub(crate) args: &'static [Type],
+    /// The last of `args` may come any number of times, also none.
+    pub(crate) variadic: bool,
+    pub(crate) returns: Returns,
+    pub(crate) call: fn(&Call) -> Result<ArrayRef>,
+}
+
+impl Form {
+    /// A form of fixed arguments.
+    pub(crate) const fn new(args: &'static [Type], returns: Type, call: fn(&Call) -> Result<ArrayRef>) -> Form {
+        Form { args, variadic: false, returns: Returns::Type(returns), call }
+    }
+
+    /// How far a call's types are from this form; none if it can't be meant.
+    fn distance(&self, given: &[DataType]) -> Option<u32> {
+        let fits = if self.variadic { given.len() + 1 >= self.args.len() } else { given.len() == self.args.len() };
+        if !fits {
+            return None;
+        }
+        given.iter().enumerate().map(|(i, t)| self.argument(i).distance(t)).sum()
+    }
+
+    fn argument(&self, i: usize) -> Type {
+        self.args[i.min(self.args.len() - 1)]
+    }
+
+    fn coerced(&self, given: &[DataType]) -> Vec<DataType> {
+        given.iter().enumerate().map(|(i, t)| self.argument(i).arrow(t)).collect()
+    }
+}
+
+/// A function with all its forms.
+pub(crate) struct Function {
+    pub(crate) name: &'static str,
+    pub(crate) forms: &'static [Form],
+    pub(crate) volatility: Volatility,
+    /// One sentence.
+    pub(crate) description: &'static str,
+}
+
+impl Function {
+    /// A function whose answer hangs on its arguments only.
+    pub(crate) const fn new(name: &'static str, description: &'static str, forms: &'static [Form]) -> Function {
+        Function { name, forms, volatility: Volatility::Immutable, description }
+    }
+
+    /// A function whose answer hangs on the session's time zone as well.
+    pub(crate) const fn stable(mut self) -> Function {
+        self.volatility = Volatility::Stable;
+        self
+    }
+
+    pub(crate) fn udf(&'static self) -> ScalarUDF {
+        let nullary = self.forms.iter().all(|f| f.args.is_empty());
+        let signature =
+            if nullary { Signature::nullary(self.volatility) } else { Signature::user_defined(self.volatility) };
+        ScalarUDF::new_from_impl(Udf { function: self, signature })
+    }
+
+    pub(crate) fn documentation(&self) -> Documentation {
+        let syntax = |form: &Form| {
+            let args = form.args.iter().map(|t| t.name()).collect::<Vec<_>>().join(", ");
+            format!("{}({args}{})", self.name, if form.variadic { ", …" } else { "" })
+        };
+        let syntax = self.forms.iter().map(syntax).collect();
+        Documentation { name: self.name, syntax, description: self.description }
+    }
+
+    /// The form that a call with these types means: the nearest, the first among equals.
+    fn form(&self, given: &[DataType]) -> Result<&'static Form>
+    where
+        Self: 'static,
+    {
+        let forms: &'static [Form] = self.forms;
+        let found = forms.iter().filter_map(|f| f.distance(given).map(|d| (d, f))).min_by_key(|(d, _)| *d);
+        found.map(|(_, f)| f).ok_or_else(|| {
+            let given = given.iter().map(shown).collect::<Vec<_>>().join(", ");
+            FunctionError::new("42883", format!("function {}({given}) does not exist", self.name))
+                .hint(
+                    "No function matches the given name and argument types. You might need to add explicit type casts.",
+                )
+                .into()
+        })
+    }
+}
+
+/// A type as PostgreSQL names it.
+fn shown(t: &DataType) -> String {
+    let name = match t {
+        DataType::Boolean => "boolean",
+        DataType::Int8 | DataType::Int16 | DataType::UInt8 => "smallint",
+        DataType::Int32 | DataType::UInt16 => "integer",
+        DataType::Int64 | DataType::UInt32 | DataType::UInt64 => "bigint",
+        DataType::Float16 | DataType::Float32 => "real",
+        DataType::Float64 => "double precision",
+        DataType::Date32 | DataType::Date64 => "date",
+        DataType::Time32(_) | DataType::Time64(_) => "time without time zone",
+        DataType::Timestamp(_, None) => "timestamp without time zone",
+        DataType::Timestamp(_, Some(_)) => "timestamp with time zone",
+        DataType::Interval(_) | DataType::Duration(_) => "interval",
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "bytea",
+        DataType::FixedSizeBinary(_) => "uuid",
+        DataType::Null => "unknown",
+        t if t.is_decimal() => "numeric",
+        DataType::List(f) | DataType::LargeList(f) => return format!("{}[]", shown(f.data_type())),
+        _ => "text",
+    };
+    name.to_string()
+}
+
+struct Udf {
+    function: &'static Function,
+    signature: Signature,
+}
+
+impl std::fmt::Debug for Udf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.function.name)
+    }
+}
+
+impl PartialEq for Udf {
+    fn eq(&self, other: &Udf) -> bool {
+        self.function.name == other.function.name
+    }
+}
+
+impl Eq for Udf {}
+
+impl Hash for Udf {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.function.name.hash(state);
+    }
+}
+
+impl ScalarUDFImpl for Udf {
+    fn name(&self) -> &str {
+        self.function.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, given: &[DataType]) -> Result<DataType> {
+        let form = self.function.form(given)?;
+        Ok(match form.returns {
+            Returns::Type(t) => t.arrow(&DataType::Null),
+            Returns::Argument(n) => form.coerced(given)[n].clone(),
+        })
+    }
+
+    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        Ok(self.function.form(given)?.coerced(given))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let types = args.arg_fields.iter().map(|f| f.data_type().clone()).collect::<Vec<_>>();
+        let form = self.function.form(&types)?;
+        let constant = args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
+        let rows = if constant { 1 } else { args.number_rows };
+        let arrays = args.args.iter().map(|a| a.to_array(rows)).collect::<Result<Vec<_>>>()?;
+        let result = (form.call)(&Call { args: arrays, rows, config: args.config_options })?;
+        if constant {
+            return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?));
+        }
+        Ok(ColumnarValue::Array(result))
+    }
+}
