@@ -11,7 +11,7 @@ rows_total=3000000
 rows_piece=50000
 server=''
 
-say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
+say() { if [[ -t 1 ]]; then printf '\n\033[1m== %s\033[0m\n' "$*"; else printf '\n== %s\n' "$*"; fi; }
 die() {
     printf 'demo: %s\n' "$*" >&2
     exit 1

@@ -6,6 +6,7 @@ use std::fmt::{Display, Write};
 use std::sync::Arc;
 
 use sightline_sql::database::Database;
+use sightline_storage::metrics::TenantMetrics;
 
 use crate::http::health::Phase;
 
@@ -19,6 +20,7 @@ pub fn render(phase: Phase, database: Option<&Arc<Database>>) -> String {
     process(&mut page);
     if let Some(database) = database {
         sessions(&mut page, database);
+        storage(&mut page, database);
     }
     page.0
 }
@@ -59,6 +61,39 @@ fn sessions(page: &mut Page, database: &Arc<Database>) {
     page.family("sightline_statements_running", "gauge", "Statements that run now.");
     for (tenant, (_, active)) in &by_tenant {
         page.sample("sightline_statements_running", &[("tenant", tenant)], active);
+    }
+}
+
+fn storage(page: &mut Page, database: &Arc<Database>) {
+    let engine = &database.engine;
+    let metrics = engine.metrics();
+    let counters = [
+        ("sightline_log_entries_total", "Entries written to the log.", metrics.log_entries),
+        ("sightline_log_syncs_total", "Writes of the log, each with one sync.", metrics.log_syncs),
+        ("sightline_log_bytes_total", "Bytes written to the log.", metrics.log_bytes),
+        ("sightline_commands_total", "Commands applied or refused.", metrics.commands),
+        ("sightline_flushes_total", "Tables written out to parts.", metrics.flushes),
+        ("sightline_flush_errors_total", "Flushes that failed and are tried again.", metrics.flush_errors),
+        ("sightline_write_waits_total", "Writes that waited for a flush.", metrics.waits),
+    ];
+    for (name, help, value) in counters {
+        page.family(name, "counter", help);
+        page.sample(name, &[], value);
+    }
+    let meta = engine.meta();
+    let names: BTreeMap<_, _> = meta.tenants.iter().map(|(name, tenant)| (tenant.id, name.as_str())).collect();
+    let value_of: [(&str, &str, fn(&TenantMetrics) -> u64); 4] = [
+        ("sightline_hot_rows", "Rows that are not in parts yet.", |tenant| tenant.hot_rows),
+        ("sightline_hot_bytes", "Memory that those rows hold.", |tenant| tenant.hot_bytes),
+        ("sightline_parts", "Parquet parts.", |tenant| tenant.parts),
+        ("sightline_part_bytes", "Bytes of those parts.", |tenant| tenant.cold_bytes),
+    ];
+    for (name, help, value) in value_of {
+        page.family(name, "gauge", help);
+        // A tenant that was dropped meanwhile has no name any more.
+        for (tenant, label) in metrics.tenants.iter().filter_map(|t| Some((t, *names.get(&t.tenant)?))) {
+            page.sample(name, &[("tenant", label)], value(tenant));
+        }
     }
 }
 

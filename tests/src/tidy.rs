@@ -265,15 +265,9 @@ fn check_leftovers(path: &str, text: &str) -> Vec<String> {
 
 /// Whether some file declares the module that `path` is: a file nobody declares is never compiled.
 fn is_declared(path: &str, sources: &BTreeMap<&str, &str>) -> bool {
-    let path = Path::new(path);
-    let (stem, folder) = (path.file_stem().and_then(|s| s.to_str()), path.parent());
-    let (Some(mut stem), Some(mut folder)) = (stem, folder) else { return false };
-    if stem == "mod" {
-        (stem, folder) = match (folder.file_name().and_then(|s| s.to_str()), folder.parent()) {
-            (Some(name), Some(parent)) => (name, parent),
-            _ => return false,
-        };
-    }
+    let path = path.strip_suffix("/mod.rs").or_else(|| path.strip_suffix(".rs")).unwrap_or(path);
+    let Some((folder, stem)) = path.rsplit_once('/') else { return false };
+    let folder = Path::new(folder);
     let roots = ["mod.rs", "lib.rs", "main.rs", "oracle.rs"].map(|name| folder.join(name));
     let mut parents = roots.into_iter().chain([folder.with_extension("rs")]);
     let declares = |text: &str| {
