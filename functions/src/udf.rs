@@ -113,8 +113,6 @@ impl Type {
                 _ => None,
             },
             Type::Bool => matches!(given, DataType::Boolean).then_some(0),
-                matches!(given, DataType::Binary | DataType::BinaryView | DataType::LargeBinary).then_some(0)
-            }
             Type::Date => matches!(given, DataType::Date32).then_some(0),
             Type::Timestamp => match given {
                 DataType::Timestamp(_, None) => Some(0),
