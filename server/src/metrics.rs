@@ -64,6 +64,9 @@ fn sessions(page: &mut Page, database: &Arc<Database>) {
     }
 }
 
+/// A value that each tenant has: its name, what it is, and where it stands.
+type Gauge = (&'static str, &'static str, fn(&TenantMetrics) -> u64);
+
 fn storage(page: &mut Page, database: &Arc<Database>) {
     let engine = &database.engine;
     let metrics = engine.metrics();
@@ -82,13 +85,13 @@ fn storage(page: &mut Page, database: &Arc<Database>) {
     }
     let meta = engine.meta();
     let names: BTreeMap<_, _> = meta.tenants.iter().map(|(name, tenant)| (tenant.id, name.as_str())).collect();
-    let value_of: [(&str, &str, fn(&TenantMetrics) -> u64); 4] = [
+    let gauges: [Gauge; 4] = [
         ("sightline_hot_rows", "Rows that are not in parts yet.", |tenant| tenant.hot_rows),
         ("sightline_hot_bytes", "Memory that those rows hold.", |tenant| tenant.hot_bytes),
         ("sightline_parts", "Parquet parts.", |tenant| tenant.parts),
         ("sightline_part_bytes", "Bytes of those parts.", |tenant| tenant.cold_bytes),
     ];
-    for (name, help, value) in value_of {
+    for (name, help, value) in gauges {
         page.family(name, "gauge", help);
         // A tenant that was dropped meanwhile has no name any more.
         for (tenant, label) in metrics.tenants.iter().filter_map(|t| Some((t, *names.get(&t.tenant)?))) {
