@@ -1,1 +1,66 @@
-//! Skeleton.
+//! The catalog as relations and functions: `pg_catalog`, `information_schema` and `sys`, all made from the statement's
+//! own snapshot, so that they agree with what the statement reads.
+//!
+//! Columns, types and OIDs of the relations are PostgreSQL 15's (`pg_catalog/relations.tsv`, exported from it by
+//! `tests/oracle/export_catalog.sh`). A relation that has a builder shows our objects; any other exists and is empty,
+//! because one missing relation breaks a whole panel of a client. Nothing here looks at the text of a statement.
+//!
+//! The way of a scan: [`system_table`] finds the [`relation`]; its [`provider`] calls the builder when the plan is made
+//! physical; the builder fills [`rows`]; DataFusion filters them. Functions that need session or catalog
+//! ([`system_function`]) are made for each statement and hold its [`QueryContext`].
+
+mod functions;
+mod information_schema;
+mod names;
+mod objects;
+mod pg_catalog;
+mod provider;
+mod relation;
+mod rows;
+mod system;
+pub mod table;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+use datafusion::logical_expr::ScalarUDF;
+
+use crate::plan::QueryContext;
+
+/// The relation of the system with this name, over the statement's snapshot; none if there is none.
+pub fn system_table(ctx: &Arc<QueryContext>, schema: &str, name: &str) -> Option<Arc<dyn TableProvider>> {
+    let relation = relation::find(schema, name)?;
+    Some(Arc::new(provider::SystemTable::new(ctx.clone(), relation)))
+}
+
+/// Whether the schema of the system has this relation.
+pub fn is_system_relation(schema: &str, name: &str) -> bool {
+    relation::find(schema, name).is_some()
+}
+
+/// Schema and name of all relations of the system.
+pub fn system_relations() -> impl Iterator<Item = (&'static str, &'static str)> {
+    relation::all().iter().map(|r| (r.schema, r.name))
+}
+
+/// `pg_class.oid` of a relation of the system, which is what its `tableoid` would answer.
+pub fn relation_oid(schema: &str, name: &str) -> Option<u32> {
+    relation::find(schema, name).map(|r| r.oid)
+}
+
+/// A function that needs the catalog or the session, bound to this statement; none if there is none of that name.
+pub fn system_function(ctx: &Arc<QueryContext>, name: &str) -> Option<Arc<ScalarUDF>> {
+    functions::find(ctx, name)
+}
+
+/// The names of all functions that [`system_function`] knows.
+pub fn system_function_names() -> impl Iterator<Item = &'static str> {
+    functions::names()
+}
+
+/// What builds a relation's rows.
+type Build =
+    fn(&QueryContext, &'static relation::Relation) -> sightline_storage::error::Result<arrow::array::RecordBatch>;

@@ -1,0 +1,76 @@
+//! Definitions as SQL text: types, expressions, views, constraints. Expressions are stored as text, so that
+//! `pg_get_expr` gives back what it gets.
+
+use sightline_storage::error::Result;
+
+use super::{Arg, Function, null, returns};
+use crate::catalog::objects::{self, Object};
+use crate::catalog::pg_catalog::{pg_type, pg_views};
+use crate::catalog::rows::Value;
+use crate::catalog::{information_schema, names};
+use crate::plan::QueryContext;
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function::new("format_type", &[Arg::Oid, Arg::Int], returns::text, format_type).called_on_null(),
+    Function::new("pg_get_expr", &[Arg::Text, Arg::Oid, Arg::Bool], returns::text, pg_get_expr).required(2),
+    Function::new("pg_get_viewdef", &[Arg::Named, Arg::Bool], returns::text, pg_get_viewdef).required(1),
+    Function::new("pg_get_constraintdef", &[Arg::Oid, Arg::Bool], returns::text, pg_get_constraintdef).required(1),
+    Function::new("pg_get_indexdef", &[Arg::Oid, Arg::Int, Arg::Bool], returns::text, null).required(1),
+    Function::new("pg_get_triggerdef", &[Arg::Oid, Arg::Bool], returns::text, null).required(1),
+    Function::new("pg_get_ruledef", &[Arg::Oid, Arg::Bool], returns::text, null).required(1),
+    Function::new("pg_get_partkeydef", &[Arg::Oid], returns::text, null),
+    Function::new("pg_get_partition_constraintdef", &[Arg::Oid], returns::text, null),
+    Function::new("pg_get_statisticsobjdef", &[Arg::Oid], returns::text, null),
+    Function::new("pg_get_statisticsobjdef_columns", &[Arg::Oid], returns::text, null),
+    Function::new("pg_get_serial_sequence", &[Arg::Text, Arg::Text], returns::text, null),
+    Function::new("pg_relation_is_publishable", &[Arg::Named], returns::bool, no),
+    Function::new("pg_relation_is_updatable", &[Arg::Named, Arg::Bool], returns::int4, updatable),
+    Function::new("pg_column_is_updatable", &[Arg::Named, Arg::Int, Arg::Bool], returns::bool, no),
+];
+
+/// There are no publications, and no UPDATE.
+fn no(_: &QueryContext, _: &[Value]) -> Result<Value> {
+    Ok(false.into())
+}
+
+/// `1 << CMD_INSERT`: rows can be added.
+const INSERTABLE: i32 = 1 << 3;
+
+fn updatable(ctx: &QueryContext, args: &[Value]) -> Result<Value> {
+    let found = class(ctx, &args[0])?.and_then(|oid| objects::relation(ctx, oid));
+    Ok((if matches!(found, Some(Object::Table(_))) { INSERTABLE } else { 0 }).into())
+}
+
+/// The relation that an argument names by OID or by text.
+pub(super) fn class(ctx: &QueryContext, arg: &Value) -> Result<Option<u32>> {
+    match arg {
+        Value::Text(name) => names::regclass_in(ctx, name).map(Some),
+        other => Ok(other.oid()),
+    }
+}
+
+fn format_type(_: &QueryContext, args: &[Value]) -> Result<Value> {
+    let Some(oid) = args[0].oid() else { return Ok(Value::Null) };
+    let typmod = args[1].int().and_then(|m| i32::try_from(m).ok());
+    Ok(match oid {
+        0 => "-".into(),
+        oid => pg_type::format(oid, typmod).unwrap_or_else(|| "???".to_string()).into(),
+    })
+}
+
+fn pg_get_expr(_: &QueryContext, args: &[Value]) -> Result<Value> {
+    Ok(args[0].clone())
+}
+
+fn pg_get_viewdef(ctx: &QueryContext, args: &[Value]) -> Result<Value> {
+    match class(ctx, &args[0])?.and_then(|oid| objects::relation(ctx, oid)) {
+        Some(Object::View(view)) => Ok(pg_views::view_definition(view).into()),
+        Some(Object::Table(_) | Object::System(_)) | None => Ok(Value::Null),
+    }
+}
+
+fn pg_get_constraintdef(ctx: &QueryContext, args: &[Value]) -> Result<Value> {
+    let pretty = args.get(1).and_then(Value::bool).unwrap_or(false);
+    let found = args[0].oid().and_then(|oid| objects::checks(ctx).find(|(o, _, _)| *o == oid));
+    Ok(found.map(|(_, _, check)| information_schema::check_clause(&check.expr, pretty)).into())
+}

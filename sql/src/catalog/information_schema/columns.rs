@@ -1,0 +1,153 @@
+//! `information_schema.columns`: positions from 1, and types in the standard's words with PostgreSQL's in `udt_name`.
+
+use arrow::array::RecordBatch;
+use sightline_storage::error::Result;
+use sightline_storage::types::{NUMERIC_DEFAULT, SqlType};
+
+use super::relations;
+use crate::catalog::objects::{self, Object};
+use crate::catalog::pg_catalog::pg_type;
+use crate::catalog::relation::Relation;
+use crate::catalog::rows::{Rows, Value};
+use crate::plan::QueryContext;
+
+const COLUMNS: [&str; 25] = [
+    "table_catalog",
+    "table_schema",
+    "table_name",
+    "column_name",
+    "ordinal_position",
+    "column_default",
+    "is_nullable",
+    "data_type",
+    "character_maximum_length",
+    "character_octet_length",
+    "numeric_precision",
+    "numeric_precision_radix",
+    "numeric_scale",
+    "datetime_precision",
+    "udt_catalog",
+    "udt_schema",
+    "udt_name",
+    "dtd_identifier",
+    "is_self_referencing",
+    "is_identity",
+    "identity_cycle",
+    "is_generated",
+    "is_updatable",
+    "collation_name",
+    "collation_schema",
+];
+
+/// One column of any relation.
+struct Column<'a> {
+    name: &'a str,
+    position: u16,
+    ty: &'a SqlType,
+    not_null: bool,
+    default: Option<&'a str>,
+    updatable: bool,
+}
+
+pub(super) fn build(ctx: &QueryContext, relation: &'static Relation) -> Result<RecordBatch> {
+    let mut rows = Rows::new(relation, COLUMNS);
+    for object in relations(ctx) {
+        for column in columns(&object) {
+            rows.push(values(ctx, &object, &column));
+        }
+    }
+    rows.finish()
+}
+
+fn columns<'a>(object: &Object<'a>) -> Vec<Column<'a>> {
+    let plain = |name, position, ty, not_null| Column { name, position, ty, not_null, default: None, updatable: false };
+    match object {
+        Object::Table(t) => {
+            let column = |c: &'a sightline_storage::catalog::ColumnDef| Column {
+                default: c.default.as_deref(),
+                updatable: true,
+                ..plain(&c.name, c.id.0, &c.ty, c.not_null)
+            };
+            t.columns.iter().map(column).collect()
+        }
+        Object::View(v) => (1..).zip(&v.columns).map(|(n, (name, ty))| plain(name, n, ty, false)).collect(),
+        Object::System(r) => (1..).zip(&r.columns).map(|(n, c)| plain(c.name, n, &c.ty, c.not_null)).collect(),
+    }
+}
+
+fn values(ctx: &QueryContext, object: &Object<'_>, c: &Column<'_>) -> [Value; COLUMNS.len()] {
+    let catalog = || Value::from(&ctx.identity.tenant_name);
+    let number = numbers(c.ty);
+    let length = match c.ty {
+        SqlType::Varchar(Some(n)) | SqlType::Char(n) => Some(i64::from(*n)),
+        _ => None,
+    };
+    let octets = match c.ty {
+        SqlType::Varchar(Some(n)) | SqlType::Char(n) => Some(i64::from(*n) * 4),
+        SqlType::Text | SqlType::Varchar(None) => Some(1 << 30),
+        _ => None,
+    };
+    // Types whose collation is not the database's own name it.
+    let collation = matches!(c.ty, SqlType::Name).then_some("C");
+    [
+        catalog(),
+        objects::schema_name(ctx, object.schema().0).map(str::to_string).into(),
+        object.name().to_string().into(),
+        c.name.to_string().into(),
+        c.position.into(),
+        c.default.map(str::to_string).into(),
+        (if c.not_null { "NO" } else { "YES" }).into(),
+        data_type(c.ty).into(),
+        length.into(),
+        octets.into(),
+        number.map(|n| n.0).into(),
+        number.map(|n| n.1).into(),
+        number.and_then(|n| n.2).into(),
+        datetime_precision(c.ty).into(),
+        catalog(),
+        "pg_catalog".into(),
+        pg_type::by_oid(c.ty.oid()).map(|t| t.name).into(),
+        c.position.to_string().into(),
+        "NO".into(),
+        "NO".into(),
+        "NO".into(),
+        "NEVER".into(),
+        (if c.updatable { "YES" } else { "NO" }).into(),
+        collation.into(),
+        collation.map(|_| "pg_catalog").into(),
+    ]
+}
+
+fn data_type(ty: &SqlType) -> String {
+    match ty {
+        SqlType::Array(_) => "ARRAY".to_string(),
+        SqlType::Numeric(_) => "numeric".to_string(),
+        SqlType::Varchar(_) => "character varying".to_string(),
+        SqlType::Char(_) => "character".to_string(),
+        other => other.to_string(),
+    }
+}
+
+/// Precision, its radix, and scale.
+fn numbers(ty: &SqlType) -> Option<(i32, i32, Option<i32>)> {
+    Some(match ty {
+        SqlType::SmallInt => (16, 2, Some(0)),
+        SqlType::Integer => (32, 2, Some(0)),
+        SqlType::BigInt => (64, 2, Some(0)),
+        SqlType::Real => (24, 2, None),
+        SqlType::Double => (53, 2, None),
+        SqlType::Numeric(p) => {
+            let (precision, scale) = p.unwrap_or(NUMERIC_DEFAULT);
+            (precision.into(), 10, Some(scale.into()))
+        }
+        _ => return None,
+    })
+}
+
+fn datetime_precision(ty: &SqlType) -> Option<i32> {
+    match ty {
+        SqlType::Date => Some(0),
+        SqlType::Time | SqlType::Timestamp | SqlType::TimestampTz | SqlType::Interval => Some(6),
+        _ => None,
+    }
+}

@@ -1,0 +1,111 @@
+//! `pg_attribute`: the columns of every relation, the system's included.
+
+use arrow::array::RecordBatch;
+use sightline_storage::error::Result;
+use sightline_storage::types::SqlType;
+
+use super::pg_type;
+use crate::catalog::objects;
+use crate::catalog::relation::{self, Relation};
+use crate::catalog::rows::{Rows, Value};
+use crate::plan::QueryContext;
+
+const COLUMNS: [&str; 20] = [
+    "attrelid",
+    "attname",
+    "atttypid",
+    "attstattarget",
+    "attlen",
+    "attnum",
+    "attndims",
+    "attcacheoff",
+    "atttypmod",
+    "attbyval",
+    "attalign",
+    "attstorage",
+    "attcompression",
+    "attnotnull",
+    "atthasdef",
+    "attidentity",
+    "attgenerated",
+    "attisdropped",
+    "attislocal",
+    "attcollation",
+];
+
+/// One column, whatever it is a column of.
+struct Attribute<'a> {
+    relation: u32,
+    name: &'a str,
+    ty: &'a SqlType,
+    number: u16,
+    not_null: bool,
+    has_default: bool,
+}
+
+pub(super) fn build(ctx: &QueryContext, relation: &'static Relation) -> Result<RecordBatch> {
+    let mut rows = Rows::new(relation, COLUMNS);
+    for table in objects::tables(ctx) {
+        for column in &table.columns {
+            rows.push(values(&Attribute {
+                relation: table.id.0,
+                name: &column.name,
+                ty: &column.ty,
+                number: column.id.0,
+                not_null: column.not_null,
+                has_default: column.default.is_some(),
+            }));
+        }
+    }
+    for view in objects::views(ctx) {
+        for (number, (name, ty)) in (1..).zip(&view.columns) {
+            rows.push(values(&Attribute {
+                relation: view.id.0,
+                name,
+                ty,
+                number,
+                not_null: false,
+                has_default: false,
+            }));
+        }
+    }
+    for system in relation::all() {
+        for (number, column) in (1..).zip(&system.columns) {
+            rows.push(values(&Attribute {
+                relation: system.oid,
+                name: column.name,
+                ty: &column.ty,
+                number,
+                not_null: column.not_null,
+                has_default: false,
+            }));
+        }
+    }
+    rows.finish()
+}
+
+fn values(a: &Attribute<'_>) -> [Value; COLUMNS.len()] {
+    let ty = pg_type::by_oid(a.ty.oid());
+    [
+        a.relation.into(),
+        a.name.to_string().into(),
+        a.ty.oid().into(),
+        (-1).into(),
+        a.ty.typlen().into(),
+        a.number.into(),
+        i32::from(matches!(a.ty, SqlType::Array(_))).into(),
+        (-1).into(),
+        a.ty.typmod().into(),
+        ty.is_some_and(|t| t.by_value).into(),
+        ty.map_or("i", |t| t.align).into(),
+        ty.map_or("x", |t| t.storage).into(),
+        "".into(),
+        a.not_null.into(),
+        a.has_default.into(),
+        "".into(),
+        "".into(),
+        false.into(),
+        true.into(),
+        ty.map_or(0, |t| t.collation).into(),
+    ]
+}

@@ -1,0 +1,88 @@
+//! `pg_class`: tables, views and the relations of the system.
+
+use arrow::array::RecordBatch;
+use sightline_storage::error::Result;
+use sightline_storage::ids::TableId;
+
+use super::pg_am;
+use crate::catalog::objects::{self, Object};
+use crate::catalog::relation::Relation;
+use crate::catalog::rows::{Rows, Value};
+use crate::plan::QueryContext;
+
+/// The page size that clients multiply `relpages` by.
+const PAGE_BYTES: u64 = 8192;
+
+const COLUMNS: [&str; 16] = [
+    "oid",
+    "relname",
+    "relnamespace",
+    "relowner",
+    "relam",
+    "relpages",
+    "reltuples",
+    "relpersistence",
+    "relkind",
+    "relnatts",
+    "relchecks",
+    "relhasrules",
+    "relispopulated",
+    "relreplident",
+    "relallvisible",
+    "reloptions",
+];
+
+pub(super) fn build(ctx: &QueryContext, relation: &'static Relation) -> Result<RecordBatch> {
+    let mut rows = Rows::new(relation, COLUMNS);
+    for object in objects::relations(ctx) {
+        rows.push(values(ctx, &object));
+    }
+    rows.finish()
+}
+
+fn values(ctx: &QueryContext, object: &Object<'_>) -> [Value; COLUMNS.len()] {
+    let (kind, columns, checks) = match object {
+        Object::Table(t) => ("r", t.columns.len(), t.checks.len()),
+        Object::View(v) => ("v", v.columns.len(), 0),
+        Object::System(r) => (r.kind, r.columns.len(), 0),
+    };
+    let (rows, bytes) = size(ctx, object);
+    let (table, view) = (kind == "r", kind == "v");
+    [
+        object.oid().into(),
+        object.name().to_string().into(),
+        object.schema().0.into(),
+        object.owner().0.into(),
+        (if table { pg_am::HEAP } else { 0 }).into(),
+        i64::try_from(bytes.div_ceil(PAGE_BYTES)).unwrap_or(i64::from(i32::MAX)).into(),
+        Value::Float(rows),
+        "p".into(),
+        kind.into(),
+        i64::try_from(columns).unwrap_or_default().into(),
+        i64::try_from(checks).unwrap_or_default().into(),
+        view.into(),
+        true.into(),
+        (if table { "d" } else { "n" }).into(),
+        0.into(),
+        options(object).into(),
+    ]
+}
+
+/// Rows and bytes: exact for tables, unknown (-1) for what is computed.
+fn size(ctx: &QueryContext, object: &Object<'_>) -> (f64, u64) {
+    let Object::Table(table) = object else { return (-1.0, 0) };
+    match ctx.snapshot.tables.get(&TableId(table.id.0)) {
+        Some(snapshot) => (snapshot.rows() as f64, crate::catalog::system::table_bytes(snapshot)),
+        None => (0.0, 0),
+    }
+}
+
+/// `WITH (…)` of a table, as `name=value`.
+fn options(object: &Object<'_>) -> Option<Vec<String>> {
+    let Object::Table(table) = object else { return None };
+    let options = crate::catalog::system::table_options(table);
+    if options.is_empty() {
+        return None;
+    }
+    Some(options.into_iter().map(|(name, value)| format!("{name}={value}")).collect())
+}
