@@ -1,7 +1,32 @@
-//! Values to and from PostgreSQL's text and binary forms, and COPY's text and csv. Links nothing but Arrow, so that it
-//! can be fuzzed. Skeleton.
+//! Values to and from PostgreSQL's text and binary forms, and COPY's text and csv. Pure: no session, no clock, no I/O,
+//! so that it can be fuzzed.
+//!
+//! Out: [`Cells`](cells::Cells) resolves the type of a column once, then writes its cells as [`text`] or [`binary`] into
+//! the caller's buffer. In: [`ColumnBuilder`](build::ColumnBuilder) appends one cell of text or binary to an Arrow
+//! column; [`input`] makes a single value of it for parameters and literals, [`copy`] whole batches. One file a family of
+//! types knows both directions: [`datetime`], [`interval`], [`numeric`], [`float`], [`scalar`], [`json`], [`array`].
 
-/// Output settings of a session.
+pub mod array;
+pub mod binary;
+pub mod build;
+pub mod cells;
+pub mod copy;
+pub mod datetime;
+pub mod datetime_input;
+pub mod float;
+pub mod input;
+pub mod interval;
+pub mod json;
+pub mod numeric;
+pub mod scalar;
+pub mod text;
+pub mod zone;
+
+pub use cells::Cells;
+
+use zone::Zone;
+
+/// Output settings of a session, as SET takes them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Format {
     pub time_zone: String,
@@ -9,4 +34,75 @@ pub struct Format {
     pub interval_style: String,
     pub extra_float_digits: i32,
     pub bytea_output: String,
+}
+
+impl Default for Format {
+    fn default() -> Format {
+        Format {
+            time_zone: "UTC".into(),
+            date_style: "ISO, MDY".into(),
+            interval_style: "postgres".into(),
+            extra_float_digits: 1,
+            bytea_output: "hex".into(),
+        }
+    }
+}
+
+/// How `1/2/2024` is read: the second word of DateStyle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DateOrder {
+    Mdy,
+    Dmy,
+    Ymd,
+}
+
+/// IntervalStyle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IntervalStyle {
+    Postgres,
+    PostgresVerbose,
+    SqlStandard,
+    Iso8601,
+}
+
+/// A [`Format`] resolved: what the functions of this folder take, made once a statement.
+#[derive(Clone, Debug)]
+pub struct Style {
+    pub zone: Zone,
+    pub date_order: DateOrder,
+    pub interval: IntervalStyle,
+    pub extra_float_digits: i32,
+    pub bytea_hex: bool,
+    /// What `now` and `today` in a date literal mean, microseconds since 1970; without it they are refused.
+    pub now_us: Option<i64>,
+}
+
+impl Style {
+    /// Resolves names; what is unknown falls back to the default, since SET has already checked it.
+    pub fn new(format: &Format) -> Style {
+        let order = format.date_style.to_ascii_uppercase();
+        Style {
+            zone: Zone::parse(&format.time_zone).unwrap_or(Zone::UTC),
+            date_order: match order {
+                o if o.contains("DMY") => DateOrder::Dmy,
+                o if o.contains("YMD") => DateOrder::Ymd,
+                _ => DateOrder::Mdy,
+            },
+            interval: match format.interval_style.to_ascii_lowercase().as_str() {
+                "postgres_verbose" => IntervalStyle::PostgresVerbose,
+                "sql_standard" => IntervalStyle::SqlStandard,
+                "iso_8601" => IntervalStyle::Iso8601,
+                _ => IntervalStyle::Postgres,
+            },
+            extra_float_digits: format.extra_float_digits,
+            bytea_hex: !format.bytea_output.eq_ignore_ascii_case("escape"),
+            now_us: None,
+        }
+    }
+}
+
+impl Default for Style {
+    fn default() -> Style {
+        Style::new(&Format::default())
+    }
 }

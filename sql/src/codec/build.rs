@@ -1,0 +1,364 @@
+//! Columns made of cells: one builder a column, which appends text or binary without an allocation a cell.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Decimal256Builder,
+    FixedSizeBinaryBuilder, Float32Builder, Float64Builder, Int16Builder, Int32Builder, Int64Builder,
+    IntervalMonthDayNanoBuilder, ListArray, NullArray, NullBufferBuilder, StringViewBuilder, Time64MicrosecondBuilder,
+    TimestampMicrosecondBuilder, UInt32Builder,
+};
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::{DataType, IntervalMonthDayNano};
+use sightline_storage::error::{Error, Result, SqlState};
+use sightline_storage::types::{NUMERIC_DEFAULT, SqlType};
+
+use super::array::Element;
+use super::datetime::{PG_EPOCH_DAYS, PG_EPOCH_US};
+use super::{Style, array, datetime_input, float, interval, json, numeric, scalar};
+
+/// A growing column of one type.
+pub struct ColumnBuilder {
+    ty: SqlType,
+    values: Builder,
+}
+
+enum Builder {
+    Bool(BooleanBuilder),
+    Int16(Int16Builder),
+    Int32(Int32Builder),
+    Int64(Int64Builder),
+    UInt32(UInt32Builder),
+    Float32(Float32Builder),
+    Float64(Float64Builder),
+    Decimal128(Decimal128Builder, u8, i8),
+    Decimal256(Decimal256Builder, u8, i8),
+    Text(StringViewBuilder),
+    Bytes(BinaryBuilder),
+    Date(Date32Builder),
+    Time(Time64MicrosecondBuilder),
+    Timestamp(TimestampMicrosecondBuilder),
+    TimestampTz(TimestampMicrosecondBuilder),
+    Interval(IntervalMonthDayNanoBuilder),
+    Uuid(FixedSizeBinaryBuilder),
+    List(Box<ListBuilder>),
+    /// Only counts.
+    Void(usize),
+}
+
+struct ListBuilder {
+    items: ColumnBuilder,
+    offsets: Vec<i32>,
+    nulls: NullBufferBuilder,
+    /// Elements so far.
+    length: i32,
+}
+
+/// 22P03 for bytes of the wrong length.
+fn broken_binary(ty: &SqlType) -> Error {
+    Error::new(SqlState::INVALID_BINARY_REPRESENTATION, format!("incorrect binary data format for type {ty}"))
+}
+
+fn fixed<const N: usize>(data: &[u8], ty: &SqlType) -> Result<[u8; N]> {
+    data.try_into().map_err(|_| broken_binary(ty))
+}
+
+impl ColumnBuilder {
+    /// An empty column of a type.
+    pub fn new(ty: &SqlType) -> ColumnBuilder {
+        let values = match (ty, ty.arrow()) {
+            (SqlType::Numeric(p), DataType::Decimal128(..)) => {
+                let (p, s) = p.unwrap_or(NUMERIC_DEFAULT);
+                Builder::Decimal128(Decimal128Builder::new().with_data_type(ty.arrow()), p, s)
+            }
+            (SqlType::Numeric(p), _) => {
+                let (p, s) = p.unwrap_or(NUMERIC_DEFAULT);
+                Builder::Decimal256(Decimal256Builder::new().with_data_type(ty.arrow()), p, s)
+            }
+            (SqlType::Array(item), _) => Builder::List(Box::new(ListBuilder {
+                items: ColumnBuilder::new(item),
+                offsets: vec![0],
+                nulls: NullBufferBuilder::new(0),
+                length: 0,
+            })),
+            (_, DataType::Boolean) => Builder::Bool(BooleanBuilder::new()),
+            (_, DataType::Int16) => Builder::Int16(Int16Builder::new()),
+            (_, DataType::Int32) => Builder::Int32(Int32Builder::new()),
+            (_, DataType::Int64) => Builder::Int64(Int64Builder::new()),
+            (_, DataType::UInt32) => Builder::UInt32(UInt32Builder::new()),
+            (_, DataType::Float32) => Builder::Float32(Float32Builder::new()),
+            (_, DataType::Float64) => Builder::Float64(Float64Builder::new()),
+            (_, DataType::Binary) => Builder::Bytes(BinaryBuilder::new()),
+            (_, DataType::Date32) => Builder::Date(Date32Builder::new()),
+            (_, DataType::Time64(_)) => Builder::Time(Time64MicrosecondBuilder::new()),
+            (SqlType::Timestamp, _) => Builder::Timestamp(TimestampMicrosecondBuilder::new()),
+            (_, DataType::Timestamp(..)) => {
+                Builder::TimestampTz(TimestampMicrosecondBuilder::new().with_data_type(ty.arrow()))
+            }
+            (_, DataType::Interval(_)) => Builder::Interval(IntervalMonthDayNanoBuilder::new()),
+            (_, DataType::FixedSizeBinary(n)) => Builder::Uuid(FixedSizeBinaryBuilder::new(n)),
+            (_, DataType::Null) => Builder::Void(0),
+            _ => Builder::Text(StringViewBuilder::new()),
+        };
+        ColumnBuilder { ty: ty.clone(), values }
+    }
+
+    /// The type of the column.
+    pub fn ty(&self) -> &SqlType {
+        &self.ty
+    }
+
+    /// Appends NULL.
+    pub fn append_null(&mut self) {
+        match &mut self.values {
+            Builder::Bool(b) => b.append_null(),
+            Builder::Int16(b) => b.append_null(),
+            Builder::Int32(b) => b.append_null(),
+            Builder::Int64(b) => b.append_null(),
+            Builder::UInt32(b) => b.append_null(),
+            Builder::Float32(b) => b.append_null(),
+            Builder::Float64(b) => b.append_null(),
+            Builder::Decimal128(b, ..) => b.append_null(),
+            Builder::Decimal256(b, ..) => b.append_null(),
+            Builder::Text(b) => b.append_null(),
+            Builder::Bytes(b) => b.append_null(),
+            Builder::Date(b) => b.append_null(),
+            Builder::Time(b) => b.append_null(),
+            Builder::Timestamp(b) | Builder::TimestampTz(b) => b.append_null(),
+            Builder::Interval(b) => b.append_null(),
+            Builder::Uuid(b) => b.append_null(),
+            Builder::List(b) => b.close(false),
+            Builder::Void(n) => *n += 1,
+        }
+    }
+
+    /// Appends a cell from its text, as the type's input function of PostgreSQL reads it.
+    ///
+    /// # Errors
+    /// PostgreSQL's; the builder is of no use then.
+    pub fn append_text(&mut self, text: &str, style: &Style) -> Result<()> {
+        let int = |least: i64, most: i64, ty: &str| scalar::parse_int(text, least, most, ty);
+        match &mut self.values {
+            Builder::Bool(b) => b.append_value(scalar::parse_bool(text)?),
+            Builder::Int16(b) => b.append_value(int(i16::MIN.into(), i16::MAX.into(), "smallint")? as i16),
+            Builder::Int32(b) => b.append_value(int(i32::MIN.into(), i32::MAX.into(), "integer")? as i32),
+            Builder::Int64(b) => b.append_value(int(i64::MIN, i64::MAX, "bigint")?),
+            Builder::UInt32(b) => b.append_value(scalar::parse_oid(text)?),
+            Builder::Float32(b) => b.append_value(float::parse_f32(text)?),
+            Builder::Float64(b) => b.append_value(float::parse_f64(text)?),
+            Builder::Decimal128(b, p, s) => b.append_value(numeric::parse_i128(text, *p, *s)?),
+            Builder::Decimal256(b, p, s) => b.append_value(numeric::parse_i256(text, *p, *s)?),
+            Builder::Text(b) => append_string(b, &self.ty, text)?,
+            Builder::Bytes(b) => b.append_value(scalar::parse_bytea(text)?),
+            Builder::Date(b) => b.append_value(datetime_input::parse_date(text, style)?),
+            Builder::Time(b) => b.append_value(datetime_input::parse_time(text, style)?),
+            Builder::Timestamp(b) => b.append_value(datetime_input::parse_timestamp(text, style)?),
+            Builder::TimestampTz(b) => b.append_value(datetime_input::parse_timestamptz(text, style)?),
+            Builder::Interval(b) => b.append_value(interval::parse(text)?),
+            Builder::Uuid(b) => b.append_value(scalar::parse_uuid(text)?)?,
+            Builder::List(b) => b.append_text(text, style)?,
+            Builder::Void(n) => *n += 1,
+        }
+        Ok(())
+    }
+
+    /// Appends a cell from its binary form.
+    ///
+    /// # Errors
+    /// 22P03 for bytes that are no such value, 22021 for text that is no UTF-8.
+    pub fn append_binary(&mut self, data: &[u8]) -> Result<()> {
+        let ty = &self.ty;
+        match &mut self.values {
+            Builder::Bool(b) => b.append_value(fixed::<1>(data, ty)? != [0]),
+            Builder::Int16(b) => b.append_value(i16::from_be_bytes(fixed(data, ty)?)),
+            Builder::Int32(b) => b.append_value(i32::from_be_bytes(fixed(data, ty)?)),
+            Builder::Int64(b) => b.append_value(i64::from_be_bytes(fixed(data, ty)?)),
+            Builder::UInt32(b) => b.append_value(u32::from_be_bytes(fixed(data, ty)?)),
+            Builder::Float32(b) => b.append_value(f32::from_be_bytes(fixed(data, ty)?)),
+            Builder::Float64(b) => b.append_value(f64::from_be_bytes(fixed(data, ty)?)),
+            Builder::Decimal128(b, p, s) => {
+                let v = numeric::to_scaled(&numeric::parse_binary(data)?, i32::from(*s)).and_then(|v| v.to_i128());
+                let limit = numeric::pow10_i128(u32::from(*p)) as u128;
+                b.append_value(v.filter(|v| v.unsigned_abs() < limit).ok_or_else(|| numeric::overflow(*p, *s))?);
+            }
+            Builder::Decimal256(b, p, s) => {
+                let v = numeric::to_scaled(&numeric::parse_binary(data)?, i32::from(*s));
+                let limit = numeric::pow10_i256(u32::from(*p));
+                b.append_value(v.filter(|v| v.wrapping_abs() < limit).ok_or_else(|| numeric::overflow(*p, *s))?);
+            }
+            Builder::Text(b) => match (ty, data) {
+                (SqlType::Jsonb, [1, rest @ ..]) => append_string(b, ty, scalar::text_of(rest)?)?,
+                (SqlType::Jsonb, _) => return Err(broken_binary(ty)),
+                _ => append_string(b, ty, scalar::text_of(data)?)?,
+            },
+            Builder::Bytes(b) => b.append_value(data),
+            Builder::Date(b) => {
+                let days = i32::from_be_bytes(fixed(data, ty)?);
+                b.append_value(from_pg_date(days).ok_or_else(|| broken_binary(ty))?);
+            }
+            Builder::Time(b) => {
+                let us = i64::from_be_bytes(fixed(data, ty)?);
+                if !(0..=86_400_000_000).contains(&us) {
+                    return Err(Error::new(SqlState::DATETIME_FIELD_OVERFLOW, "time out of range"));
+                }
+                b.append_value(us);
+            }
+            Builder::Timestamp(b) | Builder::TimestampTz(b) => {
+                b.append_value(from_pg_timestamp(i64::from_be_bytes(fixed(data, ty)?))?);
+            }
+            Builder::Interval(b) => b.append_value(from_pg_interval(fixed(data, ty)?)?),
+            Builder::Uuid(b) => b.append_value(fixed::<16>(data, ty)?)?,
+            Builder::List(b) => b.append_binary(data)?,
+            Builder::Void(n) => *n += 1,
+        }
+        Ok(())
+    }
+
+    /// The column so far; the builder starts again.
+    ///
+    /// # Errors
+    /// XX000 if a list's elements do not fit its offsets, which cannot happen.
+    pub fn finish(&mut self) -> Result<ArrayRef> {
+        Ok(match &mut self.values {
+            Builder::Bool(b) => Arc::new(b.finish()),
+            Builder::Int16(b) => Arc::new(b.finish()),
+            Builder::Int32(b) => Arc::new(b.finish()),
+            Builder::Int64(b) => Arc::new(b.finish()),
+            Builder::UInt32(b) => Arc::new(b.finish()),
+            Builder::Float32(b) => Arc::new(b.finish()),
+            Builder::Float64(b) => Arc::new(b.finish()),
+            Builder::Decimal128(b, ..) => Arc::new(b.finish()),
+            Builder::Decimal256(b, ..) => Arc::new(b.finish()),
+            Builder::Text(b) => Arc::new(b.finish()),
+            Builder::Bytes(b) => Arc::new(b.finish()),
+            Builder::Date(b) => Arc::new(b.finish()),
+            Builder::Time(b) => Arc::new(b.finish()),
+            Builder::Timestamp(b) | Builder::TimestampTz(b) => Arc::new(b.finish()),
+            Builder::Interval(b) => Arc::new(b.finish()),
+            Builder::Uuid(b) => Arc::new(b.finish()),
+            Builder::List(b) => b.finish(&self.ty)?,
+            Builder::Void(n) => Arc::new(NullArray::new(std::mem::take(n))),
+        })
+    }
+}
+
+/// Appends text as the string type keeps it.
+fn append_string(builder: &mut StringViewBuilder, ty: &SqlType, text: &str) -> Result<()> {
+    match ty {
+        SqlType::Varchar(Some(n)) => builder.append_value(scalar::fit_varchar(text, *n)?),
+        SqlType::Char(n) => builder.append_value(scalar::fit_char(text, *n)?),
+        SqlType::Json => {
+            json::check(text)?;
+            builder.append_value(text);
+        }
+        SqlType::Jsonb => builder.append_value(json::normalize(text)?),
+        SqlType::InternalChar => {
+            let first = text.chars().next().map_or(0, char::len_utf8);
+            builder.append_value(&text[..first]);
+        }
+        SqlType::Name => {
+            let end = (0..=text.len().min(63)).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
+            builder.append_value(&text[..end]);
+        }
+        _ => builder.append_value(text),
+    }
+    Ok(())
+}
+
+fn from_pg_date(days: i32) -> Option<i32> {
+    match days {
+        i32::MAX | i32::MIN => Some(days),
+        _ => days.checked_add(PG_EPOCH_DAYS),
+    }
+}
+
+fn from_pg_timestamp(us: i64) -> Result<i64> {
+    match us {
+        i64::MAX | i64::MIN => Ok(us),
+        _ => us
+            .checked_add(PG_EPOCH_US)
+            .ok_or_else(|| Error::new(SqlState::DATETIME_FIELD_OVERFLOW, "timestamp out of range")),
+    }
+}
+
+fn from_pg_interval(data: [u8; 16]) -> Result<IntervalMonthDayNano> {
+    let word = |at: usize| i32::from_be_bytes([data[at], data[at + 1], data[at + 2], data[at + 3]]);
+    let us = (i64::from(word(0)) << 32) | (i64::from(word(4)) & 0xffff_ffff);
+    let nanoseconds =
+        us.checked_mul(1000).ok_or_else(|| Error::new(SqlState::INTERVAL_FIELD_OVERFLOW, "interval out of range"))?;
+    Ok(IntervalMonthDayNano::new(word(12), word(8), nanoseconds))
+}
+
+impl ListBuilder {
+    /// Ends a list of what was appended to the items since the last.
+    fn close(&mut self, valid: bool) {
+        self.offsets.push(self.length);
+        self.nulls.append(valid);
+    }
+
+    fn append_text(&mut self, text: &str, style: &Style) -> Result<()> {
+        for element in &array::parse(text)? {
+            self.append_element(element, style)?;
+            self.length += 1;
+        }
+        self.close(true);
+        Ok(())
+    }
+
+    fn append_element(&mut self, element: &Element, style: &Style) -> Result<()> {
+        match element {
+            Element::Null => self.items.append_null(),
+            Element::Value(text) => self.items.append_text(text, style)?,
+            Element::Nested(_) => return Err(one_dimension(&self.items.ty)),
+        }
+        Ok(())
+    }
+
+    fn append_binary(&mut self, data: &[u8]) -> Result<()> {
+        let ty = SqlType::Array(Box::new(self.items.ty.clone()));
+        let mut rest = data;
+        let mut word = || -> Result<i32> {
+            let (head, tail) = rest.split_at_checked(4).ok_or_else(|| broken_binary(&ty))?;
+            rest = tail;
+            Ok(i32::from_be_bytes(fixed(head, &ty)?))
+        };
+        let (dimensions, _nulls, _element) = (word()?, word()?, word()?);
+        let count = match dimensions {
+            0 => 0,
+            1 => {
+                let count = word()?;
+                word()?;
+                count
+            }
+            _ => return Err(one_dimension(&self.items.ty)),
+        };
+        for _ in 0..count {
+            let (head, tail) = rest.split_at_checked(4).ok_or_else(|| broken_binary(&ty))?;
+            rest = tail;
+            match usize::try_from(i32::from_be_bytes(fixed(head, &ty)?)) {
+                Err(_) => self.items.append_null(),
+                Ok(length) => {
+                    let (value, tail) = rest.split_at_checked(length).ok_or_else(|| broken_binary(&ty))?;
+                    rest = tail;
+                    self.items.append_binary(value)?;
+                }
+            }
+            self.length += 1;
+        }
+        self.close(true);
+        Ok(())
+    }
+
+    fn finish(&mut self, ty: &SqlType) -> Result<ArrayRef> {
+        let offsets = OffsetBuffer::new(std::mem::replace(&mut self.offsets, vec![0]).into());
+        self.length = 0;
+        let DataType::List(field) = ty.arrow() else {
+            return Err(Error::internal(format!("{ty} is no list")));
+        };
+        Ok(Arc::new(ListArray::try_new(field, offsets, self.items.finish()?, self.nulls.finish())?))
+    }
+}
+
+fn one_dimension(item: &SqlType) -> Error {
+    Error::unsupported(format!("an array of more than one dimension is not supported for type {item}[]"))
+}

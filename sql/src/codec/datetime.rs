@@ -1,0 +1,172 @@
+//! Dates and times out: the calendar and PostgreSQL's ISO form. In: [`datetime_input`](super::datetime_input).
+//!
+//! Dates are days since 1970 in an `i32`, times microseconds since 1970 (or midnight) in an `i64`; the extreme values are
+//! `infinity` and `-infinity`.
+
+use super::zone::Zone;
+
+/// Microseconds in a second.
+pub const US_PER_SECOND: i64 = 1_000_000;
+/// Microseconds in a day.
+pub const US_PER_DAY: i64 = 86_400 * US_PER_SECOND;
+/// Days from 1970-01-01 to 2000-01-01, where PostgreSQL's binary form starts.
+pub const PG_EPOCH_DAYS: i32 = 10_957;
+/// The same in microseconds.
+pub const PG_EPOCH_US: i64 = PG_EPOCH_DAYS as i64 * US_PER_DAY;
+/// The first day PostgreSQL has, 4714-11-24 BC.
+pub const FIRST_DAY: i64 = -2_440_588;
+/// The day after the last of `date`, 5874898-01-01.
+pub const END_DAY_OF_DATE: i64 = 2_145_042_541;
+/// The day after the last of `timestamp`, 294277-01-01.
+pub const END_DAY_OF_TIMESTAMP: i64 = 106_751_983;
+
+/// Year (astronomical: 0 is 1 BC), month and day of a day since 1970.
+pub fn civil_from_days(days: i64) -> (i64, u32, u32) {
+    let z = days + 719_468;
+    let era = z.div_euclid(146_097);
+    let day_of_era = z.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = (day_of_year - (153 * shifted + 2) / 5 + 1) as u32;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 } as u32;
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}
+
+/// The day since 1970 of a date in the proleptic Gregorian calendar.
+pub fn days_from_civil(year: i64, month: u32, day: u32) -> i64 {
+    let y = if month <= 2 { year - 1 } else { year };
+    let era = y.div_euclid(400);
+    let year_of_era = y.rem_euclid(400);
+    let shifted = i64::from(if month > 2 { month - 3 } else { month + 9 });
+    let day_of_year = (153 * shifted + 2) / 5 + i64::from(day) - 1;
+    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+}
+
+/// Days of a month.
+pub fn days_in_month(year: i64, month: u32) -> u32 {
+    match month {
+        2 if year.rem_euclid(4) == 0 && (year.rem_euclid(100) != 0 || year.rem_euclid(400) == 0) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+pub(super) fn push_2(out: &mut Vec<u8>, n: u32) {
+    out.extend_from_slice(&[b'0' + (n / 10 % 10) as u8, b'0' + (n % 10) as u8]);
+}
+
+/// The decimal digits of `n`, at least `width` of them.
+pub(super) fn push_padded(out: &mut Vec<u8>, mut n: u64, width: usize) {
+    let mut digits = [b'0'; 20];
+    let mut at = 20;
+    while n > 0 {
+        at -= 1;
+        digits[at] = b'0' + (n % 10) as u8;
+        n /= 10;
+    }
+    out.extend_from_slice(&digits[at.min(20 - width)..]);
+}
+
+/// Writes `.5` for 500000: the fraction of a second without trailing zeros.
+pub(super) fn push_fraction(out: &mut Vec<u8>, us: u32) {
+    if us == 0 {
+        return;
+    }
+    out.push(b'.');
+    push_padded(out, u64::from(us), 6);
+    while out.last() == Some(&b'0') {
+        out.pop();
+    }
+}
+
+/// Writes `2024-01-31` without the era and tells whether it is BC.
+fn push_civil(out: &mut Vec<u8>, days: i64) -> bool {
+    let (year, month, day) = civil_from_days(days);
+    let bc = year <= 0;
+    let shown = if bc { 1 - year } else { year };
+    push_padded(out, shown as u64, 4);
+    out.push(b'-');
+    push_2(out, month);
+    out.push(b'-');
+    push_2(out, day);
+    bc
+}
+
+/// Writes a date.
+pub fn write_date(out: &mut Vec<u8>, days: i32) {
+    match days {
+        i32::MAX => out.extend_from_slice(b"infinity"),
+        i32::MIN => out.extend_from_slice(b"-infinity"),
+        _ => {
+            if push_civil(out, i64::from(days)) {
+                out.extend_from_slice(b" BC");
+            }
+        }
+    }
+}
+
+/// Writes a time of day.
+pub fn write_time(out: &mut Vec<u8>, us: i64) {
+    let seconds = (us / US_PER_SECOND) as u32;
+    push_2(out, seconds / 3600);
+    out.push(b':');
+    push_2(out, seconds / 60 % 60);
+    out.push(b':');
+    push_2(out, seconds % 60);
+    push_fraction(out, (us % US_PER_SECOND) as u32);
+}
+
+/// Writes a timestamp: of a local time, or with `zone` of a moment, shown in that zone with its offset.
+pub fn write_timestamp(out: &mut Vec<u8>, us: i64, zone: Option<Zone>) {
+    match us {
+        i64::MAX => return out.extend_from_slice(b"infinity"),
+        i64::MIN => return out.extend_from_slice(b"-infinity"),
+        _ => {}
+    }
+    let offset = zone.map(|z| z.offset_at(us));
+    let local = us.saturating_add(i64::from(offset.unwrap_or(0)) * US_PER_SECOND);
+    let bc = push_civil(out, local.div_euclid(US_PER_DAY));
+    out.push(b' ');
+    write_time(out, local.rem_euclid(US_PER_DAY));
+    if let Some(offset) = offset {
+        push_offset(out, offset);
+    }
+    if bc {
+        out.extend_from_slice(b" BC");
+    }
+}
+
+/// `+02`, `+05:30`, `-04:56:02`.
+fn push_offset(out: &mut Vec<u8>, seconds: i32) {
+    out.push(if seconds < 0 { b'-' } else { b'+' });
+    let s = seconds.unsigned_abs();
+    push_2(out, s / 3600);
+    if s % 3600 != 0 {
+        out.push(b':');
+        push_2(out, s / 60 % 60);
+    }
+    if s % 60 != 0 {
+        out.push(b':');
+        push_2(out, s % 60);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calendar_round_trip() {
+        for days in (-3_000_000..3_000_000).step_by(977) {
+            let (y, m, d) = civil_from_days(days);
+            assert_eq!(days_from_civil(y, m, d), days);
+            assert!(d <= days_in_month(y, m));
+        }
+        assert_eq!(days_from_civil(2000, 1, 1), i64::from(PG_EPOCH_DAYS));
+        assert_eq!(days_from_civil(5874898, 1, 1), END_DAY_OF_DATE);
+        assert_eq!(days_from_civil(294277, 1, 1), END_DAY_OF_TIMESTAMP);
+        assert_eq!(days_from_civil(-4713, 11, 24), FIRST_DAY);
+    }
+}
