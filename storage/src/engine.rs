@@ -362,3 +362,6 @@ fn expect_applied(outcome: Outcome) -> Result<Applied> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,7 @@ use crate::log::Log;
 use crate::published::{Published, no_tenant};
 use crate::snapshot::{TableSnapshot, TenantSnapshot};
 use crate::table::{PartMeta, PartStore, write_parts};
+use crate::writer::Writer;
 
 /// A table with rows older than this is flushed …
 const AGE_US: i64 = 3_600_000_000;
@@ -32,6 +33,10 @@ const REST: Duration = Duration::from_secs(2);
 const LOG_BYTES: u64 = 64 << 20;
 /// … or after this time, in microseconds.
 const LOG_AGE_US: i64 = 300_000_000;
+/// How long it is remembered which rows came with which entry, in microseconds: the least `history` of a table.
+const MARK_AGE_US: i64 = 86_400_000_000;
+/// How often older marks are deleted, in microseconds.
+const MARK_TICK_US: i64 = 3_600_000_000;
 /// How often a flush on demand is tried while others change the table.
 const TRIES: usize = 8;
 
@@ -56,6 +61,7 @@ impl Flusher {
     pub(crate) async fn run(self) {
         let mut ages = Ages::new();
         let mut cut = (0, self.clock.now_us());
+        let mut pruned = self.clock.now_us();
         loop {
             // Woken, or time to look at ages: both lead to the same round.
             drop(tokio::time::timeout(TICK, self.published.flush_wanted.notified()).await);
@@ -71,6 +77,12 @@ impl Flusher {
                 cut = (bytes, now);
                 if let Err(e) = self.cut_log().await {
                     tracing::warn!(error = %e, "the log could not be cut; it will be tried again");
+                }
+            }
+            if now - pruned >= MARK_TICK_US {
+                pruned = now;
+                if let Err(e) = self.prune_marks(now - MARK_AGE_US).await {
+                    tracing::warn!(error = %e, "old marks could not be deleted; it will be tried again");
                 }
             }
         }
@@ -172,6 +184,16 @@ impl Flusher {
         let Some((applied, hot)) = now else { return Ok(()) };
         let flushed = tokio::task::spawn_blocking(move || hot.flush()).await;
         flushed.map_err(|e| Error::internal("flush of the hot store failed").source(e))??;
-        self.log.call_async(move |w| w.store.raft.truncate(&applied)).await?
+        let cut = move |w: &mut Writer| w.store.raft.truncate(&applied).map(|()| w.store.raft.shrink());
+        let shrink = self.log.call_async(cut).await??;
+        let shrunk = tokio::task::spawn_blocking(shrink).await;
+        shrunk.map_err(|e| Error::internal("compaction of the log failed").source(e))
+    }
+
+    /// Forgets which rows came with entries before the time `before`.
+    async fn prune_marks(&self, before: i64) -> Result<()> {
+        let hot = self.log.call_async(|w| w.store.hot.clone()).await?;
+        let pruned = tokio::task::spawn_blocking(move || hot.prune_marks(before)).await;
+        pruned.map_err(|e| Error::internal("deletion of old marks failed").source(e))?
     }
 }

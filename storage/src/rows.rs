@@ -1,4 +1,4 @@
-//! Rows on their way through the log: one Arrow IPC message without a schema, lz4, strings as `Utf8`. What the columns are
+//! Rows on their way through the log: one Arrow IPC message without a schema, lz4 if large, strings as `Utf8`. What the columns are
 //! follows from the table's definition of that version; a fingerprint of names and types guards against rows that were
 //! made for another one.
 
@@ -10,13 +10,18 @@ use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::ipc::reader::RecordBatchDecoder;
 use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions, write_message};
-use arrow::ipc::{CompressionType, root_as_message};
+use arrow::ipc::{CompressionType, MetadataVersion, root_as_message};
 use bytes::Bytes;
 
 use crate::catalog::TableDef;
 use crate::error::{Error, Result};
 use crate::kv::damaged;
 use crate::table::stored_schema;
+
+/// To how many bytes buffers are padded: with the usual 64 one row would be mostly padding.
+const ALIGNMENT: usize = 8;
+/// Smaller batches are not compressed: each buffer is compressed by itself, and a few bytes do not get fewer.
+const COMPRESSED_BYTES: usize = 16 << 10;
 
 /// How the rows of one version of a table are laid out.
 #[derive(Debug)]
@@ -81,7 +86,10 @@ pub(crate) fn fingerprint(wire: &Schema) -> u32 {
 
 /// One Arrow IPC message of rows as [`to_wire`] makes them.
 pub(crate) fn encode(wire: &RecordBatch) -> Result<Bytes> {
-    let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::LZ4_FRAME))?;
+    let mut options = IpcWriteOptions::try_new(ALIGNMENT, false, MetadataVersion::V5)?;
+    if wire.get_array_memory_size() >= COMPRESSED_BYTES {
+        options = options.try_with_compression(Some(CompressionType::LZ4_FRAME))?;
+    }
     let mut dictionaries = DictionaryTracker::new(false);
     let (_, batch) = IpcDataGenerator::default().encode(wire, &mut dictionaries, &options, &mut Default::default())?;
     let mut bytes = Vec::with_capacity(batch.ipc_message.len() + batch.arrow_data.len() + 16);

@@ -22,10 +22,12 @@ use crate::store::Store;
 const BATCH_BYTES: usize = 1 << 20;
 const BATCH_ROWS: usize = 8192;
 const BATCH_COMMANDS: usize = 1024;
-/// Room on the disk that rows leave free, so that flushes, definitions and deletes still work on a full one.
-const RESERVE_BYTES: u64 = 64 << 20;
+/// Room on the disk that rows leave free, beside what is still to be written: definitions and deletes need some.
+const RESERVE_BYTES: u64 = 32 << 20;
 /// The same on a small disk: one part in so many of it.
 const RESERVE_FRACTION: u64 = 16;
+/// With more room than this nobody counts.
+const PLENTY_BYTES: u64 = 512 << 20;
 
 /// What is asked of the writer.
 pub(crate) enum Request {
@@ -166,7 +168,12 @@ impl Writer {
 
     fn disk_is_full(&self) -> bool {
         let Ok(disk) = fs4::statvfs(&self.directory.path) else { return false };
-        disk.available_space() < RESERVE_BYTES.min(disk.total_space() / RESERVE_FRACTION)
+        let room = disk.available_space();
+        if room > PLENTY_BYTES {
+            return false;
+        }
+        let pending = self.store.raft.pending_bytes() + self.store.hot.pending_bytes();
+        room < pending + RESERVE_BYTES.min(disk.total_space() / RESERVE_FRACTION)
     }
 }
 

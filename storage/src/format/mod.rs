@@ -27,3 +27,6 @@ pub(crate) fn required<T>(field: Option<T>, what: &str) -> Result<T> {
 pub(crate) fn narrow<T: TryFrom<u32>>(number: u32, what: &str) -> Result<T> {
     T::try_from(number).map_err(|_| damaged(what))
 }
+
+#[cfg(test)]
+mod tests;

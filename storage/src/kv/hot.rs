@@ -6,8 +6,10 @@ use rocksdb::{
     Cache, ColumnFamily, ColumnFamilyDescriptor, DB, FlushOptions, IteratorMode, ReadOptions, WriteBatch, WriteOptions,
 };
 
-use super::{Effect, Family, family_options, open_error, options};
+use super::{Effect, Family, family_options, key, memtable_bytes, open_error, options};
 use crate::error::Result;
+use crate::format::decode;
+use crate::format::state::MarkMessage;
 
 /// Memory for rows that are not flushed to RocksDB's files yet.
 const MEMTABLE_BYTES: usize = 64 << 20;
@@ -57,6 +59,11 @@ impl HotStore {
         Ok(self.db.flush_cfs_opt(&families, &options)?)
     }
 
+    /// Bytes in memory that have still to be written to disk.
+    pub(crate) fn pending_bytes(&self) -> u64 {
+        Family::ALL.iter().map(|f| memtable_bytes(&self.db, self.family(*f))).sum()
+    }
+
     /// Calls `f` with each key and value of the family, in order, until it fails.
     pub(crate) fn scan(&self, family: Family, mut f: impl FnMut(&[u8], &[u8]) -> Result<()>) -> Result<()> {
         let mut options = ReadOptions::default();
@@ -66,6 +73,18 @@ impl HotStore {
             f(&key, &value)?;
         }
         Ok(())
+    }
+
+    /// Deletes marks older than the time `before`. Nothing that apply reads, so it need not be a command.
+    pub(crate) fn prune_marks(&self, before: i64) -> Result<()> {
+        let mut old = Vec::new();
+        self.scan(Family::State, |k, v| {
+            if k.get(8) == Some(&key::STATE_MARK) && decode::<MarkMessage>(v, "a mark")?.at < before {
+                old.push(Effect::Delete(Family::State, k.to_vec()));
+            }
+            Ok(())
+        })?;
+        self.write(&old)
     }
 
     fn family(&self, family: Family) -> &ColumnFamily {

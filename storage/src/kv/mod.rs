@@ -7,7 +7,7 @@ pub(crate) mod hot;
 pub(crate) mod key;
 pub(crate) mod raft;
 
-use rocksdb::{BlockBasedOptions, Cache, DBCompressionType, Options};
+use rocksdb::{BlockBasedOptions, Cache, ColumnFamily, DB, DBCompressionType, Options};
 
 use crate::error::{Error, SqlState};
 
@@ -73,6 +73,12 @@ fn family_options(memtable_bytes: usize, cache: &Cache) -> Options {
     options.set_max_write_buffer_number(3);
     options.set_compression_type(DBCompressionType::Lz4);
     options
+}
+
+/// Bytes of a family that are in memory only, apart from RocksDB's own log.
+fn memtable_bytes(db: &DB, family: &ColumnFamily) -> u64 {
+    // What RocksDB cannot tell counts as nothing: it is a guess for the reserve, not a promise.
+    db.property_int_value_cf(family, rocksdb::properties::CUR_SIZE_ALL_MEM_TABLES).ok().flatten().unwrap_or(0)
 }
 
 /// The error of a store that cannot be opened: damaged, unless the disk is full.

@@ -5,13 +5,15 @@
 //! before the next write, and cut back to the last entry that was acknowledged: what was refused never comes back.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use prost::Message;
 use rocksdb::{
     Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBRecoveryMode, Direction, IteratorMode, WriteBatch, WriteOptions,
 };
 
-use super::{damaged, family_options, key, open_error, options};
+use super::{damaged, family_options, key, memtable_bytes, open_error, options};
 use crate::error::{Error, Result, SqlState};
 use crate::format::state::{ConfState, HardState};
 use crate::ids::{DATA_GROUPS, GroupId, Index};
@@ -46,7 +48,9 @@ pub(crate) struct Extent {
 pub(crate) struct RaftStore {
     dir: PathBuf,
     /// None after a failed write, until it is opened again.
-    db: Option<DB>,
+    db: Option<Arc<DB>>,
+    /// The instance that failed, until nobody uses it.
+    closing: Weak<DB>,
     extents: Vec<Extent>,
     sync: bool,
     /// Set for ever by an error other than a full disk.
@@ -61,7 +65,14 @@ impl RaftStore {
     pub(crate) fn open(dir: &Path, create: bool, sync: bool) -> Result<RaftStore> {
         let db = open_db(dir, create)?;
         let extents = (0..=DATA_GROUPS).map(|g| extent(&db, GroupId(g))).collect::<Result<Vec<_>>>()?;
-        Ok(RaftStore { dir: dir.to_path_buf(), db: Some(db), extents, sync, failed: false })
+        Ok(RaftStore {
+            dir: dir.to_path_buf(),
+            db: Some(Arc::new(db)),
+            closing: Weak::new(),
+            extents,
+            sync,
+            failed: false,
+        })
     }
 
     /// Where the group's log begins and ends.
@@ -148,10 +159,32 @@ impl RaftStore {
         Ok(())
     }
 
+    /// Bytes in memory that have still to be written to disk.
+    pub(crate) fn pending_bytes(&self) -> u64 {
+        self.db.as_ref().map_or(0, |db| memtable_bytes(db, family(db, LOG)) + memtable_bytes(db, family(db, STATE)))
+    }
+
+    /// Work for a blocking thread: gives the room of forgotten entries back to the disk.
+    pub(crate) fn shrink(&self) -> impl FnOnce() + Send + use<> {
+        // Weak, so that a failed instance can be closed while this waits for its turn.
+        let (db, extents) = (self.db.as_ref().map(Arc::downgrade), self.extents.clone());
+        move || {
+            let Some(db) = db.and_then(|db| db.upgrade()) else { return };
+            for (group, extent) in (0..).zip(extents).filter(|(_, e)| e.truncated > Index(0)) {
+                let (from, to) = (key::log(GroupId(group), Index(0)), key::log(GroupId(group), extent.truncated));
+                db.compact_range_cf(family(&db, LOG), Some(from), Some(to));
+            }
+        }
+    }
+
     /// Opens the instance again after a failed write, without what that write may have left.
     fn reopen(&mut self) -> Result<()> {
         if self.db.is_some() {
             return Ok(());
+        }
+        while self.closing.strong_count() > 0 {
+            // A compaction still has the failed instance.
+            std::thread::park_timeout(Duration::from_millis(10));
         }
         let db = open_db(&self.dir, false)?;
         let mut batch = WriteBatch::default();
@@ -164,13 +197,13 @@ impl RaftStore {
         }
         db.write_opt(batch, &self.write_options())?;
         tracing::info!("the log was opened again after a failed write");
-        self.db = Some(db);
+        self.db = Some(Arc::new(db));
         Ok(())
     }
 
     fn fail(&mut self, e: rocksdb::Error) -> Error {
         let e = Error::from(e);
-        self.db = None;
+        self.closing = self.db.take().map_or_else(Weak::new, |db| Arc::downgrade(&db));
         if e.code() == SqlState::DISK_FULL {
             tracing::warn!(error = %e, "the disk is full");
             return Error::new(SqlState::DISK_FULL, "could not write the log: no space left on device").source(e);

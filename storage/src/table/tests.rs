@@ -18,7 +18,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader
 use parquet::file::metadata::PageIndexPolicy;
 
 use super::*;
-use crate::catalog::{ColumnDef, PartitionExpr};
+use crate::catalog::{ColumnDef, PartitionExpr, TableDef};
 use crate::error::SqlState;
 use crate::ids::{RoleId, SchemaId, TableId, TenantId};
 use crate::types::SqlType;
