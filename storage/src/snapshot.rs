@@ -48,6 +48,11 @@ impl TableSnapshot {
         }
     }
 
+    /// A table of these rows, outside any log: for tests of readers.
+    pub fn assemble(def: Arc<TableDef>, parts: Vec<Arc<Part>>, rows: HotRows) -> TableSnapshot {
+        TableSnapshot { parts: Arc::new(parts), rows, ..TableSnapshot::new(def, Index(0)) }
+    }
+
     /// A copy to change.
     pub(crate) fn edit(&self) -> TableSnapshot {
         TableSnapshot {
