@@ -16,9 +16,10 @@ pub const PG_EPOCH_US: i64 = PG_EPOCH_DAYS as i64 * US_PER_DAY;
 /// The first day PostgreSQL has, 4714-11-24 BC.
 pub const FIRST_DAY: i64 = -2_440_588;
 /// The day after the last of `date`, 5874898-01-01.
-pub const END_DAY_OF_DATE: i64 = 2_145_042_541;
-/// The day after the last of `timestamp`, 294277-01-01.
-pub const END_DAY_OF_TIMESTAMP: i64 = 106_751_983;
+pub const END_DAY_OF_DATE: i64 = 2_145_042_906;
+/// The day after the last of `timestamp` that microseconds since 1970 hold, in 294247 (PostgreSQL counts from 2000 and
+/// ends in 294276).
+pub const END_DAY_OF_TIMESTAMP: i64 = 106_751_990;
 
 /// Year (astronomical: 0 is 1 BC), month and day of a day since 1970.
 pub fn civil_from_days(days: i64) -> (i64, u32, u32) {
@@ -166,7 +167,7 @@ mod tests {
         }
         assert_eq!(days_from_civil(2000, 1, 1), i64::from(PG_EPOCH_DAYS));
         assert_eq!(days_from_civil(5874898, 1, 1), END_DAY_OF_DATE);
-        assert_eq!(days_from_civil(294277, 1, 1), END_DAY_OF_TIMESTAMP);
+        assert!(END_DAY_OF_TIMESTAMP.checked_mul(US_PER_DAY).is_some());
         assert_eq!(days_from_civil(-4713, 11, 24), FIRST_DAY);
     }
 }

@@ -1,0 +1,240 @@
+//! The extended protocol: Parse, Bind, Describe, Execute, Close, Sync.
+//!
+//! Until Sync all statements are one transaction, as in PostgreSQL, unless they control it themselves. A statement that is
+//! alone before its Sync is run as one of its own, so that it is durable before its CommandComplete is written.
+
+use pgwire::messages::data::{NoData, ParameterDescription};
+use sightline_sql::answer::Answer;
+use sightline_sql::codec::Style;
+use sightline_storage::error::{Error, Result, SqlState};
+use sightline_storage::types::SqlType;
+
+use super::connection::{Connection, Parsed, Step, Stop, attend};
+use super::message::{Bind, Frontend, Target};
+use super::portal::{Portal, State, check_unchanged};
+use super::rows::{Cursor, description};
+
+impl Connection {
+    /// A message of the extended protocol other than Sync and Flush. After an error all is discarded until Sync.
+    pub async fn extended_query(&mut self, message: Frontend) -> Step<()> {
+        let done = match message {
+            Frontend::Parse { name, sql, types } => self.parse(&name, &sql, &types).await,
+            Frontend::Bind(bind) => self.bind(&bind),
+            Frontend::Describe(Target::Statement, name) => self.describe_statement(&name),
+            Frontend::Describe(Target::Portal, name) => self.describe_portal(&name),
+            Frontend::Execute { portal, max_rows } => self.execute(&portal, max_rows).await,
+            Frontend::Close(target, name) => self.close(target, &name),
+            _ => Ok(()),
+        };
+        match done {
+            Err(Stop::Sql(e)) => {
+                self.skip_to_sync = true;
+                self.report(&e)?;
+            }
+            other => other?,
+        }
+        Ok(self.writer.relieve().await?)
+    }
+
+    async fn parse(&mut self, name: &str, sql: &str, types: &[u32]) -> Step<()> {
+        let mut statements = self.session.parse(sql)?;
+        if statements.len() > 1 {
+            let message = "cannot insert multiple commands into a prepared statement";
+            return Err(Error::new(SqlState::SYNTAX_ERROR, message).into());
+        }
+        let declared = types.iter().map(|oid| declared_type(*oid)).collect::<Result<Vec<_>>>()?;
+        let parsed = match statements.pop() {
+            None => Parsed::Empty,
+            Some(statement) => {
+                let preparing = self.session.prepare(statement, &declared);
+                Parsed::Ready(attend(&mut self.reader, &self.link, preparing).await?)
+            }
+        };
+        self.keep(name, parsed)?;
+        self.writer.bare(b'1');
+        Ok(())
+    }
+
+    fn keep(&mut self, name: &str, parsed: Parsed) -> Result<()> {
+        match parsed {
+            parsed if name.is_empty() => self.unnamed = Some(parsed),
+            Parsed::Empty => {
+                self.empty_statements.insert(name.to_string());
+            }
+            Parsed::Ready(prepared) => self.session.keep_prepared(name, prepared)?,
+        }
+        Ok(())
+    }
+
+    fn statement(&self, name: &str) -> Result<Parsed> {
+        if name.is_empty() {
+            let none = || Error::new(SqlState::INVALID_STATEMENT_NAME, "unnamed prepared statement does not exist");
+            return self.unnamed.clone().ok_or_else(none);
+        }
+        if self.empty_statements.contains(name) {
+            return Ok(Parsed::Empty);
+        }
+        Ok(Parsed::Ready(self.session.find_prepared(name)?.clone()))
+    }
+
+    fn bind(&mut self, bind: &Bind) -> Step<()> {
+        let statement = self.statement(&bind.statement)?;
+        if !bind.portal.is_empty() && self.portals.contains_key(&bind.portal) {
+            let message = format!("cursor \"{}\" already exists", bind.portal);
+            return Err(Error::new(SqlState::DUPLICATE_CURSOR, message).into());
+        }
+        let style = Style::new(&self.session.format());
+        let portal = Portal::bind(statement, bind, &style)?;
+        self.portals.insert(bind.portal.clone(), portal);
+        self.writer.bare(b'2');
+        Ok(())
+    }
+
+    fn describe_statement(&mut self, name: &str) -> Step<()> {
+        let (types, columns) = match self.statement(name)? {
+            Parsed::Empty => (Vec::new(), None),
+            Parsed::Ready(p) => (p.parameters.iter().map(parameter_oid).collect(), p.columns),
+        };
+        self.writer.message(&ParameterDescription::new(types))?;
+        match columns {
+            None => self.writer.message(&NoData::new())?,
+            Some(columns) => self.writer.message(&description(&columns, &vec![false; columns.len()]))?,
+        }
+        Ok(())
+    }
+
+    fn describe_portal(&mut self, name: &str) -> Step<()> {
+        let portal = self.portals.get(name).ok_or_else(|| no_portal(name))?;
+        match &portal.statement {
+            Parsed::Ready(p) if let Some(columns) = &p.columns => {
+                self.writer.message(&description(columns, &portal.formats))?;
+            }
+            _ => self.writer.message(&NoData::new())?,
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, target: Target, name: &str) -> Step<()> {
+        match target {
+            Target::Portal => drop(self.portals.remove(name)),
+            Target::Statement if name.is_empty() => self.unnamed = None,
+            Target::Statement => {
+                self.empty_statements.remove(name);
+                self.session.forget_prepared(name);
+            }
+        }
+        self.writer.bare(b'3');
+        Ok(())
+    }
+
+    async fn execute(&mut self, name: &str, max_rows: u32) -> Step<()> {
+        let mut portal = self.portals.remove(name).ok_or_else(|| no_portal(name))?;
+        self.run_portal(name, &mut portal, max_rows).await?;
+        if self.session.transaction_status() == b'I' && !self.pipeline {
+            self.portals.clear();
+        }
+        self.portals.insert(name.to_string(), portal);
+        Ok(())
+    }
+
+    async fn run_portal(&mut self, name: &str, portal: &mut Portal, max_rows: u32) -> Step<()> {
+        if let State::New = portal.state {
+            portal.state = State::Done;
+            return self.start_portal(portal, max_rows).await;
+        }
+        match &mut portal.state {
+            State::Rows(cursor) => self.send_rows(cursor, &portal.formats, max_rows).await,
+            State::New | State::Done => {
+                let message = format!("portal \"{name}\" cannot be run");
+                Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message).into())
+            }
+        }
+    }
+
+    async fn start_portal(&mut self, portal: &mut Portal, max_rows: u32) -> Step<()> {
+        let Parsed::Ready(prepared) = &portal.statement else {
+            self.writer.bare(b'I');
+            return Ok(());
+        };
+        if !self.pipeline && self.session.transaction_status() == b'I' && !self.reader.next_is(b'S') {
+            self.session.begin_implicit();
+            self.pipeline = true;
+        }
+        let parameters = std::mem::take(&mut portal.parameters);
+        let executing = self.session.execute(prepared, parameters);
+        let answer = attend(&mut self.reader, &self.link, executing).await?;
+        self.tell_notices()?;
+        match answer {
+            Answer::Rows { columns, rows, tag } => {
+                check_unchanged(prepared, &columns)?;
+                portal.formats.resize(columns.len(), false);
+                let mut cursor = Box::new(Cursor::new(columns, rows, tag));
+                self.send_rows(&mut cursor, &portal.formats, max_rows).await?;
+                portal.state = State::Rows(cursor);
+                Ok(())
+            }
+            Answer::Done { tag } => self.complete(tag),
+            Answer::CopyIn(copy) => self.copy_in(copy).await,
+            Answer::CopyOut { columns, options, rows } => self.copy_out(columns, &options, rows).await,
+            Answer::Empty => {
+                self.writer.bare(b'I');
+                Ok(())
+            }
+        }
+    }
+
+    async fn send_rows(&mut self, cursor: &mut Cursor, formats: &[bool], max_rows: u32) -> Step<()> {
+        let style = Style::new(&self.session.format());
+        let sending = cursor.send(&mut self.writer, formats, &style, u64::from(max_rows));
+        let (sent, ended) = attend(&mut self.reader, &self.link, sending).await?;
+        if ended {
+            return self.complete(cursor.tag(sent));
+        }
+        self.writer.bare(b's');
+        Ok(())
+    }
+
+    /// Sync: the pipeline's transaction ends, and outside a block all portals with it.
+    pub async fn sync(&mut self) -> Step<()> {
+        let failed = std::mem::take(&mut self.skip_to_sync);
+        self.end_pipeline(failed).await?;
+        if self.session.transaction_status() != b'T' {
+            self.portals.clear();
+        }
+        Ok(self.ready().await?)
+    }
+
+    /// Commits what the statements since the last Sync did, or with `failed` undoes it.
+    pub async fn end_pipeline(&mut self, failed: bool) -> Step<()> {
+        if !std::mem::take(&mut self.pipeline) {
+            return Ok(());
+        }
+        if let Err(e) = attend(&mut self.reader, &self.link, self.session.end_implicit(failed)).await {
+            self.report(&e)?;
+        }
+        Ok(())
+    }
+}
+
+fn no_portal(name: &str) -> Error {
+    Error::new(SqlState::INVALID_CURSOR_NAME, format!("portal \"{name}\" does not exist"))
+}
+
+/// The type a client declares for a parameter; none: it is to be found out.
+fn declared_type(oid: u32) -> Result<Option<SqlType>> {
+    match SqlType::from_oid(oid) {
+        _ if oid == 0 => Ok(None),
+        Some(SqlType::Unknown) => Ok(None),
+        // `bpchar` without a length is text to us: character(1) would cut it.
+        Some(SqlType::Char(_)) => Ok(Some(SqlType::Text)),
+        Some(ty) => Ok(Some(ty)),
+        None => {
+            let message = format!("type with OID {oid} does not exist");
+            Err(Error::new(SqlState::UNDEFINED_OBJECT, message))
+        }
+    }
+}
+
+fn parameter_oid(ty: &SqlType) -> u32 {
+    if *ty == SqlType::Unknown { SqlType::Text.oid() } else { ty.oid() }
+}

@@ -1,0 +1,139 @@
+//! Portals: a statement with its parameters, run as far as it was asked for.
+
+use sightline_sql::codec::input::ScalarValue;
+use sightline_sql::codec::scalar::text_of;
+use sightline_sql::codec::{Style, input};
+use sightline_sql::session::Prepared;
+use sightline_storage::error::{Error, Result, SqlState};
+use sightline_storage::types::SqlType;
+
+use super::connection::Parsed;
+use super::message::Bind;
+use super::rows::{Cursor, is_binary, result_formats};
+
+/// A bound statement.
+pub struct Portal {
+    pub statement: Parsed,
+    pub parameters: Vec<ScalarValue>,
+    /// Which result columns are binary.
+    pub formats: Vec<bool>,
+    pub state: State,
+}
+
+/// How far a portal has run.
+pub enum State {
+    New,
+    /// It answers rows; all may have been sent.
+    Rows(Box<Cursor>),
+    /// It answered no rows and cannot run again.
+    Done,
+}
+
+impl Portal {
+    /// Binds parameters to a statement.
+    ///
+    /// # Errors
+    /// 08P01 for the wrong number of parameters or format codes; those of the parameters' types.
+    pub fn bind(statement: Parsed, bind: &Bind, style: &Style) -> Result<Portal> {
+        let (types, columns) = match &statement {
+            Parsed::Empty => (&[][..], 0),
+            Parsed::Ready(p) => (p.parameters.as_slice(), p.columns.as_ref().map_or(0, |c| c.len())),
+        };
+        check_counts(bind, types.len())?;
+        let formats = if columns == 0 { Vec::new() } else { result_formats(&bind.result_formats, columns)? };
+        let parameters = parameters(bind, types, style)?;
+        Ok(Portal { statement, parameters, formats, state: State::New })
+    }
+}
+
+fn check_counts(bind: &Bind, needed: usize) -> Result<()> {
+    let (formats, given) = (bind.parameter_formats.len(), bind.parameters.len());
+    let violation = |message: String| Err(Error::new(SqlState::PROTOCOL_VIOLATION, message));
+    if formats > 1 && formats != given {
+        return violation(format!("bind message has {formats} parameter formats but {given} parameters"));
+    }
+    if given != needed {
+        return violation(format!(
+            "bind message supplies {given} parameters, but prepared statement \"{}\" requires {needed}",
+            bind.statement
+        ));
+    }
+    Ok(())
+}
+
+fn parameters(bind: &Bind, types: &[SqlType], style: &Style) -> Result<Vec<ScalarValue>> {
+    let format = |i: usize| match bind.parameter_formats.as_slice() {
+        [] => 0,
+        [one] => *one,
+        each => each[i],
+    };
+    let value = |(i, ty): (usize, &SqlType)| {
+        let ty = if matches!(ty, SqlType::Unknown | SqlType::Void) { &SqlType::Text } else { ty };
+        match (&bind.parameters[i], is_binary(format(i))?) {
+            (None, _) => input::null(ty),
+            (Some(data), true) => input::parse_binary(ty, data),
+            (Some(data), false) => input::parse_text_styled(ty, text_of(data)?, style),
+        }
+    };
+    types.iter().enumerate().map(value).collect()
+}
+
+/// Checks that a statement still answers what it was described to.
+///
+/// # Errors
+/// 0A000, after which clients prepare it again.
+pub fn check_unchanged(described: &Prepared, now: &[sightline_sql::answer::Column]) -> Result<()> {
+    let same = described
+        .columns
+        .as_ref()
+        .is_none_or(|then| then.len() == now.len() && then.iter().zip(now).all(|(a, b)| a.ty.oid() == b.ty.oid()));
+    if same { Ok(()) } else { Err(Error::unsupported("cached plan must not change result type")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn bind(formats: &[i16], values: &[Option<&'static [u8]>]) -> Bind {
+        Bind {
+            portal: String::new(),
+            statement: "s".into(),
+            parameter_formats: formats.to_vec(),
+            parameters: values.iter().map(|v| v.map(Bytes::from_static)).collect(),
+            result_formats: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn values() {
+        let types = [SqlType::Integer, SqlType::Unknown, SqlType::Integer];
+        let b = bind(&[0, 0, 1], &[Some(b"42"), Some(b"x"), Some(&[0, 0, 0, 9])]);
+        let values = parameters(&b, &types, &Style::default()).unwrap();
+        assert_eq!(values[0], ScalarValue::Int32(Some(42)));
+        assert_eq!(values[1], ScalarValue::Utf8View(Some("x".into())));
+        assert_eq!(values[2], ScalarValue::Int32(Some(9)));
+        let nulls = parameters(&bind(&[], &[None]), &[SqlType::Date], &Style::default()).unwrap();
+        assert!(nulls[0].is_null());
+        assert!(parameters(&bind(&[1], &[Some(b"42")]), &[SqlType::Integer], &Style::default()).is_err());
+    }
+
+    #[test]
+    fn counts() {
+        let message = |b: &Bind, n| check_counts(b, n).unwrap_err().message().to_string();
+        assert_eq!(
+            message(&bind(&[], &[None, None]), 0),
+            "bind message supplies 2 parameters, but prepared statement \"s\" requires 0"
+        );
+        assert_eq!(message(&bind(&[0, 0], &[None]), 1), "bind message has 2 parameter formats but 1 parameters");
+        assert!(check_counts(&bind(&[1], &[None, None]), 2).is_ok());
+    }
+
+    #[test]
+    fn an_empty_statement_binds() {
+        let portal = Portal::bind(Parsed::Empty, &bind(&[], &[]), &Style::default()).unwrap();
+        assert!(matches!(portal.state, State::New) && portal.formats.is_empty());
+        assert!(Portal::bind(Parsed::Empty, &bind(&[], &[None]), &Style::default()).is_err());
+    }
+}

@@ -1,0 +1,188 @@
+//! Rows out: a stream of batches, sent as far as the client takes them.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use futures::{StreamExt, poll};
+use pgwire::messages::data::{FieldDescription, RowDescription};
+use sightline_sql::answer::{Column, RowStream, RowsTag};
+use sightline_sql::codec::binary::with_length;
+use sightline_sql::codec::{Cells, Style};
+use sightline_storage::error::{Error, Result, SqlState};
+use sightline_storage::types::SqlType;
+
+use super::connection::Step;
+use super::wire::{Writer, framed};
+
+/// A result, read as far as it was sent.
+pub struct Cursor {
+    pub columns: Arc<[Column]>,
+    pub tag: RowsTag,
+    stream: RowStream,
+    batch: Batch,
+}
+
+/// The batch in work.
+#[derive(Default)]
+struct Batch {
+    cells: Vec<Cells>,
+    rows: usize,
+    next: usize,
+}
+
+impl Cursor {
+    /// A result that nothing was sent of.
+    pub fn new(columns: Arc<[Column]>, stream: RowStream, tag: RowsTag) -> Cursor {
+        Cursor { columns, tag, stream, batch: Batch::default() }
+    }
+
+    /// Sends up to `max_rows` rows (0: all). How many were sent, and whether the result ended before there were so many.
+    pub async fn send(
+        &mut self,
+        writer: &mut Writer,
+        formats: &[bool],
+        style: &Style,
+        max_rows: u64,
+    ) -> Step<(u64, bool)> {
+        let mut sent = 0;
+        loop {
+            while self.batch.next < self.batch.rows {
+                if max_rows > 0 && sent == max_rows {
+                    return Ok((sent, false));
+                }
+                write_row(&mut writer.buffer, &self.batch.cells, self.batch.next, formats, style);
+                self.batch.next += 1;
+                sent += 1;
+                writer.relieve().await?;
+            }
+            if max_rows > 0 && sent == max_rows {
+                return Ok((sent, false));
+            }
+            let Some(batch) = next_batch(&mut self.stream, writer).await? else { return Ok((sent, true)) };
+            let cells = cells(&batch, &self.columns)?;
+            self.batch = Batch { cells, rows: batch.num_rows(), next: 0 };
+        }
+    }
+
+    /// The command tag for so many rows.
+    pub fn tag(&self, rows: u64) -> String {
+        match &self.tag {
+            RowsTag::Counted(word) => format!("{word} {rows}"),
+            RowsTag::Fixed(tag) => tag.clone(),
+        }
+    }
+}
+
+/// The next batch. If it is not there yet, the rows so far are sent before it is waited for.
+pub async fn next_batch(stream: &mut RowStream, writer: &mut Writer) -> Step<Option<arrow::array::RecordBatch>> {
+    let mut next = pin!(stream.next());
+    let batch = match poll!(&mut next) {
+        Poll::Ready(batch) => batch,
+        Poll::Pending => {
+            if !writer.is_empty() {
+                writer.flush().await?;
+            }
+            next.await
+        }
+    };
+    Ok(batch.transpose()?)
+}
+
+fn cells(batch: &arrow::array::RecordBatch, columns: &[Column]) -> Result<Vec<Cells>> {
+    if batch.num_columns() != columns.len() {
+        let message = format!("a batch has {} columns instead of {}", batch.num_columns(), columns.len());
+        return Err(Error::internal(message));
+    }
+    batch.columns().iter().zip(columns).map(|(array, c)| Cells::new(array, &c.ty)).collect()
+}
+
+/// DataRow.
+fn write_row(out: &mut Vec<u8>, cells: &[Cells], row: usize, formats: &[bool], style: &Style) {
+    framed(out, b'D', |out| {
+        out.extend_from_slice(&(cells.len() as u16).to_be_bytes());
+        for (cell, binary) in cells.iter().zip(formats) {
+            if cell.is_null(row) {
+                out.extend_from_slice(&(-1i32).to_be_bytes());
+            } else if *binary {
+                with_length(out, |out| cell.write_binary(row, out));
+            } else {
+                with_length(out, |out| cell.write_text(row, style, out));
+            }
+        }
+    });
+}
+
+/// RowDescription; `formats` tells which columns are binary.
+pub fn description(columns: &[Column], formats: &[bool]) -> RowDescription {
+    let field = |(c, binary): (&Column, &bool)| {
+        let ty = if c.ty == SqlType::Unknown { &SqlType::Text } else { &c.ty };
+        FieldDescription::new(
+            c.name.clone(),
+            c.table as i32,
+            c.number,
+            ty.oid(),
+            ty.typlen(),
+            ty.typmod(),
+            i16::from(*binary),
+        )
+    };
+    RowDescription::new(columns.iter().zip(formats).map(field).collect())
+}
+
+/// Which of `columns` result columns are binary, from Bind's codes: none, one for all, or one each.
+///
+/// # Errors
+/// 08P01 for another number of codes, 22023 for an unknown code.
+pub fn result_formats(codes: &[i16], columns: usize) -> Result<Vec<bool>> {
+    match codes {
+        [] => Ok(vec![false; columns]),
+        [one] => Ok(vec![is_binary(*one)?; columns]),
+        codes if codes.len() == columns => codes.iter().map(|c| is_binary(*c)).collect(),
+        codes => {
+            let message = format!("bind message has {} result formats but query has {columns} columns", codes.len());
+            Err(Error::new(SqlState::PROTOCOL_VIOLATION, message))
+        }
+    }
+}
+
+/// Whether a format code says binary.
+///
+/// # Errors
+/// 22023 for an unknown one.
+pub fn is_binary(code: i16) -> Result<bool> {
+    match code {
+        0 => Ok(false),
+        1 => Ok(true),
+        other => Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, format!("unsupported format code: {other}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{ArrayRef, Int32Array, StringViewArray};
+
+    use super::*;
+
+    #[test]
+    fn data_row() {
+        let ints: ArrayRef = Arc::new(Int32Array::from(vec![Some(7), None]));
+        let texts: ArrayRef = Arc::new(StringViewArray::from(vec!["x", "yz"]));
+        let cells = [Cells::new(&ints, &SqlType::Integer).unwrap(), Cells::new(&texts, &SqlType::Text).unwrap()];
+        let mut out = Vec::new();
+        write_row(&mut out, &cells, 0, &[true, false], &Style::default());
+        write_row(&mut out, &cells, 1, &[false, false], &Style::default());
+        let first = b"D\0\0\0\x13\0\x02\0\0\0\x04\0\0\0\x07\0\0\0\x01x";
+        let second = b"D\0\0\0\x10\0\x02\xff\xff\xff\xff\0\0\0\x02yz";
+        assert_eq!(out, [&first[..], &second[..]].concat());
+    }
+
+    #[test]
+    fn format_codes() {
+        assert_eq!(result_formats(&[], 2).unwrap(), [false, false]);
+        assert_eq!(result_formats(&[1], 2).unwrap(), [true, true]);
+        assert_eq!(result_formats(&[0, 1], 2).unwrap(), [false, true]);
+        assert_eq!(result_formats(&[0, 1], 3).unwrap_err().code(), SqlState::PROTOCOL_VIOLATION);
+        assert_eq!(result_formats(&[2], 1).unwrap_err().code(), SqlState::INVALID_PARAMETER_VALUE);
+    }
+}
