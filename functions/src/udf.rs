@@ -17,6 +17,7 @@ use crate::error::FunctionError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Type {
     Bool,
+    Int2,
     Int4,
     Int8,
     Float8,
@@ -24,6 +25,7 @@ pub(crate) enum Type {
     Numeric,
     Text,
     Date,
+    Time,
     Timestamp,
     TimestampTz,
     Interval,
@@ -32,24 +34,31 @@ pub(crate) enum Type {
     Array,
     /// Anything, as it comes.
     Any,
+    /// Bytes.
+    Bytea,
+    /// Anything, as the text that a client sees; booleans as they come, for their cast to text is another.
+    Shown,
 }
 
 impl Type {
     fn name(self) -> &'static str {
         match self {
             Type::Bool => "boolean",
+            Type::Int2 => "smallint",
             Type::Int4 => "integer",
             Type::Int8 => "bigint",
             Type::Float8 => "double precision",
             Type::Numeric => "numeric",
             Type::Text => "text",
             Type::Date => "date",
+            Type::Time => "time without time zone",
             Type::Timestamp => "timestamp without time zone",
             Type::TimestampTz => "timestamp with time zone",
             Type::Interval => "interval",
             Type::TextArray => "text[]",
             Type::Array => "anyarray",
-            Type::Any => "any",
+            Type::Any | Type::Shown => "any",
+            Type::Bytea => "bytea",
         }
     }
 
@@ -57,6 +66,7 @@ impl Type {
     fn arrow(self, given: &DataType) -> DataType {
         match self {
             Type::Bool => DataType::Boolean,
+            Type::Int2 => DataType::Int16,
             Type::Int4 => DataType::Int32,
             Type::Int8 => DataType::Int64,
             Type::Float8 => DataType::Float64,
@@ -67,10 +77,14 @@ impl Type {
             },
             Type::Text => DataType::Utf8View,
             Type::Date => DataType::Date32,
+            Type::Time => DataType::Time64(TimeUnit::Microsecond),
             Type::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
             Type::TimestampTz => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
             Type::Interval => DataType::Interval(IntervalUnit::MonthDayNano),
             Type::TextArray => DataType::new_list(DataType::Utf8View, true),
+            Type::Shown if *given == DataType::Boolean => DataType::Boolean,
+            Type::Shown => DataType::Utf8View,
+            Type::Bytea => DataType::Binary,
             Type::Array | Type::Any => given.clone(),
         }
     }
@@ -85,12 +99,17 @@ impl Type {
             return Some(1);
         }
         match self {
-            Type::Any => Some(3),
+            Type::Any | Type::Shown => Some(3),
+            Type::Bytea => match given {
+                DataType::Binary | DataType::BinaryView | DataType::LargeBinary => Some(0),
+                _ => text.then_some(6),
+            },
             Type::Array => list.then_some(0),
             Type::TextArray => list.then_some(0).or(text.then_some(6)),
             Type::Text => text.then_some(0),
             _ if list => None,
             _ if text => Some(6),
+            Type::Int2 => matches!(given, DataType::Int16 | DataType::Int8 | DataType::UInt8).then_some(0),
             Type::Int4 => match given {
                 DataType::Int32 => Some(0),
                 t if t.is_integer() => Some(if t.primitive_width() < Some(4) { 1 } else { 4 }),
@@ -114,15 +133,16 @@ impl Type {
             },
             Type::Bool => matches!(given, DataType::Boolean).then_some(0),
             Type::Date => matches!(given, DataType::Date32).then_some(0),
+            Type::Time => matches!(given, DataType::Time64(_) | DataType::Time32(_)).then_some(0),
             Type::Timestamp => match given {
                 DataType::Timestamp(_, None) => Some(0),
-                DataType::Date32 => Some(2),
+                DataType::Date32 => Some(1),
                 _ => None,
             },
             Type::TimestampTz => match given {
                 DataType::Timestamp(_, Some(_)) => Some(0),
                 DataType::Timestamp(_, None) => Some(2),
-                DataType::Date32 => Some(1),
+                DataType::Date32 => Some(2),
                 _ => None,
             },
             Type::Interval => match given {

@@ -1,5 +1,5 @@
-//! `round`: a double to the nearest whole number, ties to the even one, as the processor does it; a numeric ties away
-//! from zero, to any number of places.
+//! `round`, `trunc`, `ceil`, `floor`. A double goes to the nearest whole number, ties to the even one, as the processor
+//! does it; a numeric's ties go away from zero, to any number of places.
 
 use std::sync::Arc;
 
@@ -9,57 +9,109 @@ use arrow::datatypes::{
 };
 use datafusion_common::Result;
 
+use crate::error::refuse;
 use crate::udf::{Call, Form, Function, Returns, Type};
 
-pub(super) const FUNCTION: Function = Function::new(
+const ONE: &[Type] = &[Type::Numeric];
+const PLACES: &[Type] = &[Type::Numeric, Type::Int4];
+
+pub(super) const ROUND: Function = Function::new(
     "round",
     "Rounds to the nearest whole number, or a numeric to a number of decimal places.",
     &[
-        Form::new(&[Type::Float8], Type::Float8, |call| {
-            let values = call.primitive::<Float64Type>(0);
-            Ok(Arc::new(values.unary::<_, Float64Type>(f64::round_ties_even)))
-        }),
-        Form { args: &[Type::Numeric], variadic: false, returns: Returns::Argument(0), call: numeric },
-        Form { args: &[Type::Numeric, Type::Int4], variadic: false, returns: Returns::Argument(0), call: numeric },
+        Form::new(&[Type::Float8], Type::Float8, |call| float(call, f64::round_ties_even)),
+        Form { args: ONE, variadic: false, returns: Returns::Argument(0), call: |call| numeric(call, Mode::Nearest) },
+        Form {
+            args: PLACES,
+            variadic: false,
+            returns: Returns::Argument(0),
+            call: |call| numeric(call, Mode::Nearest),
+        },
+    ],
+);
+pub(super) const TRUNC: Function = Function::new(
+    "trunc",
+    "Cuts to a whole number, or a numeric to a number of decimal places.",
+    &[
+        Form::new(&[Type::Float8], Type::Float8, |call| float(call, f64::trunc)),
+        Form { args: ONE, variadic: false, returns: Returns::Argument(0), call: |call| numeric(call, Mode::Zero) },
+        Form { args: PLACES, variadic: false, returns: Returns::Argument(0), call: |call| numeric(call, Mode::Zero) },
+    ],
+);
+pub(super) const CEIL: Function = up("ceil");
+pub(super) const CEILING: Function = up("ceiling");
+pub(super) const FLOOR: Function = Function::new(
+    "floor",
+    "The nearest whole number that is not greater.",
+    &[
+        Form::new(&[Type::Float8], Type::Float8, |call| float(call, f64::floor)),
+        Form { args: ONE, variadic: false, returns: Returns::Argument(0), call: |call| numeric(call, Mode::Down) },
     ],
 );
 
-fn numeric(call: &Call) -> Result<ArrayRef> {
+const UP: &[Form] = &[
+    Form::new(&[Type::Float8], Type::Float8, |call| float(call, f64::ceil)),
+    Form { args: ONE, variadic: false, returns: Returns::Argument(0), call: |call| numeric(call, Mode::Up) },
+];
+
+const fn up(name: &'static str) -> Function {
+    Function::new(name, "The nearest whole number that is not less.", UP)
+}
+
+/// Where a number between two goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Nearest,
+    Zero,
+    Up,
+    Down,
+}
+
+fn float(call: &Call, f: fn(f64) -> f64) -> Result<ArrayRef> {
+    Ok(Arc::new(call.primitive::<Float64Type>(0).unary::<_, Float64Type>(f)))
+}
+
+fn numeric(call: &Call, mode: Mode) -> Result<ArrayRef> {
     match call.args[0].data_type() {
-        DataType::Decimal256(_, scale) => decimal(call, call.args[0].as_primitive::<Decimal256Type>(), *scale),
-        DataType::Decimal128(_, scale) => decimal(call, call.args[0].as_primitive::<Decimal128Type>(), *scale),
-        other => datafusion_common::internal_err!("round of {other}"),
+        DataType::Decimal256(_, scale) => decimal(call, call.args[0].as_primitive::<Decimal256Type>(), *scale, mode),
+        DataType::Decimal128(_, scale) => decimal(call, call.args[0].as_primitive::<Decimal128Type>(), *scale, mode),
+        other => datafusion_common::internal_err!("rounding of {other}"),
     }
 }
 
-fn decimal<T: DecimalType>(call: &Call, values: &PrimitiveArray<T>, scale: i8) -> Result<ArrayRef> {
-    let places = |row: usize| {
-        if call.args.len() > 1 { call.primitive::<Int32Type>(1).value(row) } else { 0 }
-    };
+fn decimal<T: DecimalType>(call: &Call, values: &PrimitiveArray<T>, scale: i8, mode: Mode) -> Result<ArrayRef> {
+    let places = |row: usize| if call.args.len() > 1 { call.primitive::<Int32Type>(1).value(row) } else { 0 };
     let rounded = call.map::<T>(|row| {
         let drop = i32::from(scale).saturating_sub(places(row));
         match u32::try_from(drop) {
-            Ok(drop) if drop > 0 => dropped::<T>(values.value(row), drop).map(Some),
+            Ok(drop) if drop > 0 => dropped::<T>(values.value(row), drop, mode).map(Some),
             _ => Ok(Some(values.value(row))),
         }
     })?;
     Ok(Arc::new(rounded.with_data_type(values.data_type().clone())))
 }
 
-/// The value with its last `drop` digits made zero, half away from zero.
-fn dropped<T: DecimalType>(value: T::Native, drop: u32) -> Result<T::Native> {
-    let ten = T::Native::usize_as(10);
-    let Ok(unit) = ten.pow_checked(drop) else { return Ok(T::Native::ZERO) };
-    let half = unit.div_wrapping(T::Native::usize_as(2));
+/// The value with its last `drop` digits made zero.
+fn dropped<T: DecimalType>(value: T::Native, drop: u32, mode: Mode) -> Result<T::Native> {
+    let zero = T::Native::ZERO;
+    let Ok(unit) = T::Native::usize_as(10).pow_checked(drop) else { return Ok(zero) };
     let rest = value.mod_wrapping(unit);
-    let down = value.sub_wrapping(rest);
-    let magnitude = if rest.is_lt(T::Native::ZERO) { T::Native::ZERO.sub_wrapping(rest) } else { rest };
-    if magnitude.is_lt(half) {
-        return Ok(down);
+    let cut = value.sub_wrapping(rest);
+    let negative = rest.is_lt(zero);
+    let away = match mode {
+        Mode::Zero => false,
+        Mode::Up => !negative && !rest.is_eq(zero),
+        Mode::Down => negative,
+        Mode::Nearest => {
+            let magnitude = if negative { zero.sub_wrapping(rest) } else { rest };
+            !magnitude.is_lt(unit.div_wrapping(T::Native::usize_as(2)))
+        }
+    };
+    if !away {
+        return Ok(cut);
     }
-    let step = if value.is_lt(T::Native::ZERO) { T::Native::ZERO.sub_wrapping(unit) } else { unit };
-    match down.add_checked(step) {
+    match cut.add_checked(if negative { zero.sub_wrapping(unit) } else { unit }) {
         Ok(value) => Ok(value),
-        Err(_) => crate::error::refuse("22003", "numeric field overflow"),
+        Err(_) => refuse("22003", "numeric field overflow"),
     }
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, StringViewArray};
-use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use datafusion_common::Result;
 
@@ -14,12 +13,12 @@ use crate::udf::{Call, Form, Function, Returns, Type};
 pub(super) const FUNCTION: Function = Function::new(
     "format",
     "Formats arguments by a template with %s, %I (identifier) and %L (literal).",
-    &[Form { args: &[Type::Text, Type::Any], variadic: true, returns: Returns::Type(Type::Text), call: format }],
+    &[Form { args: &[Type::Text, Type::Shown], variadic: true, returns: Returns::Type(Type::Text), call: format }],
 );
 
 fn format(call: &Call) -> Result<ArrayRef> {
     let templates = call.text(0);
-    let args = call.args[1..].iter().map(|a| shown(a)).collect::<Result<Vec<_>>>()?;
+    let args = call.args[1..].iter().map(shown).collect::<Vec<_>>();
     let one = |row| {
         if templates.is_null(row) {
             return Ok(None);
@@ -30,13 +29,13 @@ fn format(call: &Call) -> Result<ArrayRef> {
     Ok(Arc::new((0..call.rows).map(one).collect::<Result<StringViewArray>>()?))
 }
 
-/// Values as text; booleans as PostgreSQL prints them.
-fn shown(array: &ArrayRef) -> Result<ArrayRef> {
+/// Values as text; booleans as PostgreSQL shows them.
+pub(super) fn shown(array: &ArrayRef) -> Arc<dyn Array> {
     if let DataType::Boolean = array.data_type() {
         let text = array.as_boolean().iter().map(|v| v.map(|v| if v { "t" } else { "f" }));
-        return Ok(Arc::new(text.collect::<StringViewArray>()));
+        return Arc::new(text.collect::<StringViewArray>());
     }
-    Ok(cast(array, &DataType::Utf8View)?)
+    array.clone()
 }
 
 /// The template with its arguments put in.

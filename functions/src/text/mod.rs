@@ -1,18 +1,44 @@
 //! Strings.
 
+mod chr;
+mod concat;
 mod format;
 mod keywords;
 mod parse_ident;
+pub mod pattern;
 pub mod quote;
+mod regexp;
 mod regexp_split_to_array;
+mod replace;
+mod split_part;
+mod string_to_array;
+mod substring;
+mod to_hex;
+mod unistr;
 
 use crate::udf::Function;
 
 pub(crate) const FUNCTIONS: &[Function] = &[
+    chr::FUNCTION,
+    concat::CONCAT,
+    concat::CONCAT_WS,
     format::FUNCTION,
     parse_ident::FUNCTION,
     quote::QUOTE_IDENT,
     quote::QUOTE_LITERAL,
     quote::QUOTE_NULLABLE,
+    regexp::COUNT,
+    regexp::INSTR,
+    regexp::LIKE,
+    regexp::MATCH,
+    regexp::REPLACE,
+    regexp::SUBSTR,
     regexp_split_to_array::FUNCTION,
+    replace::FUNCTION,
+    split_part::FUNCTION,
+    string_to_array::FUNCTION,
+    substring::SUBSTR,
+    substring::SUBSTRING,
+    to_hex::FUNCTION,
+    unistr::FUNCTION,
 ];

@@ -1,12 +1,12 @@
 //! `regexp_split_to_array(text, pattern [, flags])`.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, ListBuilder, StringViewBuilder};
 use datafusion_common::Result;
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
 
+use super::pattern::Patterns;
 use crate::error::refuse;
 use crate::udf::{Call, Form, Function, Type};
 
@@ -20,8 +20,7 @@ pub(super) const FUNCTION: Function = Function::new(
 );
 
 fn split(call: &Call) -> Result<ArrayRef> {
-    let (texts, patterns) = (call.text(0), call.text(1));
-    let mut known = HashMap::<(String, String), Regex>::new();
+    let (texts, expressions, patterns) = (call.text(0), call.text(1), Patterns::default());
     let mut lists = ListBuilder::new(StringViewBuilder::new());
     for row in 0..call.rows {
         if call.has_null(row) {
@@ -29,39 +28,16 @@ fn split(call: &Call) -> Result<ArrayRef> {
             continue;
         }
         let flags = if call.args.len() > 2 { call.text(2).value(row) } else { "" };
-        let key = (patterns.value(row).to_string(), flags.to_string());
-        if !known.contains_key(&key) {
-            known.insert(key.clone(), compile(&key.0, &key.1)?);
+        if flags.contains('g') {
+            return refuse("22023", "regexp_split_to_array() does not support the \"global\" option");
         }
-        for part in parts(&known[&key], texts.value(row)) {
+        let regex = patterns.get(expressions.value(row), flags)?;
+        for part in parts(&regex, texts.value(row)) {
             lists.values().append_value(part);
         }
         lists.append(true);
     }
     Ok(Arc::new(lists.finish()))
-}
-
-fn compile(pattern: &str, flags: &str) -> Result<Regex> {
-    let mut builder = RegexBuilder::new(pattern);
-    for flag in flags.chars() {
-        match flag {
-            'i' => builder.case_insensitive(true),
-            'c' => builder.case_insensitive(false),
-            'n' | 'm' => builder.multi_line(true),
-            's' => builder.multi_line(false),
-            'x' => builder.ignore_whitespace(true),
-            'g' => return refuse("22023", "regexp_split_to_array() does not support the \"global\" option"),
-            other => return refuse("22023", format!("invalid regular expression option: \"{other}\"")),
-        };
-    }
-    match builder.build() {
-        Ok(regex) => Ok(regex),
-        Err(e) => refuse("2201B", format!("invalid regular expression: {}", last_line(&e.to_string()))),
-    }
-}
-
-fn last_line(text: &str) -> String {
-    text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_string()
 }
 
 /// What lies between the matches. An empty match at either end, or just behind another match, splits nothing.
@@ -81,7 +57,8 @@ fn parts<'a>(regex: &Regex, text: &'a str) -> Vec<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{compile, parts};
+    use super::parts;
+    use crate::text::pattern::compile;
 
     #[test]
     fn texts_are_split_as_postgresql_does() {

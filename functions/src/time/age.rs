@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, PrimitiveArray};
 use arrow::datatypes::{IntervalMonthDayNano, IntervalMonthDayNanoType, TimestampMicrosecondType};
-use chrono::{DateTime, Datelike, NaiveDateTime, Timelike};
+use chrono::{Datelike, NaiveDateTime, Timelike};
 use datafusion_common::Result;
 
+use super::civil::civil;
 use super::zone::Zone;
-use crate::error::refuse;
 use crate::udf::{Call, Form, Function, Type};
 
 pub(super) const FUNCTION: Function = Function::new(
@@ -29,15 +29,6 @@ fn between(call: &Call, zone: Option<Zone>) -> Result<ArrayRef> {
     let ages: PrimitiveArray<IntervalMonthDayNanoType> =
         call.map(|row| age(local(a.value(row)), local(b.value(row))).map(Some))?;
     Ok(Arc::new(ages))
-}
-
-fn civil(us: i64) -> Result<NaiveDateTime> {
-    let date = chrono::Duration::try_seconds(us.div_euclid(1_000_000))
-        .and_then(|d| DateTime::UNIX_EPOCH.naive_utc().checked_add_signed(d));
-    match date {
-        Some(date) => Ok(date + chrono::Duration::microseconds(us.rem_euclid(1_000_000))),
-        None => refuse("22008", "timestamp out of range"),
-    }
 }
 
 /// Days of each month, of a common and of a leap year.
