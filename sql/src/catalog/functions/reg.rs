@@ -5,7 +5,6 @@ use sightline_storage::error::{Error, Result, SqlState};
 use super::{Arg, Function, returns};
 use crate::catalog::names;
 use crate::catalog::rows::Value;
-use crate::plan::QueryContext;
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("regclass_in", &[Arg::Named], returns::regclass, |c, a| input(&a[0], |t| names::regclass_in(c, t))),
