@@ -12,11 +12,14 @@ use sightline_sql::database::Database;
 use sightline_sql::session::{Prepared, Session};
 use sightline_storage::error::{Error, SqlState};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, info};
+use tracing::{Span, debug, info, info_span};
 
 use super::error::{Severity, notice, response, shutdown};
 use super::message::{Frontend, decode};
 use super::portal::Portal;
 use super::wire::{Broken, Reader, Writer, framed};
+use crate::logging;
 
 /// How long a running statement may go on when the server stops.
 const STOP_GRACE: Duration = Duration::from_secs(5);
@@ -74,7 +77,7 @@ impl Link {
     }
 
     /// Returns when the server stops and running statements have had their time.
-    async fn grace_over(&self) {
+    pub async fn grace_over(&self) {
         self.stop.cancelled().await;
         tokio::time::sleep(STOP_GRACE).await;
     }
@@ -122,6 +125,8 @@ pub struct Connection {
     pub skip_to_sync: bool,
     /// The statements of this pipeline are one transaction.
     pub pipeline: bool,
+    /// The number of the statement at work, for the log: counts what simple queries and Execute messages there were.
+    statement: u64,
 }
 
 impl Connection {
@@ -137,6 +142,8 @@ impl Connection {
             portals: HashMap::new(),
             skip_to_sync: false,
             pipeline: false,
+            statements: 0,
+            statement: 0,
         }
     }
 
@@ -178,6 +185,13 @@ impl Connection {
             Ok(message) => message,
             Err(e) => return self.refuse(kind, &e).await.map(|()| true),
         };
+        self.statement += u64::from(matches!(kind, b'Q' | b'E'));
+        let span = logging::statement_span(self.statement);
+        Box::pin(self.dispatch(message)).instrument(span).await
+    }
+
+    /// Does what a message asks for; false if it was the last.
+    async fn dispatch(&mut self, message: Frontend) -> Step<bool> {
         match message {
             Frontend::Query(sql) => self.simple_query(&sql).await?,
             Frontend::Sync => self.sync().await?,
@@ -208,8 +222,16 @@ impl Connection {
         Ok(())
     }
 
+    /// What the log knows the next statement by.
+    pub fn statement_span(&mut self) -> Span {
+        self.statements += 1;
+        info_span!("statement", id = self.statements)
+    }
+
     /// Sends what a statement's error is; a transaction block has failed with it.
     pub fn report(&mut self, e: &Error) -> Step<()> {
+        info!(code = e.code().as_str(), "statement failed: {}", e.message());
+        info!(code = e.code().as_str(), statement = self.statements, "{}", e.message());
         self.session.fail_transaction();
         self.tell_notices()?;
         Ok(self.writer.message(&response(e, Severity::Error))?)
@@ -239,12 +261,12 @@ impl Connection {
     /// Sends a last message, if the client still reads.
     pub async fn bid_farewell(&mut self, e: &Error) {
         if let Err(e) = self.writer.message(&response(e, Severity::Fatal)) {
-            return tracing::debug!("no farewell: {e}");
+            return debug!("no farewell: {e}");
         }
         match tokio::time::timeout(FAREWELL_TIMEOUT, self.writer.flush()).await {
             Ok(Ok(())) => {}
-            Ok(Err(e)) => tracing::debug!("no farewell: {e}"),
-            Err(_) => tracing::debug!("no farewell: the client does not read"),
+            Ok(Err(e)) => debug!("no farewell: {e}"),
+            Err(_) => debug!("no farewell: the client does not read"),
         }
     }
 }

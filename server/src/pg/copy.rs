@@ -1,5 +1,6 @@
 //! COPY's sub-protocol, in the simple and in the extended protocol.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use pgwire::messages::copy::{CopyInResponse, CopyOutResponse};
@@ -9,11 +10,11 @@ use sightline_sql::codec::copy::{CopyEncoder, CopyFormat, CopyOptions};
 use sightline_sql::statement::copy::CopyIn;
 use sightline_storage::error::{Error, SqlState};
 
-use super::connection::{Connection, Step, Stop, attend};
+use super::connection::{Connection, Link, Step, Stop, attend};
 use super::error::shutdown;
 use super::message::{Frontend, decode};
 use super::rows::next_batch;
-use super::wire::{Writer, framed};
+use super::wire::{Reader, Writer, framed};
 
 impl Connection {
     /// COPY … FROM STDIN: takes data until CopyDone. Dropping the copy undoes it.
@@ -21,28 +22,7 @@ impl Connection {
         let (columns, format) = (copy.columns().len(), format_code(copy.options()));
         self.writer.message(&CopyInResponse::new(format as i8, columns as i16, vec![format; columns]))?;
         self.writer.flush().await?;
-        loop {
-            let next = tokio::select! {
-                biased;
-                () = self.link.stop.cancelled() => return Err(Stop::Fatal(shutdown())),
-                next = self.reader.message() => next?,
-            };
-            let Some((kind, body)) = next else { return Err(Stop::Left) };
-            match decode(kind, body)? {
-                Frontend::CopyData(data) => attend(&mut self.reader, &self.link, copy.write(data)).await?,
-                Frontend::CopyDone => break,
-                Frontend::CopyFail(reason) => {
-                    let message = format!("COPY from stdin failed: {reason}");
-                    return Err(Error::new(SqlState::QUERY_CANCELED, message).into());
-                }
-                Frontend::Flush | Frontend::Sync => {}
-                Frontend::Terminate => return Err(Stop::Left),
-                _ => {
-                    let message = format!("unexpected message type 0x{kind:02X} during COPY from stdin");
-                    return Err(Error::new(SqlState::PROTOCOL_VIOLATION, message).into());
-                }
-            }
-        }
+        receive(&mut self.reader, &self.link, &mut copy).await?;
         let rows = attend(&mut self.reader, &self.link, copy.finish()).await?;
         self.complete(format!("COPY {rows}"))
     }
@@ -56,6 +36,33 @@ impl Connection {
         let sent = attend(&mut self.reader, &self.link, sending).await?;
         self.writer.bare(b'c');
         self.complete(format!("COPY {sent}"))
+    }
+}
+
+/// Takes the client's data until CopyDone.
+async fn receive(reader: &mut Reader, link: &Link, copy: &mut CopyIn) -> Step<()> {
+    let mut grace = pin!(link.grace_over());
+    loop {
+        let next = tokio::select! {
+            biased;
+            next = reader.message() => next?,
+            () = &mut grace => return Err(Stop::Fatal(shutdown())),
+        };
+        let Some((kind, body)) = next else { return Err(Stop::Left) };
+        match decode(kind, body)? {
+            Frontend::CopyData(data) => attend(reader, link, copy.write(data)).await?,
+            Frontend::CopyDone => return Ok(()),
+            Frontend::CopyFail(reason) => {
+                let message = format!("COPY from stdin failed: {reason}");
+                return Err(Error::new(SqlState::QUERY_CANCELED, message).into());
+            }
+            Frontend::Flush | Frontend::Sync => {}
+            Frontend::Terminate => return Err(Stop::Left),
+            _ => {
+                let message = format!("unexpected message type 0x{kind:02X} during COPY from stdin");
+                return Err(Error::new(SqlState::PROTOCOL_VIOLATION, message).into());
+            }
+        }
     }
 }
 

@@ -11,13 +11,14 @@ use sightline_storage::error::Result;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, debug, info_span, warn};
+use tracing::{Instrument, debug, warn};
 
 use super::connection::Connection;
 use super::error::after_panic;
 use super::startup;
 use super::wire::{Reader, Writer};
 use crate::authenticate::Door;
+use crate::logging;
 
 /// How long connections have to say good-bye after running statements have had their time.
 const STOP_TIMEOUT: Duration = Duration::from_secs(8);
@@ -31,6 +32,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct PgOptions {
     /// Who may come in.
     pub door: Door,
+    /// What `statement_timeout` is until a client sets it; None is off.
+    pub statement_timeout: Option<Duration>,
 }
 
 /// Serves clients until `stop`; then idle connections end with 57P01, running statements have five seconds more.
@@ -51,7 +54,7 @@ pub async fn serve(
             accepted = listener.accept() => match accepted {
                 Ok((socket, peer)) => {
                     let client = serve_client(socket, peer, database.clone(), stop.clone(), options.clone());
-                    tasks.spawn(client.instrument(info_span!("connection", %peer)));
+                    tasks.spawn(client.instrument(logging::connection_span(peer)));
                 }
                 Err(e) => {
                     warn!("cannot accept a connection: {e}");
@@ -82,7 +85,7 @@ async fn serve_client(
     }
     let (read, write) = socket.into_split();
     let (reader, writer) = (Reader::new(read), Writer::new(write));
-    let login = startup::log_in(reader, writer, peer, database, stop.clone(), options.door);
+    let login = startup::log_in(reader, writer, peer, database, stop.clone(), &options);
     let connection = tokio::select! {
         () = stop.cancelled() => return,
         done = tokio::time::timeout(LOGIN_TIMEOUT, login) => match done {

@@ -16,12 +16,13 @@ use sightline_sql::database::Database;
 use sightline_sql::session::{Session, Startup};
 use sightline_storage::error::{Error, Result, SqlState};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info};
+use tracing::{Span, debug, info};
 
 use super::connection::{Connection, Link};
 use super::error::{Severity, response};
+use super::listen::PgOptions;
 use super::wire::{Reader, Writer};
-use crate::authenticate::Door;
+use crate::logging;
 
 /// The code of CancelRequest, which stands where a version would.
 const CANCEL_REQUEST: i32 = 80_877_102;
@@ -46,7 +47,7 @@ pub async fn log_in(
     peer: SocketAddr,
     database: Arc<Database>,
     stop: CancellationToken,
-    door: Door,
+    options: &PgOptions,
 ) -> io::Result<Option<Connection>> {
     let Some(packet) = first_packet(&mut reader, &mut writer).await? else { return Ok(None) };
     if (&packet[..4]).get_i32() == CANCEL_REQUEST {
@@ -55,10 +56,11 @@ pub async fn log_in(
         }
         return Ok(None);
     }
-    match open(&mut writer, packet, peer, &database, door).await {
+    match open(&mut writer, packet, peer, &database, options).await {
         Ok((session, version)) => {
             let (pid, secret) = session.cancel_key();
-            info!(pid, role = session.identity().role_name, tenant = session.identity().tenant_name, "logged in");
+            logging::record_connection(pid);
+            info!(role = session.identity().role_name, tenant = session.identity().tenant_name, "logged in");
             greet(&mut writer, &session, version)?;
             let link = Link { database, pid, secret, stop };
             let mut connection = Connection::new(reader, writer, session, link);
@@ -95,12 +97,16 @@ async fn open(
     packet: Bytes,
     peer: SocketAddr,
     database: &Arc<Database>,
-    door: Door,
+    options: &PgOptions,
 ) -> Result<(Session, ProtocolVersion)> {
     let hello = parse(&packet)?;
     let version = negotiate(writer, &hello)?;
-    let startup = session_startup(hello.parameters, peer)?;
-    door.admit(peer, &startup.user, &startup.database)?;
+    let mut startup = session_startup(hello.parameters, peer)?;
+    if let Some(timeout) = options.statement_timeout {
+        // First, so that what the client asks for comes after it.
+        startup.parameters.insert(0, ("statement_timeout".to_string(), timeout.as_millis().to_string()));
+    }
+    options.door.admit(peer, &startup.user, &startup.database)?;
     Ok((database.connect(startup).await?, version))
 }
 

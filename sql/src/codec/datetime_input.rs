@@ -191,17 +191,20 @@ fn two(b: &[u8]) -> Option<u32> {
     }
 }
 
-/// `2024-01-31` in front of a text: the day since 1970 and the rest.
+/// `2024-01-31` in front of a text, or all of it `20240131`: the day since 1970 and the rest.
 fn iso_date(b: &[u8]) -> Option<(i64, &[u8])> {
-    if b.len() < 10 || b[4] != b'-' || b[7] != b'-' {
-        return None;
-    }
+    let (month_day, rest) = match b.len() {
+        8 => ([&b[4..6], &b[6..8]], &b[8..]),
+        0..10 => return None,
+        _ if b[4] != b'-' || b[7] != b'-' => return None,
+        _ => ([&b[5..7], &b[8..10]], &b[10..]),
+    };
     let year = i64::from(two(&b[..2])? * 100 + two(&b[2..4])?);
-    let (month, day) = (two(&b[5..7])?, two(&b[8..10])?);
+    let (month, day) = (two(month_day[0])?, two(month_day[1])?);
     if year == 0 || !(1..=12).contains(&month) || day == 0 || day > days_in_month(year, month) {
         return None;
     }
-    Some((days_from_civil(year, month, day), &b[10..]))
+    Some((days_from_civil(year, month, day), rest))
 }
 
 /// `23:59:59[.999999]` in front of a text: microseconds and the rest.

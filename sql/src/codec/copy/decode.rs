@@ -391,7 +391,12 @@ impl CopyDecoder {
             builder.append_null();
             return Ok(());
         };
-        let appended = scalar::text_of(value).and_then(|text| builder.append_text(text, &self.style));
+        // The line was checked; but a cut by an escape or a delimiter that is no ASCII may have
+        // broken a character, or an escape made a NUL.
+        let appended = match std::str::from_utf8(value) {
+            Ok(text) if memchr(0, value).is_none() => builder.append_text(text, &self.style),
+            _ => scalar::text_of(value).map(drop),
+        };
         appended.map_err(|e| {
             let place = format!("COPY {}, line {}, column {}", self.table, self.line_number, self.names[column]);
             e.context(format!("{place}: \"{}\"", shown(value)))
