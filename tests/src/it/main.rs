@@ -1,2 +1,55 @@
-//! it
-fn main() {}
+//! Tests at the boundary: SQL scripts, the wire, crashes, syncs, real clients, bad input, the documents' examples.
+//!
+//! A libtest-mimic binary, so that each script is a test of its own name. A test that needs a server process starts this
+//! binary again as `it --serve DIR` ([`server`]): DataFusion is linked once. `SIGHTLINE_TEST_SIZE=soak` makes rounds and
+//! sizes large. Run some by name: `cargo test --test it -- slt::wire`, or scripts by path: `-- tests/slt/types/date.slt`.
+
+mod bad_input;
+mod clients;
+mod copy;
+mod crash;
+mod docs;
+#[path = "../format.rs"]
+mod format;
+mod memory;
+#[path = "../pg_client.rs"]
+#[expect(dead_code, reason = "shared with the recorder; each uses a part")]
+mod pg_client;
+mod server;
+mod slt;
+mod support;
+mod sync;
+mod wire;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() -> ExitCode {
+    let mut arguments: Vec<String> = std::env::args().collect();
+    if let Some(at) = arguments.iter().position(|a| a == "--serve") {
+        return server::serve(arguments.get(at + 1).map(String::as_str));
+    }
+    for argument in &mut arguments {
+        if let Some((_, script)) = argument.split_once("tests/slt/") {
+            *argument = script.to_string();
+        }
+    }
+    let conclusion = libtest_mimic::run(&Arguments::from_iter(arguments), trials());
+    server::stop_shared();
+    conclusion.exit_code()
+}
+
+fn trials() -> Vec<Trial> {
+    let mut trials = Vec::new();
+    slt::trials(&mut trials);
+    wire::trials(&mut trials);
+    copy::trials(&mut trials);
+    memory::trials(&mut trials);
+    bad_input::trials(&mut trials);
+    crash::trials(&mut trials);
+    sync::trials(&mut trials);
+    clients::trials(&mut trials);
+    docs::trials(&mut trials);
+    trials
+}
