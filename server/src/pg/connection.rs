@@ -12,8 +12,7 @@ use sightline_sql::database::Database;
 use sightline_sql::session::{Prepared, Session};
 use sightline_storage::error::{Error, SqlState};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, info};
-use tracing::{Span, debug, info, info_span};
+use tracing::{Instrument, debug, info};
 
 use super::error::{Severity, notice, response, shutdown};
 use super::message::{Frontend, decode};
@@ -142,7 +141,6 @@ impl Connection {
             portals: HashMap::new(),
             skip_to_sync: false,
             pipeline: false,
-            statements: 0,
             statement: 0,
         }
     }
@@ -222,16 +220,9 @@ impl Connection {
         Ok(())
     }
 
-    /// What the log knows the next statement by.
-    pub fn statement_span(&mut self) -> Span {
-        self.statements += 1;
-        info_span!("statement", id = self.statements)
-    }
-
     /// Sends what a statement's error is; a transaction block has failed with it.
     pub fn report(&mut self, e: &Error) -> Step<()> {
         info!(code = e.code().as_str(), "statement failed: {}", e.message());
-        info!(code = e.code().as_str(), statement = self.statements, "{}", e.message());
         self.session.fail_transaction();
         self.tell_notices()?;
         Ok(self.writer.message(&response(e, Severity::Error))?)

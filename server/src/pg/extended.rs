@@ -8,7 +8,6 @@ use sightline_sql::answer::Answer;
 use sightline_sql::codec::Style;
 use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::types::SqlType;
-use tracing::Instrument;
 
 use super::connection::{Connection, Parsed, Step, Stop, attend};
 use super::message::{Bind, Frontend, Target};
@@ -162,8 +161,7 @@ impl Connection {
             self.pipeline = true;
         }
         let parameters = std::mem::take(&mut portal.parameters);
-        let span = self.statement_span();
-        let executing = self.session.execute(prepared, parameters).instrument(span);
+        let executing = self.session.execute(prepared, parameters);
         let answer = attend(&mut self.reader, &self.link, executing).await?;
         self.tell_notices()?;
         match answer {

@@ -7,7 +7,6 @@ use sightline_sql::answer::Answer;
 use sightline_sql::codec::Style;
 use sightline_sql::parser::Statement;
 use sightline_storage::error::Result;
-use tracing::Instrument;
 
 use super::connection::{Connection, Step, Stop, attend};
 use super::rows::{Cursor, description};
@@ -53,13 +52,12 @@ impl Connection {
     }
 
     async fn run_statement(&mut self, statement: Arc<Statement>) -> Step<()> {
-        let span = self.statement_span();
         let session = &mut self.session;
         let work = async move {
             let prepared = session.prepare(statement, &[]).await?;
             session.execute(&prepared, Vec::new()).await
         };
-        let answer: Result<Answer> = attend(&mut self.reader, &self.link, work.instrument(span)).await;
+        let answer: Result<Answer> = attend(&mut self.reader, &self.link, work).await;
         let answer = answer?;
         self.tell_notices()?;
         match answer {

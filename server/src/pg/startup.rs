@@ -16,7 +16,7 @@ use sightline_sql::database::Database;
 use sightline_sql::session::{Session, Startup};
 use sightline_storage::error::{Error, Result, SqlState};
 use tokio_util::sync::CancellationToken;
-use tracing::{Span, debug, info};
+use tracing::{debug, info};
 
 use super::connection::{Connection, Link};
 use super::error::{Severity, response};
