@@ -58,3 +58,21 @@ pub struct Notice {
     pub detail: Option<String>,
     pub hint: Option<String>,
 }
+
+impl Notice {
+    /// A NOTICE, such as that something exists already.
+    pub fn notice(code: sightline_storage::error::SqlState, message: impl Into<String>) -> Notice {
+        Notice { severity: "NOTICE", code, message: message.into(), detail: None, hint: None }
+    }
+
+    /// A WARNING.
+    pub fn warning(code: sightline_storage::error::SqlState, message: impl Into<String>) -> Notice {
+        Notice { severity: "WARNING", ..Notice::notice(code, message) }
+    }
+
+    /// Adds the DETAIL lines.
+    pub fn detail(mut self, detail: impl Into<String>) -> Notice {
+        self.detail = Some(detail.into());
+        self
+    }
+}

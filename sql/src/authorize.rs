@@ -1,1 +1,108 @@
-//! Skeleton.
+//! The one door: may this identity do that? Whatever changes or reads something takes the [`Allowed`] that
+//! [`authorize`] gives out, so a statement without a check does not compile.
+//!
+//! The rules of this step, before GRANT arrives:
+//!
+//! - A superuser may do all; only superusers and operator roles with CREATEDB may make tenants.
+//! - The owner of a tenant may do all inside of it, and make roles there.
+//! - Other roles of a tenant use and change what they own; a role with CREATEROLE makes roles.
+//! - The system catalog can be read by all; who sees which rows is decided there.
+
+#[cfg(test)]
+mod tests;
+
+use sightline_storage::catalog::{RoleDef, SchemaDef, TableDef, TenantDef, ViewDef};
+use sightline_storage::error::{Error, Result, SqlState};
+use sightline_storage::ids::RoleId;
+
+use crate::plan::Relation;
+use crate::session::Identity;
+
+/// Proof that a check was made. Only this module can make one.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowed(());
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug)]
+pub enum Action<'a> {
+    /// What changes nothing but the own session: SET, SHOW, BEGIN.
+    OwnSession,
+    /// SELECT, COPY TO.
+    Read(&'a Relation),
+    /// INSERT, COPY FROM.
+    Insert(&'a TableDef),
+    Truncate(&'a TableDef),
+    /// ALTER, DROP, COMMENT ON.
+    ChangeTable(&'a TableDef),
+    ChangeView(&'a ViewDef),
+    ChangeSchema(&'a SchemaDef),
+    /// CREATE TABLE or VIEW in it.
+    CreateIn(&'a SchemaDef),
+    /// CREATE SCHEMA in the own tenant.
+    CreateSchema,
+    /// To make `RoleId` the owner of something.
+    GiveTo(RoleId),
+    CreateTenant,
+    /// ALTER, DROP, COMMENT ON, GRANT CONNECT.
+    ChangeTenant(&'a TenantDef),
+    /// CREATE ROLE with these attributes.
+    CreateRole(&'a RoleDef),
+    /// ALTER ROLE, from and to; DROP ROLE, to itself.
+    ChangeRole(&'a RoleDef, &'a RoleDef),
+}
+
+/// Checks it.
+///
+/// # Errors
+/// 42501 in PostgreSQL's words; 42809 for a write to a view or a system relation.
+pub fn authorize(identity: &Identity, action: Action) -> Result<Allowed> {
+    let all = identity.superuser || identity.owner;
+    let own = |owner: RoleId| all || owner == identity.role;
+    match action {
+        Action::OwnSession | Action::Read(Relation::System(..)) => Ok(Allowed(())),
+        Action::Read(Relation::Table(t)) => check(own(t.owner), || denied("table", &t.name)),
+        Action::Read(Relation::View(v)) => check(own(v.owner), || denied("view", &v.name)),
+        Action::Insert(t) | Action::Truncate(t) => check(own(t.owner), || denied("table", &t.name)),
+        Action::ChangeTable(t) => check(own(t.owner), || not_owner("table", &t.name)),
+        Action::ChangeView(v) => check(own(v.owner), || not_owner("view", &v.name)),
+        Action::ChangeSchema(s) => check(own(s.owner), || not_owner("schema", &s.name)),
+        Action::CreateIn(s) => check(own(s.owner), || denied("schema", &s.name)),
+        Action::CreateSchema => check(all, || denied("database", &identity.tenant_name)),
+        Action::GiveTo(role) => {
+            check(all || role == identity.role, || privilege("must be able to SET ROLE to the new owner"))
+        }
+        Action::CreateTenant => {
+            check(identity.superuser || identity.create_db, || privilege("permission denied to create database"))
+        }
+        Action::ChangeTenant(t) => {
+            check(identity.superuser || t.owner == identity.role, || not_owner("database", &t.name))
+        }
+        Action::CreateRole(new) => change_role(identity, new, new, "permission denied to create role"),
+        Action::ChangeRole(old, new) => change_role(identity, old, new, "permission denied"),
+    }
+}
+
+/// Roles are made by superusers, the owner of the tenant, and roles with CREATEROLE; superusers by superusers only.
+fn change_role(identity: &Identity, old: &RoleDef, new: &RoleDef, message: &str) -> Result<Allowed> {
+    if (old.superuser || new.superuser) && !identity.superuser {
+        return Err(privilege("must be superuser to create or alter superusers"));
+    }
+    let give_create_db = new.create_db && !old.create_db && !identity.superuser;
+    check(!give_create_db && (identity.superuser || identity.owner || identity.create_role), || privilege(message))
+}
+
+fn check(allowed: bool, refusal: impl FnOnce() -> Error) -> Result<Allowed> {
+    if allowed { Ok(Allowed(())) } else { Err(refusal()) }
+}
+
+fn privilege(message: &str) -> Error {
+    Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message)
+}
+
+fn denied(kind: &str, name: &str) -> Error {
+    privilege(&format!("permission denied for {kind} {name}"))
+}
+
+fn not_owner(kind: &str, name: &str) -> Error {
+    privilege(&format!("must be owner of {kind} {name}"))
+}

@@ -1,11 +1,23 @@
-//! What all sessions of a node share: storage, memory, plans, the register of sessions. Skeleton: the contract.
+//! What all sessions of a node share: storage, memory, plans, the register of sessions.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 
+use parking_lot::Mutex;
+use sightline_storage::catalog::{MetaCatalog, RoleDef, TenantCatalog, TenantDef};
 use sightline_storage::engine::Engine;
-use sightline_storage::error::Result;
+use sightline_storage::error::{Error, Result, SqlState};
+use sightline_storage::ids::{RoleId, TenantId};
+use tokio_util::sync::CancellationToken;
 
-use crate::session::{Session, Startup};
+use crate::plan::Shared;
+use crate::session::{Identity, Session, Startup};
+
+/// Connections kept for superusers, so that they can look into a full server.
+const RESERVED_CONNECTIONS: usize = 3;
+/// What tools connect to before they know a database; it stands for the default tenant.
+const ALIAS: &str = "postgres";
 
 /// How to set up a node's SQL.
 #[derive(Clone, Debug)]
@@ -24,12 +36,65 @@ pub struct DatabaseOptions {
 pub struct Database {
     pub engine: Arc<Engine>,
     pub options: DatabaseOptions,
+    /// What planning and running share; its runtime owns the memory pool.
+    pub plan: Shared,
+    sessions: Mutex<HashMap<i32, Arc<Registered>>>,
+    next_pid: AtomicI32,
+}
+
+/// A session in the register.
+#[derive(Debug)]
+pub(crate) struct Registered {
+    pub pid: i32,
+    pub secret: [u8; 32],
+    pub info: SessionInfo,
+    /// Stops the statement that runs now.
+    pub running: Mutex<Running>,
+}
+
+/// What a session does now.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Running {
+    pub cancel: CancellationToken,
+    pub query: String,
+    pub started_us: i64,
+    pub active: bool,
+}
+
+/// What `pg_stat_activity` shows of a session.
+#[derive(Clone, Debug)]
+pub struct SessionInfo {
+    pub tenant: TenantId,
+    pub tenant_name: String,
+    pub role: RoleId,
+    pub role_name: String,
+    pub superuser: bool,
+    pub peer: Option<std::net::SocketAddr>,
+    /// Microseconds since 1970.
+    pub connected_us: i64,
+}
+
+/// A session and what it does, for `pg_stat_activity`.
+#[derive(Clone, Debug)]
+pub struct Activity {
+    pub pid: i32,
+    pub info: SessionInfo,
+    /// The last statement's text.
+    pub query: String,
+    /// When it began, microseconds since 1970; 0 before the first.
+    pub started_us: i64,
+    pub active: bool,
 }
 
 impl Database {
     /// Sets up memory pool, caches and function registry over the engine.
-    pub fn new(_engine: Arc<Engine>, _options: DatabaseOptions) -> Result<Arc<Database>> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// XX000 if the options do not fit together.
+    pub fn new(engine: Arc<Engine>, options: DatabaseOptions) -> Result<Arc<Database>> {
+        let plan = Shared::new(&engine, &options)?;
+        let sessions = Mutex::new(HashMap::new());
+        Ok(Arc::new(Database { engine, options, plan, sessions, next_pid: AtomicI32::new(1) }))
     }
 
     /// Opens a session: finds tenant and role, checks LOGIN and CONNECT, counts the connection.
@@ -37,10 +102,161 @@ impl Database {
     /// # Errors
     /// With PostgreSQL's texts, which clients match: 3D000 `database "x" does not exist`, 28000
     /// `role "x" does not exist`, 42501 for CONNECT, 53300 `sorry, too many clients already`.
-    pub async fn connect(self: &Arc<Self>, _startup: Startup) -> Result<Session> {
-        unimplemented!()
+    #[expect(clippy::unused_async, reason = "authentication will wait for a hash, and the catalog for its leader")]
+    pub async fn connect(self: &Arc<Self>, startup: Startup) -> Result<Session> {
+        let meta = self.engine.meta();
+        let name = if startup.database.is_empty() { &startup.user } else { &startup.database };
+        let tenant = find_tenant(&meta, name);
+        // The role is looked up first, as in PostgreSQL; without a tenant only operators are known.
+        let catalog = tenant.map(|t| self.engine.snapshot(t.id)).transpose()?;
+        let role = find_role(&meta, catalog.as_ref().map(|c| &*c.catalog), &startup.user)?;
+        let tenant = tenant
+            .ok_or_else(|| Error::new(SqlState::INVALID_CATALOG_NAME, format!("database \"{name}\" does not exist")))?;
+        let identity = identify(tenant, &role);
+        may_connect(tenant, &role, &identity)?;
+        let registered = self.register(&identity, &role, &startup)?;
+        Session::open(self.clone(), identity, registered, startup.parameters)
+    }
+
+    fn register(&self, identity: &Identity, role: &RoleDef, startup: &Startup) -> Result<Arc<Registered>> {
+        let mut sessions = self.sessions.lock();
+        let free = self.options.max_connections.saturating_sub(sessions.len());
+        let too_many = |text: String| Err(Error::new(SqlState::TOO_MANY_CONNECTIONS, text));
+        if free == 0 {
+            return too_many("sorry, too many clients already".to_string());
+        }
+        if !role.superuser && free <= RESERVED_CONNECTIONS.min(self.options.max_connections / 2) {
+            return too_many(
+                "remaining connection slots are reserved for non-replication superuser connections".to_string(),
+            );
+        }
+        let of_role = sessions.values().filter(|s| s.info.role == role.id).count();
+        if !role.superuser && usize::try_from(role.connection_limit).is_ok_and(|limit| of_role >= limit) {
+            return too_many(format!("too many connections for role \"{}\"", role.name));
+        }
+        let pid = loop {
+            let pid = self.next_pid.fetch_add(1, Ordering::Relaxed) & i32::MAX;
+            if pid != 0 && !sessions.contains_key(&pid) {
+                break pid;
+            }
+        };
+        let info = SessionInfo {
+            tenant: identity.tenant,
+            tenant_name: identity.tenant_name.clone(),
+            role: identity.role,
+            role_name: identity.role_name.clone(),
+            superuser: identity.superuser,
+            peer: startup.peer,
+            connected_us: self.engine.clock().now_us(),
+        };
+        let registered = Arc::new(Registered { pid, secret: secret(), info, running: Mutex::default() });
+        sessions.insert(pid, registered.clone());
+        Ok(registered)
+    }
+
+    pub(crate) fn unregister(&self, pid: i32) {
+        self.sessions.lock().remove(&pid);
     }
 
     /// CancelRequest: stops the running statement of the session with this process id and secret. Answers nothing.
-    pub fn cancel(&self, _pid: i32, _secret: &[u8]) {}
+    pub fn cancel(&self, pid: i32, secret: &[u8]) {
+        let sessions = self.sessions.lock();
+        // An older client sends the first 4 bytes only, as much as protocol 3.0 has room for.
+        let matches = |s: &Registered| s.secret == *secret || (secret.len() == 4 && s.secret.starts_with(secret));
+        if let Some(session) = sessions.get(&pid).filter(|s| matches(s)) {
+            session.running.lock().cancel.cancel();
+        }
+    }
+
+    /// Stops the running statement of a session, for `pg_cancel_backend`. False if there is no such session.
+    pub fn cancel_backend(&self, pid: i32) -> bool {
+        let sessions = self.sessions.lock();
+        let found = sessions.get(&pid);
+        if let Some(session) = found {
+            session.running.lock().cancel.cancel();
+        }
+        found.is_some()
+    }
+
+    /// All sessions and what they do.
+    pub fn activity(&self) -> Vec<Activity> {
+        let sessions = self.sessions.lock();
+        let mut all = sessions
+            .values()
+            .map(|s| {
+                let running = s.running.lock();
+                Activity {
+                    pid: s.pid,
+                    info: s.info.clone(),
+                    query: running.query.clone(),
+                    started_us: running.started_us,
+                    active: running.active,
+                }
+            })
+            .collect::<Vec<_>>();
+        all.sort_by_key(|a| a.pid);
+        all
+    }
+
+    /// How many sessions are in the tenant.
+    pub(crate) fn sessions_in(&self, tenant: TenantId) -> usize {
+        self.sessions.lock().values().filter(|s| s.info.tenant == tenant).count()
+    }
+}
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Database").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+/// 32 random bytes.
+fn secret() -> [u8; 32] {
+    let (a, b) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
+    let mut secret = [0; 32];
+    secret[..16].copy_from_slice(a.as_bytes());
+    secret[16..].copy_from_slice(b.as_bytes());
+    secret
+}
+
+/// The tenant that a client calls by this name.
+pub(crate) fn find_tenant<'a>(meta: &'a MetaCatalog, name: &str) -> Option<&'a Arc<TenantDef>> {
+    let default = || meta.tenants.get(sightline_storage::catalog::tenant::DEFAULT_TENANT);
+    meta.tenants.get(name).or_else(|| if name == ALIAS { default() } else { None })
+}
+
+/// The role with this name: the tenant's own, or else an operator's.
+fn find_role(meta: &MetaCatalog, catalog: Option<&TenantCatalog>, name: &str) -> Result<Arc<RoleDef>> {
+    let own = catalog.and_then(|c| c.roles.get(name));
+    own.or_else(|| meta.roles.get(name))
+        .cloned()
+        .ok_or_else(|| Error::new(SqlState::INVALID_AUTHORIZATION, format!("role \"{name}\" does not exist")))
+}
+
+fn identify(tenant: &TenantDef, role: &RoleDef) -> Identity {
+    Identity {
+        tenant: tenant.id,
+        tenant_name: tenant.name.clone(),
+        role: role.id,
+        role_name: role.name.clone(),
+        superuser: role.superuser,
+        owner: tenant.owner == role.id,
+        create_db: role.create_db,
+        create_role: role.create_role,
+    }
+}
+
+/// LOGIN, and CONNECT on the tenant.
+fn may_connect(tenant: &TenantDef, role: &RoleDef, identity: &Identity) -> Result<()> {
+    if !role.login {
+        let text = format!("role \"{}\" is not permitted to log in", role.name);
+        return Err(Error::new(SqlState::INVALID_AUTHORIZATION, text));
+    }
+    let by_name = tenant.connect.contains(&role.id);
+    let revoked = tenant.no_connect.contains(&role.id) || (tenant.connect_revoked && !by_name);
+    if revoked && !identity.superuser && !identity.owner {
+        let text = format!("permission denied for database \"{}\"", tenant.name);
+        return Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, text).detail("User does not have CONNECT privilege."));
+    }
+    Ok(())
 }

@@ -1,8 +1,277 @@
-//! Our statements before sqlparser sees the text, and sqlparser for the rest. Skeleton.
+//! From a query string to statements: ours and those that sqlparser does not know by hand, the rest by sqlparser.
+//!
+//! 1. [`split`] cuts the string at its semicolons, as psql does.
+//! 2. Each piece is tokenised by sqlparser's PostgreSQL dialect, and [`depth`] refuses what would nest too deep.
+//! 3. The leading words choose a rule of [`definition`], [`utility`], [`copy`] or [`tenant`]; all of them read the tokens
+//!    through sqlparser's own `Parser`, so expressions, names and queries are parsed in one way only.
+//! 4. Errors are put in PostgreSQL's words, with the position in characters.
+//!
+//! Nothing here looks at a catalog: whether a name or an option exists is decided when the statement runs.
+
+pub mod copy;
+pub mod definition;
+mod depth;
+mod split;
+pub mod tenant;
+#[cfg(test)]
+mod tests;
+mod tokens;
+pub mod utility;
+
+use std::sync::Arc;
+
+use datafusion::sql::sqlparser::ast;
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use sightline_storage::error::{Error, Result, SqlState};
+
+use self::copy::Copy;
+use self::definition::{AlterTable, CommentOn, CreateTable, CreateView, Drop, Rename, SchemaStatement};
+use self::tenant::{GrantStatement, RoleStatement, TenantStatement};
+use self::utility::{Explain, Set, Transaction};
+use tokens::{peek_word, words};
+
+/// How deep expressions and queries may nest. Deep enough for what programs write, shallow enough for the stack.
+const NESTING_MAX: usize = 300;
 
 /// One parsed statement.
 #[derive(Clone, Debug)]
 pub struct Statement {
     /// Its text as sent, without the semicolon.
     pub text: String,
+    /// Characters of the query string before `text`: error positions count from there.
+    pub offset: usize,
+    pub body: Body,
+}
+
+/// What a statement says.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// SELECT, VALUES, TABLE, WITH.
+    Query(Box<ast::Query>),
+    Insert(Box<ast::Insert>),
+    Copy(Box<Copy>),
+    Truncate(Vec<ast::ObjectName>),
+    CreateTable(Box<CreateTable>),
+    CreateView(Box<CreateView>),
+    AlterTable(Box<AlterTable>),
+    /// ALTER TABLE, VIEW or SCHEMA … RENAME TO, OWNER TO, SET SCHEMA.
+    Rename(Box<Rename>),
+    Drop(Drop),
+    Schema(SchemaStatement),
+    Comment(Box<CommentOn>),
+    Tenant(TenantStatement),
+    Role(Box<RoleStatement>),
+    Grant(GrantStatement),
+    Set(Set),
+    /// SHOW: the setting's name as written, or `all`.
+    Show(String),
+    /// RESET: a name, or all.
+    Reset(Option<String>),
+    /// DISCARD ALL and its parts.
+    Discard(utility::Discard),
+    Prepare {
+        name: String,
+        types: Vec<ast::DataType>,
+        statement: Arc<Statement>,
+    },
+    Execute {
+        name: String,
+        arguments: Vec<ast::Expr>,
+    },
+    /// DEALLOCATE: a name, or all.
+    Deallocate(Option<String>),
+    Explain(Explain),
+    Transaction(Transaction),
+    /// Accepted, does nothing: the command tag and what it would be in PostgreSQL.
+    Nothing(&'static str),
+    /// Understood but not done (0A000): message and hint.
+    Unsupported(String, Option<&'static str>),
+}
+
+/// Splits and parses a query string.
+///
+/// # Errors
+/// 42601 for a syntax error anywhere in it, 54001 if it nests too deep.
+pub fn parse(sql: &str) -> Result<Vec<Arc<Statement>>> {
+    let mut statements = Vec::new();
+    let mut offset = 0;
+    let mut counted = 0;
+    for piece in split::split(sql)? {
+        offset += sql[counted..piece.start].chars().count();
+        counted = piece.start;
+        statements.push(Arc::new(parse_one(&sql[piece], offset)?));
+    }
+    Ok(statements)
+}
+
+/// Parses an expression, such as a stored DEFAULT or CHECK.
+///
+/// # Errors
+/// 42601, 54001.
+pub fn parse_expr(text: &str) -> Result<ast::Expr> {
+    with_parser(text, 0, |p| p.parse_expr())
+}
+
+/// Parses a query, such as that of a view.
+///
+/// # Errors
+/// 42601, 54001.
+pub fn query(text: &str) -> Result<ast::Query> {
+    with_parser(text, 0, tokens::query).map(|query| *query)
+}
+
+/// Parses one statement whose text starts after `offset` characters of the query string.
+fn parse_one(text: &str, offset: usize) -> Result<Statement> {
+    let body = with_parser(text, offset, |p| body(p, text, offset))?;
+    Ok(Statement { text: text.to_string(), offset, body })
+}
+
+/// Runs a rule over the whole text.
+fn with_parser<T>(text: &str, offset: usize, rule: impl FnOnce(&mut Parser) -> Result<T, ParserError>) -> Result<T> {
+    let dialect = PostgreSqlDialect {};
+    let tokens = Tokenizer::new(&dialect, text).tokenize_with_location();
+    let tokens = tokens.map_err(|e| {
+        let position = offset + char_position(text, e.location.line, e.location.column);
+        let at = text.chars().skip(position - 1 - offset).take(20).collect::<String>();
+        Error::new(SqlState::SYNTAX_ERROR, format!("syntax error at or near \"{at}\"")).position(position).source(e)
+    })?;
+    depth::check(&tokens)?;
+    let mut parser = Parser::new(&dialect).with_recursion_limit(NESTING_MAX).with_tokens_with_locations(tokens);
+    let parsed = rule(&mut parser).and_then(|body| match parser.peek_token_ref().token {
+        Token::EOF => Ok(body),
+        _ => parser.expected("end of statement", parser.peek_token()),
+    });
+    parsed.map_err(|e| syntax_error(e, parser, text, offset))
+}
+
+/// The rule for a statement, chosen by its leading words.
+fn body(p: &mut Parser, text: &str, offset: usize) -> Result<Body, ParserError> {
+    let first = peek_word(p, 0).unwrap_or_default();
+    let second = peek_word(p, 1).unwrap_or_default();
+    match (first.as_str(), second.as_str()) {
+        ("SELECT" | "VALUES" | "WITH" | "TABLE" | "", _) => query_or_write(p),
+        ("INSERT", _) => insert(p),
+        ("COPY", _) => copy::copy(p),
+        ("TRUNCATE", _) => definition::truncate(p),
+        ("CREATE" | "ALTER" | "DROP", "TENANT" | "DATABASE") => tenant::tenant(p),
+        ("CREATE" | "ALTER" | "DROP", "ROLE" | "USER" | "GROUP") => tenant::role(p),
+        ("GRANT" | "REVOKE", _) => tenant::grant(p),
+        ("CREATE", _) => definition::create(p),
+        ("ALTER", _) => definition::alter(p),
+        ("DROP", _) => definition::drop(p),
+        ("COMMENT", _) => definition::comment(p),
+        ("EXPLAIN", _) => utility::explain(p, text, offset),
+        ("PREPARE", "TRANSACTION") => Ok(unsupported(p, "PREPARE TRANSACTION is not supported", None)),
+        ("PREPARE", _) => utility::prepare(p, text, offset),
+        _ => utility::utility(p, &first),
+    }
+}
+
+/// A query; or with `INTO`, what makes a table of it; or an UPDATE, DELETE or INSERT behind WITH.
+fn query_or_write(p: &mut Parser) -> Result<Body, ParserError> {
+    if let Token::EOF = p.peek_token_ref().token {
+        return p.expected("a statement", p.peek_token());
+    }
+    if !matches!(peek_word(p, 0).as_deref(), Some("SELECT" | "VALUES" | "WITH" | "TABLE"))
+        && !matches!(p.peek_token_ref().token, Token::LParen)
+    {
+        return p.expected("a statement", p.peek_token());
+    }
+    let mut query = tokens::query(p)?;
+    match query.body.as_mut() {
+        ast::SetExpr::Select(select) if select.into.is_some() => {
+            let into = select.into.take().expect("checked by the guard");
+            Ok(Body::CreateTable(Box::new(CreateTable::select_into(into, query))))
+        }
+        ast::SetExpr::Update(_) | ast::SetExpr::Delete(_) | ast::SetExpr::Merge(_) => Ok(not_yet("UPDATE and DELETE")),
+        ast::SetExpr::Insert(_) => Ok(Body::Unsupported("WITH before INSERT is not supported".to_string(), None)),
+        _ => Ok(Body::Query(query)),
+    }
+}
+
+fn insert(p: &mut Parser) -> Result<Body, ParserError> {
+    match p.parse_statement()? {
+        ast::Statement::Insert(insert) => Ok(Body::Insert(Box::new(insert))),
+        other => Ok(Body::Unsupported(format!("{} is not supported", leading(&other.to_string())), None)),
+    }
+}
+
+/// What changes rows, which comes with a later step.
+fn not_yet(what: &str) -> Body {
+    Body::Unsupported(
+        format!("{what} are not supported yet"),
+        Some(
+            "Tables take INSERT, COPY and TRUNCATE. Keep the newest row of a key in a view, or load into a new table.",
+        ),
+    )
+}
+
+/// Skips the rest of the statement.
+fn unsupported(p: &mut Parser, message: impl Into<String>, hint: Option<&'static str>) -> Body {
+    skip(p);
+    Body::Unsupported(message.into(), hint)
+}
+
+fn skip(p: &mut Parser) {
+    while p.next_token().token != Token::EOF {}
+    // `next_token` moved past the end: the check for the end looks at it again.
+}
+
+fn leading(text: &str) -> &str {
+    text.split_whitespace().next().unwrap_or_default()
+}
+
+/// A parser's error in PostgreSQL's words.
+fn syntax_error(e: ParserError, parser: Parser, text: &str, offset: usize) -> Error {
+    let message = match e {
+        ParserError::RecursionLimitExceeded => return depth::too_deep(),
+        ParserError::TokenizerError(m) | ParserError::ParserError(m) => m,
+    };
+    let current = parser.get_current_index();
+    let tokens = parser.into_tokens();
+    let found = location(&message)
+        .and_then(|(line, column)| tokens.iter().find(|t| t.span.start.line == line && t.span.start.column == column));
+    let whole = |t: &&TokenWithSpan| !matches!(t.token, Token::Whitespace(_) | Token::EOF);
+    let at_end = message.contains("found: EOF");
+    let found = found.or_else(|| tokens.get(current)).filter(whole).filter(|_| !at_end);
+    let source = ParserError::ParserError(message);
+    match found {
+        Some(token) => {
+            let start = char_position(text, token.span.start.line, token.span.start.column);
+            let end = char_position(text, token.span.end.line, token.span.end.column);
+            let near = text.chars().skip(start - 1).take(end.saturating_sub(start).max(1)).collect::<String>();
+            Error::new(SqlState::SYNTAX_ERROR, format!("syntax error at or near \"{near}\""))
+                .position(offset + start)
+                .source(source)
+        }
+        None => Error::new(SqlState::SYNTAX_ERROR, "syntax error at end of input")
+            .position(offset + text.chars().count() + 1)
+            .source(source),
+    }
+}
+
+/// The ` at Line: 1, Column: 5` at the end of a message of sqlparser.
+fn location(message: &str) -> Option<(u64, u64)> {
+    let at = message.rfind(" at Line: ")?;
+    let (line, column) = message[at + 10..].split_once(", Column: ")?;
+    Some((line.parse().ok()?, column.trim().parse().ok()?))
+}
+
+/// A line and column, both from 1, as a character position from 1.
+pub fn char_position(text: &str, line: u64, column: u64) -> usize {
+    let mut position = 0;
+    for (number, content) in (1..).zip(text.split('\n')) {
+        if number == line {
+            break;
+        }
+        position += content.chars().count() + 1;
+    }
+    position + usize::try_from(column.max(1)).unwrap_or(1)
+}
+
+/// True if all of the words follow; then they are consumed.
+fn accept(p: &mut Parser, expected: &[&str]) -> bool {
+    words(p, expected)
 }

@@ -1,14 +1,51 @@
-//! One connection's user, tenant, settings and transaction. Skeleton: the contract with `server/pg`.
+//! One connection's user, tenant, settings and transaction.
+//!
+//! The life of a statement:
+//!
+//! 1. [`Session::parse`] makes statements of a query string ([`parser`](crate::parser)).
+//! 2. [`Session::prepare`] finds the types of its parameters and columns, planning it in a snapshot.
+//! 3. [`Session::execute`] takes the transaction it belongs to, or makes one for it alone, and what that transaction sees:
+//!    an immutable snapshot with the transaction's own operations laid over it.
+//! 4. [`statement`] runs it: names are resolved, [`authorize`](crate::authorize) gives its leave, a query becomes a
+//!    stream, a change becomes operations kept in the [`transaction`]. Cancel and `statement_timeout` stop it until here.
+//! 5. A transaction of one statement ends at once: its operations are proposed as one command, and when that returns they
+//!    are durable. If somebody else changed what they were worked out for, the statement runs again from step 3.
+//! 6. In a block, they wait for COMMIT; there a lost race is 40001.
+//! 7. The answer goes to the wire layer: rows still to be computed as they are read, or a command tag.
 
+mod block;
+mod prepare;
+#[cfg(test)]
+mod tests;
+pub(crate) mod transaction;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::scalar::ScalarValue;
-use sightline_storage::error::Result;
+use parking_lot::Mutex;
+use sightline_storage::command::Op;
+use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::ids::{RoleId, TenantId};
 use sightline_storage::types::SqlType;
+use tokio_util::sync::CancellationToken;
 
 use crate::answer::{Answer, Column, Notice};
-use crate::parser::Statement;
+use crate::authorize::Allowed;
+use crate::database::{Database, Registered, Running};
+use crate::parser::{self, Body, Statement, utility};
+use crate::plan::{Planned, QueryContext};
+use crate::settings::Settings;
+use crate::statement;
+use transaction::{Committed, Transaction, serialization_failure};
+
+/// How often a statement that lost a race runs again.
+const TRIES_MAX: usize = 10;
+
+/// How long the plan of `prepare` may be run, microseconds: `now()` in it is that of its making.
+const FIRST_PLAN_US: i64 = 1_000_000;
 
 /// What a client says when it connects.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +69,10 @@ pub struct Identity {
     pub superuser: bool,
     /// Owner of the tenant.
     pub owner: bool,
+    /// May make tenants.
+    pub create_db: bool,
+    /// May make roles.
+    pub create_role: bool,
 }
 
 /// A statement with its parameters' and columns' types known.
@@ -42,71 +83,545 @@ pub struct Prepared {
     pub parameters: Vec<SqlType>,
     /// None if the statement answers no rows (NoData).
     pub columns: Option<Arc<[Column]>>,
+    /// The plan made to find that out, good for the first execution if nothing has changed since.
+    plan: Arc<Mutex<Option<FirstPlan>>>,
+}
+
+#[derive(Debug)]
+struct FirstPlan {
+    ctx: Arc<QueryContext>,
+    planned: Planned,
 }
 
 /// One connection.
-pub struct Session {}
+pub struct Session {
+    pub(crate) database: Arc<Database>,
+    pub(crate) identity: Identity,
+    registered: Arc<Registered>,
+    pub(crate) settings: Arc<Settings>,
+    transaction: Option<Transaction>,
+    /// Statements run now belong together until `end_implicit`.
+    implicit: bool,
+    /// The only statement of the implicit transaction so far, to run again if its commit loses a race.
+    repeatable: Repeatable,
+    /// Operations of a COPY that ended since the last statement.
+    inbox: Arc<Inbox>,
+    pub(crate) prepared: BTreeMap<String, Prepared>,
+    notices: Vec<Notice>,
+    reported: Vec<(&'static str, String)>,
+}
+
+enum Repeatable {
+    Nothing,
+    One(Prepared, Vec<ScalarValue>),
+    Many,
+}
+
+/// What a COPY hands over to the block that it ran in.
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    arrived: Mutex<Vec<Arrived>>,
+}
+
+/// Operations, their bytes in memory, and the hold on that memory.
+pub(crate) type Arrived = (Vec<Op>, u64, Option<MemoryReservation>);
+
+impl Inbox {
+    pub(crate) fn put(&self, arrived: Arrived) {
+        self.arrived.lock().push(arrived);
+    }
+}
 
 impl Session {
-    /// What CancelRequest must present: process id and secret.
-    pub fn cancel_key(&self) -> (i32, [u8; 32]) {
-        unimplemented!()
+    pub(crate) fn open(
+        database: Arc<Database>,
+        identity: Identity,
+        registered: Arc<Registered>,
+        parameters: Vec<(String, String)>,
+    ) -> Result<Session> {
+        let mut settings = Settings::default();
+        settings.force("server_version", format!("15.18 (Sightline {})", database.options.version));
+        settings.force("max_connections", database.options.max_connections.to_string());
+        settings.force("is_superuser", if identity.superuser { "on" } else { "off" });
+        settings.force("session_authorization", identity.role_name.clone());
+        let mut session = Session {
+            database,
+            identity,
+            registered,
+            settings: Arc::new(Settings::default()),
+            transaction: None,
+            implicit: false,
+            repeatable: Repeatable::Nothing,
+            inbox: Arc::default(),
+            prepared: BTreeMap::new(),
+            notices: Vec::new(),
+            reported: Vec::new(),
+        };
+        // From here on a failure drops the session, which takes it out of the register.
+        for (name, value) in parameters {
+            statement::set::at_startup(&mut settings, &name, &value)?;
+        }
+        settings.keep_as_initial();
+        session.reported = settings.reported();
+        session.settings = Arc::new(settings);
+        Ok(session)
     }
 
+    /// What CancelRequest must present: process id and secret.
+    pub fn cancel_key(&self) -> (i32, [u8; 32]) {
+        (self.registered.pid, self.registered.secret)
+    }
+
+    /// Who speaks.
     pub fn identity(&self) -> &Identity {
-        unimplemented!()
+        &self.identity
+    }
+
+    /// The settings as of now.
+    pub fn settings(&self) -> &Arc<Settings> {
+        &self.settings
     }
 
     /// All parameters to report by ParameterStatus after login.
     pub fn parameters(&self) -> Vec<(&'static str, String)> {
-        unimplemented!()
+        self.reported.clone()
     }
 
     /// Reported parameters that changed since the last call.
     pub fn take_changed_parameters(&mut self) -> Vec<(&'static str, String)> {
-        unimplemented!()
+        let now = self.settings.reported();
+        let changed = now.iter().filter(|p| !self.reported.contains(p)).cloned().collect();
+        self.reported = now;
+        changed
     }
 
     /// Notices since the last call.
     pub fn take_notices(&mut self) -> Vec<Notice> {
-        unimplemented!()
+        let level = rank(self.settings.get("client_min_messages").unwrap_or("notice"));
+        let notices = std::mem::take(&mut self.notices);
+        notices.into_iter().filter(|n| rank(&n.severity.to_lowercase()) >= level).collect()
     }
 
     /// `I` idle, `T` in a transaction block, `E` in a failed one.
     pub fn transaction_status(&self) -> u8 {
-        unimplemented!()
+        match &self.transaction {
+            Some(t) if t.failed => b'E',
+            Some(t) if t.explicit => b'T',
+            _ => b'I',
+        }
     }
 
     /// Splits and parses a query string. An empty list is an empty query. A syntax error of any statement fails it all,
     /// as in PostgreSQL.
-    pub fn parse(&self, _sql: &str) -> Result<Vec<Arc<Statement>>> {
-        unimplemented!()
-    }
-
-    /// Finds out the types of parameters and columns. `declared` are the types the client gave (None: find out).
-    pub async fn prepare(&mut self, _statement: Arc<Statement>, _declared: &[Option<SqlType>]) -> Result<Prepared> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// 42601, 54001.
+    pub fn parse(&self, sql: &str) -> Result<Vec<Arc<Statement>>> {
+        parser::parse(sql)
     }
 
     /// Runs it. With an error the transaction block, if any, has failed (status `E`).
-    pub async fn execute(&mut self, _prepared: &Prepared, _parameters: Vec<ScalarValue>) -> Result<Answer> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// Whatever the statement finds wrong; 25P02 in a failed block; 57014 if it was cancelled or took too long.
+    pub async fn execute(&mut self, prepared: &Prepared, parameters: Vec<ScalarValue>) -> Result<Answer> {
+        self.begin_statement(&prepared.statement.text);
+        let answer = Box::pin(self.run(prepared, parameters)).await;
+        self.registered.running.lock().active = false;
+        answer.map_err(|e| {
+            self.fail_transaction();
+            e.moved(prepared.statement.offset)
+        })
     }
 
     /// The wire layer calls it before the first of several statements of one message or pipeline: they are one implicit
     /// transaction unless they control it themselves.
-    pub fn begin_implicit(&mut self) {}
+    pub fn begin_implicit(&mut self) {
+        if !self.implicit {
+            self.implicit = true;
+            self.repeatable = Repeatable::Nothing;
+        }
+    }
 
     /// Ends the implicit transaction: commits it, or with `failed` rolls it back.
-    pub async fn end_implicit(&mut self, _failed: bool) -> Result<()> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// Those of a commit, 40001 among them.
+    pub async fn end_implicit(&mut self, failed: bool) -> Result<()> {
+        self.implicit = false;
+        let repeatable = std::mem::replace(&mut self.repeatable, Repeatable::Nothing);
+        if self.transaction.as_ref().is_none_or(|t| t.explicit) {
+            return Ok(());
+        }
+        if failed {
+            self.roll_back().await;
+            return Ok(());
+        }
+        match (self.commit().await?, repeatable) {
+            (Committed::Yes, _) => Ok(()),
+            (Committed::Lost, Repeatable::One(prepared, parameters)) => {
+                self.execute(&prepared, parameters).await.map(|_| ())
+            }
+            (Committed::Lost, _) => Err(serialization_failure()),
+        }
     }
 
     /// A fault found by the wire layer or in a row stream: fails the transaction block.
-    pub fn fail_transaction(&mut self) {}
+    pub fn fail_transaction(&mut self) {
+        if let Some(t) = &mut self.transaction {
+            t.failed = t.explicit;
+        }
+    }
 
     /// The output settings (DateStyle, TimeZone, extra_float_digits, bytea_output, IntervalStyle) as of now.
     pub fn format(&self) -> crate::codec::Format {
-        unimplemented!()
+        self.settings.format()
+    }
+
+    /// Keeps a statement under a name, for PREPARE and for the wire layer's named statements, which share the names.
+    ///
+    /// # Errors
+    /// 42P05 if the name is taken.
+    pub fn keep_prepared(&mut self, name: &str, prepared: Prepared) -> Result<()> {
+        if self.prepared.contains_key(name) {
+            let text = format!("prepared statement \"{name}\" already exists");
+            return Err(Error::new(SqlState::DUPLICATE_PREPARED_STATEMENT, text));
+        }
+        self.prepared.insert(name.to_string(), prepared);
+        Ok(())
+    }
+
+    /// The statement kept under this name.
+    ///
+    /// # Errors
+    /// 26000 if there is none.
+    pub fn find_prepared(&self, name: &str) -> Result<&Prepared> {
+        self.prepared.get(name).ok_or_else(|| {
+            Error::new(SqlState::INVALID_STATEMENT_NAME, format!("prepared statement \"{name}\" does not exist"))
+        })
+    }
+
+    /// Forgets the statement of this name, if there is one.
+    pub fn forget_prepared(&mut self, name: &str) {
+        self.prepared.remove(name);
+    }
+
+    /// Chooses the transaction and ends it if it is that of one statement.
+    async fn run(&mut self, prepared: &Prepared, parameters: Vec<ScalarValue>) -> Result<Answer> {
+        self.take_arrived()?;
+        let body = &prepared.statement.body;
+        self.refuse_in_failed_block(body)?;
+        if let Body::Transaction(control) = body {
+            return self.control(control).await;
+        }
+        if self.implicit {
+            self.repeatable = match std::mem::replace(&mut self.repeatable, Repeatable::Many) {
+                Repeatable::Nothing if self.transaction.is_none() && !answers_rows(body) => {
+                    Repeatable::One(prepared.clone(), parameters.clone())
+                }
+                _ => Repeatable::Many,
+            };
+        }
+        if self.transaction.is_some() || self.implicit {
+            self.transaction();
+            return self.limited(prepared, parameters).await;
+        }
+        let notices = self.notices.len();
+        for _ in 0..TRIES_MAX {
+            self.transaction();
+            let answer = match self.limited(prepared, parameters.clone()).await {
+                Ok(answer) => answer,
+                Err(e) => {
+                    self.roll_back().await;
+                    return Err(e);
+                }
+            };
+            if self.commit().await? == Committed::Yes {
+                return Ok(answer);
+            }
+            self.notices.truncate(notices);
+        }
+        Err(serialization_failure())
+    }
+
+    /// Runs the statement under cancel and `statement_timeout`.
+    async fn limited(&mut self, prepared: &Prepared, parameters: Vec<ScalarValue>) -> Result<Answer> {
+        let cancel = self.cancel_token();
+        let timeout = self.settings.statement_timeout();
+        let work = Box::pin(statement::run(self, prepared, parameters));
+        stopped_by(&cancel, timeout, work).await?
+    }
+
+    /// In a failed block everything but its end is refused.
+    fn refuse_in_failed_block(&self, body: &Body) -> Result<()> {
+        let failed = self.transaction.as_ref().is_some_and(|t| t.failed);
+        let ends = matches!(
+            body,
+            Body::Transaction(
+                utility::Transaction::Commit { .. }
+                    | utility::Transaction::Rollback { .. }
+                    | utility::Transaction::RollbackTo(_)
+            )
+        );
+        if failed && !ends {
+            let text = "current transaction is aborted, commands ignored until end of transaction block";
+            return Err(Error::new(SqlState::IN_FAILED_SQL_TRANSACTION, text));
+        }
+        Ok(())
+    }
+
+    fn begin_statement(&self, text: &str) {
+        let mut running = self.registered.running.lock();
+        *running = Running {
+            cancel: CancellationToken::new(),
+            query: text.chars().take(1024).collect(),
+            started_us: self.database.engine.clock().now_us(),
+            active: true,
+        };
+    }
+
+    /// Stops the running statement.
+    pub(crate) fn cancel_token(&self) -> CancellationToken {
+        self.registered.running.lock().cancel.clone()
+    }
+
+    /// The running transaction, begun if there is none.
+    pub(crate) fn transaction(&mut self) -> &mut Transaction {
+        if self.transaction.is_none() {
+            self.take_defaults();
+        }
+        let now = self.database.engine.clock().now_us();
+        let settings = &self.settings;
+        self.transaction.get_or_insert_with(|| Transaction::new(now, false, settings))
+    }
+
+    /// A transaction begins with the modes that `default_transaction_*` say.
+    fn take_defaults(&mut self) {
+        if DEFAULTED.iter().all(|(current, default)| self.settings.get(current) == self.settings.get(default)) {
+            return;
+        }
+        let mut settings = (*self.settings).clone();
+        for (current, default) in DEFAULTED {
+            if let Some(value) = settings.get(default).map(str::to_string) {
+                settings.force(current, value);
+            }
+        }
+        self.settings = Arc::new(settings);
+    }
+
+    /// True inside BEGIN … COMMIT, and between statements of one message.
+    pub(crate) fn in_block(&self) -> bool {
+        self.implicit || self.transaction.as_ref().is_some_and(|t| t.explicit)
+    }
+
+    /// True if other statements share its transaction: what changes more than the tenant is refused then.
+    pub(crate) fn shares_transaction(&self) -> bool {
+        self.in_explicit_block() || (self.implicit && matches!(self.repeatable, Repeatable::Many))
+    }
+
+    /// True inside BEGIN … COMMIT.
+    pub(crate) fn in_explicit_block(&self) -> bool {
+        self.transaction.as_ref().is_some_and(|t| t.explicit)
+    }
+
+    /// Where a COPY of this block leaves its operations.
+    pub(crate) fn inbox(&self) -> Arc<Inbox> {
+        self.inbox.clone()
+    }
+
+    fn take_arrived(&mut self) -> Result<()> {
+        let arrived = std::mem::take(&mut *self.inbox.arrived.lock());
+        for (ops, bytes, reservation) in arrived {
+            self.transaction().push(ops, bytes, reservation)?;
+        }
+        Ok(())
+    }
+
+    /// What a statement sees: made once it starts, and again after it has changed something.
+    ///
+    /// # Errors
+    /// 3D000 if the tenant is gone; 40001.
+    pub(crate) fn context(&mut self) -> Result<Arc<QueryContext>> {
+        self.context_of(|t, engine, tenant, keep| t.view(engine, tenant, keep))
+    }
+
+    /// As [`context`](Session::context), but rows that the transaction has written itself may be missing: for
+    /// statements that only write.
+    pub(crate) fn write_context(&mut self) -> Result<Arc<QueryContext>> {
+        self.context_of(|t, engine, tenant, keep| t.catalog_view(engine, tenant, keep))
+    }
+
+    fn context_of(
+        &mut self,
+        view: impl FnOnce(
+            &mut Transaction,
+            &sightline_storage::engine::Engine,
+            TenantId,
+            bool,
+        ) -> Result<Arc<sightline_storage::engine::TenantSnapshot>>,
+    ) -> Result<Arc<QueryContext>> {
+        let keep = !matches!(self.settings.get("transaction_isolation"), Some("read committed" | "read uncommitted"));
+        let (database, tenant) = (self.database.clone(), self.identity.tenant);
+        let transaction = self.transaction();
+        transaction.used = true;
+        let snapshot = view(transaction, &database.engine, tenant, keep)?;
+        let now_us = transaction.started_us;
+        Ok(Arc::new(QueryContext {
+            meta: database.engine.meta(),
+            database,
+            snapshot,
+            identity: self.identity.clone(),
+            settings: self.settings.clone(),
+            pid: self.registered.pid,
+            now_us,
+            cancel: self.cancel_token(),
+        }))
+    }
+
+    /// Takes the operations of a statement into its transaction.
+    ///
+    /// # Errors
+    /// 25006 in a read-only transaction; 53400.
+    pub(crate) fn apply(&mut self, allowed: Allowed, ops: Vec<Op>) -> Result<()> {
+        self.apply_rows(allowed, (ops, 0, None))
+    }
+
+    /// As [`apply`](Session::apply), with the memory that the operations hold.
+    pub(crate) fn apply_rows(&mut self, _allowed: Allowed, (ops, bytes, reservation): Arrived) -> Result<()> {
+        if !ops.is_empty() {
+            self.writable()?;
+        }
+        self.transaction().push(ops, bytes, reservation)
+    }
+
+    /// Refuses to write in a read-only transaction.
+    ///
+    /// # Errors
+    /// 25006.
+    pub(crate) fn writable(&self) -> Result<()> {
+        if self.settings.is_on("transaction_read_only") { Err(read_only()) } else { Ok(()) }
+    }
+
+    /// Changes settings: for the session, or with `local` until the end of the transaction.
+    pub(crate) fn change_settings(&mut self, local: bool, change: impl Fn(&mut Settings) -> Result<()>) -> Result<()> {
+        let mut settings = (*self.settings).clone();
+        change(&mut settings)?;
+        self.settings = Arc::new(settings);
+        if let Some(transaction) = self.transaction.as_mut().filter(|_| !local) {
+            let mut kept = (*transaction.settings_kept).clone();
+            change(&mut kept)?;
+            transaction.settings_kept = Arc::new(kept);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn notice(&mut self, notice: Notice) {
+        self.notices.push(notice);
+    }
+
+    /// The plan made by `prepare`, if it still holds.
+    pub(crate) fn first_plan(&mut self, prepared: &Prepared, ctx: &QueryContext) -> Option<Planned> {
+        let first = prepared.plan.lock().take()?;
+        let same = Arc::ptr_eq(&first.ctx.snapshot, &ctx.snapshot)
+            && Arc::ptr_eq(&first.ctx.settings, &ctx.settings)
+            && Arc::ptr_eq(&first.ctx.meta, &ctx.meta)
+            && ctx.now_us - first.ctx.now_us < FIRST_PLAN_US;
+        same.then_some(first.planned)
+    }
+
+    async fn commit(&mut self) -> Result<Committed> {
+        self.take_arrived()?;
+        let Some(transaction) = self.transaction.take() else { return Ok(Committed::Yes) };
+        let (kept, before) = (transaction.settings_kept.clone(), transaction.settings_before.clone());
+        let committed = transaction.commit(&self.database.engine, self.identity.tenant).await;
+        self.settings = if matches!(committed, Ok(Committed::Yes)) { kept } else { before };
+        committed
+    }
+
+    async fn roll_back(&mut self) {
+        let arrived = std::mem::take(&mut *self.inbox.arrived.lock());
+        for (ops, ..) in arrived {
+            transaction::discard_parts(&self.database.engine, &ops).await;
+        }
+        if let Some(transaction) = self.transaction.take() {
+            self.settings = transaction.settings_before.clone();
+            transaction.rollback(&self.database.engine).await;
+        }
+    }
+}
+
+/// Settings of a transaction, and the setting that a new transaction takes each from.
+const DEFAULTED: [(&str, &str); 3] = [
+    ("transaction_isolation", "default_transaction_isolation"),
+    ("transaction_read_only", "default_transaction_read_only"),
+    ("transaction_deferrable", "default_transaction_deferrable"),
+];
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.registered.running.lock().cancel.cancel();
+        self.database.unregister(self.registered.pid);
+        // Parts of an unfinished transaction are deleted in the background, if there still is one.
+        if let Some(transaction) = self.transaction.take().filter(Transaction::has_ops)
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            let engine = self.database.engine.clone();
+            drop(runtime.spawn(async move { transaction.rollback(&engine).await }));
+        }
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session")
+            .field("pid", &self.registered.pid)
+            .field("identity", &self.identity)
+            .finish_non_exhaustive()
+    }
+}
+
+/// True for what can't be run again because its rows are on their way.
+fn answers_rows(body: &Body) -> bool {
+    matches!(body, Body::Query(_) | Body::Copy(_) | Body::Execute { .. } | Body::Explain(_) | Body::Show(_))
+}
+
+fn read_only() -> Error {
+    Error::new(SqlState::new("25006"), "cannot execute this statement in a read-only transaction")
+}
+
+/// The order of `client_min_messages`.
+fn rank(level: &str) -> u8 {
+    match level {
+        "error" => 6,
+        "warning" => 5,
+        "notice" => 4,
+        "log" => 2,
+        // INFO always reaches the client.
+        "info" => 7,
+        _ => 1,
+    }
+}
+
+/// Waits for `work`, until cancel or timeout.
+///
+/// # Errors
+/// 57014.
+pub(crate) async fn stopped_by<T>(
+    cancel: &CancellationToken,
+    timeout: Option<Duration>,
+    work: impl Future<Output = T>,
+) -> Result<T> {
+    let stop = |why: &str| Err(Error::new(SqlState::QUERY_CANCELED, format!("canceling statement due to {why}")));
+    let late = async {
+        match timeout {
+            Some(timeout) => tokio::time::sleep(timeout).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        done = work => Ok(done),
+        () = cancel.cancelled() => stop("user request"),
+        () = late => stop("statement timeout"),
     }
 }

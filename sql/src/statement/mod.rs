@@ -1,2 +1,101 @@
-//! Statements, one file a family. Skeleton.
+//! Statements, one file a family. [`run`] chooses; each takes the session, asks [`authorize`](crate::authorize), and
+//! answers rows, or hands operations to the session's transaction.
+
+pub mod comment;
 pub mod copy;
+pub mod explain;
+pub mod insert;
+mod layout;
+pub mod names;
+pub mod prepare;
+pub mod query;
+pub mod role;
+pub mod schema;
+pub mod set;
+pub mod table;
+pub mod tenant;
+pub mod view;
+
+use datafusion::scalar::ScalarValue;
+use sightline_storage::error::{Error, Result, SqlState};
+
+use crate::answer::Answer;
+use crate::parser::definition::Kind;
+use crate::parser::{Body, utility};
+use crate::session::{Prepared, Session};
+
+/// Runs a statement that is not about the transaction itself.
+///
+/// # Errors
+/// Whatever it finds wrong.
+pub(crate) async fn run(session: &mut Session, prepared: &Prepared, parameters: Vec<ScalarValue>) -> Result<Answer> {
+    match &prepared.statement.body {
+        Body::Query(query) => query::run(session, prepared, query, parameters).await,
+        Body::Insert(insert) => insert::run(session, insert, &prepared.parameters, parameters).await,
+        Body::Copy(copy) => copy::run(session, copy).await,
+        Body::Truncate(names) => table::truncate(session, names),
+        Body::CreateTable(table) if table.query.is_some() => {
+            table::create_as(session, table, &prepared.parameters, parameters).await
+        }
+        Body::CreateTable(table) => table::create(session, table),
+        Body::CreateView(view) => view::create(session, view),
+        Body::AlterTable(alter) => table::alter(session, alter).await,
+        Body::Rename(rename) if rename.kind == Kind::Schema => schema::rename(session, rename),
+        Body::Rename(rename) => table::rename(session, rename),
+        Body::Drop(drop) if drop.kind == Kind::Schema => schema::drop(session, drop),
+        Body::Drop(drop) => table::drop(session, drop),
+        Body::Schema(schema) => schema::create(session, schema),
+        Body::Comment(on) => comment::run(session, on).await,
+        Body::Tenant(tenant) => tenant::run(session, tenant).await,
+        Body::Role(role) => role::run(session, role).await,
+        Body::Grant(grant) => tenant::grant(session, grant).await,
+        Body::Set(set) => set::set(session, set),
+        Body::Show(name) => set::show(session, name),
+        Body::Reset(name) => set::reset(session, name.as_deref()),
+        Body::Discard(discard) => self::discard(session, *discard),
+        Body::Prepare { name, types, statement } => prepare::prepare(session, name, types, statement).await,
+        Body::Execute { name, arguments } => prepare::execute(session, name, arguments).await,
+        Body::Deallocate(name) => prepare::deallocate(session, name.as_deref()),
+        Body::Explain(explain) => explain::run(session, explain, &prepared.parameters, parameters).await,
+        Body::Nothing(tag) => Ok(done(*tag)),
+        Body::Unsupported(message, hint) => {
+            let error = Error::unsupported(message.clone());
+            Err(match hint {
+                Some(hint) => error.hint(*hint),
+                None => error,
+            })
+        }
+        Body::Transaction(_) => Err(Error::internal("transaction control reached a statement")),
+    }
+}
+
+/// The answer without rows.
+pub(crate) fn done(tag: impl Into<String>) -> Answer {
+    Answer::Done { tag: tag.into() }
+}
+
+fn discard(session: &mut Session, discard: utility::Discard) -> Result<Answer> {
+    match discard {
+        utility::Discard::All => {
+            no_block(session, "DISCARD ALL")?;
+            session.prepared.clear();
+            session.change_settings(false, |s| s.reset(None))?;
+            Ok(done("DISCARD ALL"))
+        }
+        utility::Discard::Plans => Ok(done("DISCARD PLANS")),
+        utility::Discard::Sequences => Ok(done("DISCARD SEQUENCES")),
+        utility::Discard::Temporary => Ok(done("DISCARD TEMP")),
+    }
+}
+
+/// Refuses what changes more than the tenant's own state inside of a block.
+///
+/// # Errors
+/// 25001.
+pub(crate) fn no_block(session: &Session, what: &str) -> Result<()> {
+    if session.shares_transaction() {
+        let text = format!("{what} cannot run inside a transaction block");
+        return Err(Error::new(SqlState::ACTIVE_SQL_TRANSACTION, text));
+    }
+    Ok(())
+}

@@ -1,0 +1,158 @@
+//! How rows get into a table: INSERT, CREATE TABLE AS and COPY all end in a [`TableWriter`].
+//!
+//! A batch comes in the columns of its source. [`Shape`] makes rows of the table of it: assignment casts, defaults for
+//! what is missing, NOT NULL and CHECK. The writer gathers them: few rows become one `Append` of the command, many go
+//! to parts while they come ([`BulkWriter`]) and the command only names the parts. Either way nothing is visible or
+//! durable before the command is, and all of it is then.
+
+mod shape;
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use arrow::datatypes::SchemaRef;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use sightline_storage::catalog::TableDef;
+use sightline_storage::command::Op;
+use sightline_storage::engine::Engine;
+use sightline_storage::error::{Error, Result, SqlState};
+use sightline_storage::ids::TenantId;
+use sightline_storage::table::BulkWriter;
+
+use crate::database::Database;
+use crate::plan::QueryContext;
+use crate::session::Arrived;
+
+pub(crate) use shape::Shape;
+
+/// Rows up to which a write goes through the log, and so the hot tier.
+const APPEND_ROWS_MAX: u64 = 128 * 1024;
+/// Bytes up to which a write goes through the log.
+const APPEND_BYTES_MAX: u64 = 16 << 20;
+/// What a load into parts may hold in memory: one buffer being written and one being filled.
+const BULK_BYTES: u64 = 256 << 20;
+
+/// Writes the rows of one statement into one table.
+pub struct TableWriter {
+    database: Arc<Database>,
+    tenant: TenantId,
+    table: Arc<TableDef>,
+    schema: SchemaRef,
+    shape: Shape,
+    gathered: Vec<RecordBatch>,
+    bytes: u64,
+    rows: u64,
+    bulk: Option<BulkWriter>,
+    reservation: MemoryReservation,
+}
+
+/// What a writer leaves for the transaction.
+pub struct Written {
+    pub rows: u64,
+    pub(crate) arrived: Arrived,
+}
+
+impl TableWriter {
+    /// A writer into `table`, as it is in the context's snapshot. `targets` are the positions of the table's columns that
+    /// the source's columns go to, in order.
+    ///
+    /// # Errors
+    /// Those of a DEFAULT or CHECK that no longer plans.
+    pub fn new(ctx: &Arc<QueryContext>, table: &Arc<TableDef>, targets: Vec<usize>) -> Result<TableWriter> {
+        let pool = &ctx.database.plan.runtime().memory_pool;
+        Ok(TableWriter {
+            database: ctx.database.clone(),
+            tenant: ctx.identity.tenant,
+            table: table.clone(),
+            schema: table.arrow_schema(),
+            shape: Shape::new(ctx, table, targets)?,
+            gathered: Vec::new(),
+            bytes: 0,
+            rows: 0,
+            bulk: None,
+            reservation: MemoryConsumer::new(format!("insert into {}", table.name)).register(pool),
+        })
+    }
+
+    /// Takes rows in the columns of the source.
+    ///
+    /// # Errors
+    /// 22003, 22001, 23502, 23514, 42804 for rows that do not fit; 53200 without memory; those of a load.
+    pub async fn write(&mut self, batch: RecordBatch) -> Result<()> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let rows = self.shape.apply(batch)?;
+        self.write_shaped(rows).await
+    }
+
+    /// Takes rows that are already in the table's columns, and checked.
+    async fn write_shaped(&mut self, rows: RecordBatch) -> Result<()> {
+        let bytes = rows.get_array_memory_size() as u64;
+        self.rows += rows.num_rows() as u64;
+        if let Some(bulk) = &mut self.bulk {
+            return bulk.write(rows).await;
+        }
+        self.reserve(bytes)?;
+        self.bytes += bytes;
+        self.gathered.push(rows);
+        if self.rows > APPEND_ROWS_MAX || self.bytes > APPEND_BYTES_MAX {
+            self.start_bulk().await?;
+        }
+        Ok(())
+    }
+
+    /// From now on rows go to parts.
+    async fn start_bulk(&mut self) -> Result<()> {
+        let held = usize::try_from(self.bytes).unwrap_or(usize::MAX);
+        self.reserve(BULK_BYTES.saturating_sub(held as u64))?;
+        let mut bulk = self.database.engine.bulk_writer(self.tenant, self.table.clone());
+        for rows in std::mem::take(&mut self.gathered) {
+            bulk.write(rows).await?;
+        }
+        self.bulk = Some(bulk);
+        Ok(())
+    }
+
+    fn reserve(&mut self, bytes: u64) -> Result<()> {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        self.reservation.try_grow(bytes).map_err(|e| {
+            Error::new(SqlState::OUT_OF_MEMORY, "out of memory")
+                .detail(format!("Failed on request of {bytes} bytes for rows to be written."))
+                .source(e)
+        })
+    }
+
+    /// The operations that make the rows visible.
+    ///
+    /// # Errors
+    /// 58030 or 53100 from the disk; no part is left then.
+    pub async fn finish(mut self) -> Result<Written> {
+        let (table, version) = (self.table.id, self.table.version);
+        if let Some(bulk) = self.bulk.take() {
+            let parts = bulk.finish().await?;
+            return Ok(Written { rows: self.rows, arrived: (vec![Op::AddParts { table, version, parts }], 0, None) });
+        }
+        let rows = match self.gathered.len() {
+            0 => return Ok(Written { rows: 0, arrived: (Vec::new(), 0, None) }),
+            1 => self.gathered.remove(0),
+            _ => concat_batches(&self.schema, &self.gathered)?,
+        };
+        self.gathered.clear();
+        let ops = vec![Op::Append { table, version, rows }];
+        Ok(Written { rows: self.rows, arrived: (ops, self.bytes, Some(self.reservation)) })
+    }
+}
+
+/// One small batch of checked rows in the table's columns, without a writer: for INSERT … VALUES.
+pub(crate) fn append(table: &TableDef, rows: RecordBatch) -> Written {
+    let (count, bytes) = (rows.num_rows() as u64, rows.get_array_memory_size() as u64);
+    let ops = vec![Op::Append { table: table.id, version: table.version, rows }];
+    Written { rows: count, arrived: (ops, bytes, None) }
+}
+
+/// Deletes what a writer has left, if its transaction will not take it.
+pub(crate) async fn abandon(engine: &Engine, written: &Written) {
+    crate::session::transaction::discard_parts(engine, &written.arrived.0).await;
+}

@@ -1,0 +1,221 @@
+//! Tenants (`CREATE TENANT` and PostgreSQL's `CREATE DATABASE`), roles, and GRANT CONNECT.
+
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::tokenizer::Token;
+
+use super::tokens::{expect, is_word, name, one_of, options, peek_word, plain_value, words};
+use super::{Body, unsupported};
+
+/// A statement about tenants. `noun` is TENANT or DATABASE as the user said it, for the command tag.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TenantStatement {
+    Create { noun: &'static str, if_not_exists: bool, name: String, owner: Option<String> },
+    Drop { noun: &'static str, if_exists: bool, name: String, force: bool },
+    Rename { noun: &'static str, name: String, to: String },
+    Owner { noun: &'static str, name: String, to: String },
+}
+
+/// A statement about roles.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RoleStatement {
+    Create { name: String, user: bool, options: RoleOptions },
+    Alter { name: String, options: RoleOptions },
+    Rename { name: String, to: String },
+    Drop { if_exists: bool, names: Vec<String> },
+}
+
+/// What CREATE and ALTER ROLE set, where given.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RoleOptions {
+    pub superuser: Option<bool>,
+    pub login: Option<bool>,
+    pub create_role: Option<bool>,
+    pub create_db: Option<bool>,
+    pub connection_limit: Option<i32>,
+    /// PASSWORD was said, other than PASSWORD NULL.
+    pub password: bool,
+    /// Something that we don't have, in upper case.
+    pub unsupported: Option<String>,
+}
+
+/// GRANT or REVOKE of CONNECT ON DATABASE.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GrantStatement {
+    pub grant: bool,
+    pub databases: Vec<String>,
+    /// Roles; `public` for everybody.
+    pub roles: Vec<String>,
+}
+
+fn noun(p: &mut Parser) -> Result<&'static str, ParserError> {
+    match one_of(p, &["TENANT", "DATABASE"]) {
+        Some(noun) => Ok(noun),
+        None => p.expected("TENANT or DATABASE", p.peek_token()),
+    }
+}
+
+pub(super) fn tenant(p: &mut Parser) -> Result<Body, ParserError> {
+    let verb = one_of(p, &["CREATE", "ALTER", "DROP"]).unwrap_or("CREATE");
+    let noun = noun(p)?;
+    match verb {
+        "CREATE" => create(p, noun),
+        "DROP" => {
+            let if_exists = words(p, &["IF", "EXISTS"]);
+            let name = name(p)?;
+            words(p, &["WITH"]);
+            let force = if matches!(p.peek_token_ref().token, Token::LParen) {
+                options(p)?.iter().any(|(k, _)| k == "force")
+            } else {
+                false
+            };
+            Ok(Body::Tenant(TenantStatement::Drop { noun, if_exists, name, force }))
+        }
+        _ => {
+            let name = name(p)?;
+            if words(p, &["RENAME", "TO"]) {
+                let to = super::tokens::name(p)?;
+                return Ok(Body::Tenant(TenantStatement::Rename { noun, name, to }));
+            }
+            if words(p, &["OWNER", "TO"]) {
+                return Ok(Body::Tenant(TenantStatement::Owner { noun, name, to: super::tokens::role(p)? }));
+            }
+            Ok(unsupported(p, format!("only RENAME TO and OWNER TO are supported in ALTER {noun}"), None))
+        }
+    }
+}
+
+fn create(p: &mut Parser, noun: &'static str) -> Result<Body, ParserError> {
+    let if_not_exists = words(p, &["IF", "NOT", "EXISTS"]);
+    let name = name(p)?;
+    words(p, &["WITH"]);
+    let mut owner = None;
+    while let Some(word) = peek_word(p, 0) {
+        p.advance_token();
+        super::tokens::optional(p, &Token::Eq);
+        match word.as_str() {
+            "OWNER" => owner = Some(super::tokens::role(p)?),
+            // How PostgreSQL lays a database out; ours are all alike and UTF-8.
+            "ENCODING" => {
+                let encoding = plain_value(p)?;
+                let plain = encoding.to_lowercase().replace(['-', '_'], "");
+                if plain != "utf8" && plain != "default" && plain != "unicode" {
+                    return Ok(unsupported(p, format!("encoding \"{encoding}\" is not supported"), Some("Use UTF8.")));
+                }
+            }
+            "TEMPLATE" | "LOCALE" | "LC_COLLATE" | "LC_CTYPE" | "TABLESPACE" | "STRATEGY" | "LOCALE_PROVIDER"
+            | "ALLOW_CONNECTIONS" | "IS_TEMPLATE" | "ICU_LOCALE" | "COLLATION_VERSION" => {
+                plain_value(p)?;
+            }
+            "CONNECTION" => {
+                expect(p, "LIMIT")?;
+                super::tokens::optional(p, &Token::Eq);
+                plain_value(p)?;
+            }
+            _ => {
+                p.prev_token();
+                return p.expected("OWNER", p.peek_token());
+            }
+        }
+    }
+    Ok(Body::Tenant(TenantStatement::Create { noun, if_not_exists, name, owner }))
+}
+
+pub(super) fn role(p: &mut Parser) -> Result<Body, ParserError> {
+    let verb = one_of(p, &["CREATE", "ALTER", "DROP"]).unwrap_or("CREATE");
+    let noun = one_of(p, &["ROLE", "USER", "GROUP"]).unwrap_or("ROLE");
+    if noun == "USER" && is_word(p, 0, "MAPPING") {
+        return Ok(unsupported(p, "user mappings are not supported", None));
+    }
+    let statement = match verb {
+        "CREATE" => {
+            let name = name(p)?;
+            let options = role_options(p)?;
+            RoleStatement::Create { name, user: noun == "USER", options }
+        }
+        "DROP" => {
+            let if_exists = words(p, &["IF", "EXISTS"]);
+            RoleStatement::Drop { if_exists, names: p.parse_comma_separated(name)? }
+        }
+        _ => {
+            let name = name(p)?;
+            if words(p, &["RENAME", "TO"]) {
+                let to = super::tokens::name(p)?;
+                RoleStatement::Rename { name, to }
+            } else if is_word(p, 0, "SET") || is_word(p, 0, "RESET") || is_word(p, 0, "IN") {
+                return Ok(unsupported(p, "settings of roles are not supported", None));
+            } else {
+                RoleStatement::Alter { name, options: role_options(p)? }
+            }
+        }
+    };
+    Ok(Body::Role(Box::new(statement)))
+}
+
+fn role_options(p: &mut Parser) -> Result<RoleOptions, ParserError> {
+    let mut options = RoleOptions::default();
+    words(p, &["WITH"]);
+    while let Some(word) = peek_word(p, 0) {
+        p.advance_token();
+        match word.as_str() {
+            "SUPERUSER" | "NOSUPERUSER" => options.superuser = Some(word == "SUPERUSER"),
+            "LOGIN" | "NOLOGIN" => options.login = Some(word == "LOGIN"),
+            "CREATEROLE" | "NOCREATEROLE" => options.create_role = Some(word == "CREATEROLE"),
+            "CREATEDB" | "NOCREATEDB" => options.create_db = Some(word == "CREATEDB"),
+            "INHERIT" => {}
+            "CONNECTION" => {
+                expect(p, "LIMIT")?;
+                let text = plain_value(p)?;
+                let Ok(limit) = text.parse() else {
+                    p.prev_token();
+                    return p.expected("a number", p.peek_token());
+                };
+                options.connection_limit = Some(limit);
+            }
+            "ENCRYPTED" => {}
+            "PASSWORD" => options.password = !words(p, &["NULL"]) && !super::tokens::string(p)?.is_empty(),
+            "NOINHERIT" | "REPLICATION" | "BYPASSRLS" => options.unsupported = Some(word),
+            "NOREPLICATION" | "NOBYPASSRLS" => {}
+            "VALID" => {
+                expect(p, "UNTIL")?;
+                super::tokens::string(p)?;
+                options.unsupported = Some("VALID UNTIL".to_string());
+            }
+            "IN" | "ROLE" | "ADMIN" | "USER" | "SYSID" => {
+                super::skip(p);
+                options.unsupported = Some(if word == "IN" { "IN ROLE".to_string() } else { word });
+            }
+            _ => {
+                p.prev_token();
+                return p.expected("a role option", p.peek_token());
+            }
+        }
+    }
+    Ok(options)
+}
+
+pub(super) fn grant(p: &mut Parser) -> Result<Body, ParserError> {
+    let grant = one_of(p, &["GRANT", "REVOKE"]) == Some("GRANT");
+    let connect = words(p, &["CONNECT", "ON", "DATABASE"])
+        || words(p, &["CONNECT", "ON", "TENANT"])
+        || words(p, &["ALL", "ON", "DATABASE"])
+        || words(p, &["ALL", "PRIVILEGES", "ON", "DATABASE"]);
+    if !connect {
+        let verb = if grant { "GRANT" } else { "REVOKE" };
+        return Ok(unsupported(
+            p,
+            format!("{verb} is supported for CONNECT ON DATABASE only"),
+            Some("Until privileges arrive, a table is used by its owner, the owner of the tenant and superusers."),
+        ));
+    }
+    let databases = p.parse_comma_separated(name)?;
+    expect(p, if grant { "TO" } else { "FROM" })?;
+    let roles = p.parse_comma_separated(role_name)?;
+    words(p, &["WITH", "GRANT", "OPTION"]);
+    super::tokens::cascade(p);
+    Ok(Body::Grant(GrantStatement { grant, databases, roles }))
+}
+
+fn role_name(p: &mut Parser) -> Result<String, ParserError> {
+    words(p, &["GROUP"]);
+    name(p)
+}

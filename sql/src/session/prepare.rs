@@ -1,0 +1,113 @@
+//! What a statement's parameters and columns are, found before it runs.
+
+use std::sync::Arc;
+
+use datafusion::scalar::ScalarValue;
+use parking_lot::Mutex;
+use sightline_storage::error::Result;
+use sightline_storage::types::SqlType;
+
+use super::{FirstPlan, Prepared, Session};
+use crate::answer::{Answer, Column};
+use crate::parser::{Body, Statement};
+use crate::plan::plan_query;
+use crate::statement;
+
+impl Session {
+    /// Finds out the types of parameters and columns. `declared` are the types the client gave (None: find out).
+    ///
+    /// # Errors
+    /// Whatever analysis finds wrong; 25P02 in a failed block; 26000 for EXECUTE of an unknown name.
+    pub async fn prepare(&mut self, statement: Arc<Statement>, declared: &[Option<SqlType>]) -> Result<Prepared> {
+        self.refuse_in_failed_block(&statement.body)?;
+        self.take_arrived()?;
+        let idle = self.transaction.is_none();
+        let described = self.describe(&statement, declared);
+        if described.is_err() {
+            self.fail_transaction();
+        }
+        // Looking at it began a transaction; it has done nothing, and the next statement begins its own.
+        if idle && self.transaction.as_ref().is_some_and(|t| !t.explicit) {
+            self.roll_back().await;
+        }
+        described.map_err(|e| e.moved(statement.offset))
+    }
+
+    /// Runs all statements of a query string one after another, as the simple protocol does, and answers what each
+    /// answered. For tests and internal use; rows of earlier answers must be read before their streams are dropped.
+    ///
+    /// # Errors
+    /// That of the first statement that fails; what ran before it in the same string is undone.
+    pub async fn run_simple(&mut self, sql: &str) -> Result<Vec<Answer>> {
+        let statements = self.parse(sql)?;
+        let implicit = statements.len() > 1;
+        if implicit {
+            self.begin_implicit();
+        }
+        let mut answers = Vec::with_capacity(statements.len());
+        for statement in statements {
+            match self.prepare_and_execute(statement).await {
+                Ok(answer) => answers.push(answer),
+                Err(e) => {
+                    self.end_implicit(true).await?;
+                    return Err(e);
+                }
+            }
+        }
+        if implicit {
+            self.end_implicit(false).await?;
+        }
+        Ok(answers)
+    }
+
+    async fn prepare_and_execute(&mut self, statement: Arc<Statement>) -> Result<Answer> {
+        let prepared = self.prepare(statement, &[]).await?;
+        self.execute(&prepared, Vec::<ScalarValue>::new()).await
+    }
+
+    fn describe(&mut self, statement: &Arc<Statement>, declared: &[Option<SqlType>]) -> Result<Prepared> {
+        let plan: Arc<Mutex<Option<FirstPlan>>> = Arc::default();
+        let (parameters, columns) = self.types(&statement.body, declared, &plan)?;
+        Ok(Prepared { statement: statement.clone(), parameters, columns, plan })
+    }
+
+    /// Types of parameters and, if it answers rows, of columns.
+    fn types(
+        &mut self,
+        body: &Body,
+        declared: &[Option<SqlType>],
+        plan: &Mutex<Option<FirstPlan>>,
+    ) -> Result<(Vec<SqlType>, Option<Arc<[Column]>>)> {
+        let as_declared = || declared.iter().map(|t| t.clone().unwrap_or(SqlType::Text)).collect::<Vec<_>>();
+        match body {
+            Body::Query(query) => {
+                let ctx = self.context()?;
+                let planned = plan_query(&ctx, query, declared)?;
+                let types = (planned.parameters.clone(), Some(planned.columns.clone()));
+                *plan.lock() = Some(FirstPlan { ctx, planned });
+                Ok(types)
+            }
+            Body::Insert(insert) => {
+                if declared.is_empty() && statement::insert::without_parameters(insert) {
+                    return Ok((Vec::new(), None));
+                }
+                let ctx = self.write_context()?;
+                Ok((statement::insert::parameters(&ctx, insert, declared)?, None))
+            }
+            Body::Explain(explain) => {
+                let (parameters, _) = self.types(&explain.statement.body, declared, &Mutex::default())?;
+                Ok((parameters, Some(statement::explain::columns())))
+            }
+            Body::CreateTable(table) => match &table.query {
+                Some(query) if !declared.is_empty() => {
+                    let ctx = self.context()?;
+                    Ok((plan_query(&ctx, query, declared)?.parameters, None))
+                }
+                _ => Ok((as_declared(), None)),
+            },
+            Body::Show(name) => Ok((as_declared(), Some(statement::set::show_columns(&self.settings, name)?))),
+            Body::Execute { name, .. } => Ok((as_declared(), self.find_prepared(name)?.columns.clone())),
+            _ => Ok((as_declared(), None)),
+        }
+    }
+}

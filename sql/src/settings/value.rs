@@ -1,0 +1,221 @@
+//! Values of settings: from what SET says to what SHOW prints.
+
+use sightline_storage::error::{Error, Result, SqlState};
+
+use super::{Kind, Setting, Unit};
+use crate::codec::zone::Zone;
+
+/// PostgreSQL's limit on names.
+const NAME_BYTES_MAX: usize = 63;
+
+/// The value in the form that SHOW prints.
+///
+/// # Errors
+/// 22023 for a value that the setting does not take, 0A000 for one that only PostgreSQL takes.
+pub(super) fn checked(setting: &Setting, values: &[String]) -> Result<String> {
+    let text = match setting.kind {
+        Kind::Names => return Ok(values.iter().map(|v| quoted(v)).collect::<Vec<_>>().join(", ")),
+        Kind::DateStyle => return date_style(setting, &values.join(",")),
+        _ if values.len() > 1 => {
+            return Err(invalid_parameter(format!("SET {} takes only one argument", setting.name)));
+        }
+        _ => values.first().map(String::as_str).unwrap_or_default(),
+    };
+    match setting.kind {
+        Kind::Bool => boolean(text)
+            .map(|on| if on { "on" } else { "off" }.to_string())
+            .ok_or_else(|| invalid_parameter(format!("parameter \"{}\" requires a Boolean value", setting.name))),
+        Kind::Integer(min, max, unit) => {
+            let number = integer(text, unit).ok_or_else(|| invalid(setting, text))?;
+            if number < min || number > max {
+                return Err(outside(setting, &format!("{number}{}", unit.suffix()), min, max));
+            }
+            Ok(shown(number, unit))
+        }
+        Kind::Real(min, max) => {
+            let number: f64 = text.trim().parse().map_err(|_| invalid(setting, text))?;
+            if !(min..=max).contains(&number) {
+                return Err(outside(setting, text, min, max));
+            }
+            Ok(number.to_string())
+        }
+        Kind::Enum(options) => match options.iter().find(|o| o.eq_ignore_ascii_case(text)) {
+            Some(option) => Ok((*option).to_string()),
+            None => Err(invalid(setting, text).hint(format!("Available values: {}.", options.join(", ")))),
+        },
+        Kind::TimeZone => time_zone(setting, text),
+        Kind::Encoding => encoding(setting, text),
+        Kind::ApplicationName => {
+            let ascii = text.chars().map(|c| if (' '..='~').contains(&c) { c } else { '?' });
+            Ok(ascii.take(NAME_BYTES_MAX).collect())
+        }
+        Kind::Text | Kind::Names | Kind::DateStyle => Ok(text.to_string()),
+    }
+}
+
+fn invalid_parameter(message: String) -> Error {
+    Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
+}
+
+fn invalid(setting: &Setting, text: &str) -> Error {
+    invalid_parameter(format!("invalid value for parameter \"{}\": \"{text}\"", setting.name))
+}
+
+fn outside(setting: &Setting, text: &str, min: impl std::fmt::Display, max: impl std::fmt::Display) -> Error {
+    invalid_parameter(format!("{text} is outside the valid range for parameter \"{}\" ({min} .. {max})", setting.name))
+}
+
+fn boolean(text: &str) -> Option<bool> {
+    let text = text.trim().to_ascii_lowercase();
+    let is = |word: &str| !text.is_empty() && word.starts_with(&text);
+    match text.as_str() {
+        "on" | "1" => Some(true),
+        "off" | "of" | "0" => Some(false),
+        _ if is("true") || is("yes") => Some(true),
+        _ if is("false") || is("no") => Some(false),
+        _ => None,
+    }
+}
+
+impl Unit {
+    fn suffix(self) -> &'static str {
+        match self {
+            Unit::None => "",
+            Unit::Milliseconds => " ms",
+            Unit::Kilobytes => " kB",
+            Unit::Pages => " 8kB",
+        }
+    }
+
+    /// The units that a number may be written in, largest first, each with how many of the base unit it is.
+    fn scales(self) -> &'static [(&'static str, i64)] {
+        match self {
+            Unit::None => &[],
+            Unit::Milliseconds => &[("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000), ("ms", 1)],
+            Unit::Kilobytes => &[("TB", 1 << 30), ("GB", 1 << 20), ("MB", 1 << 10), ("kB", 1)],
+            Unit::Pages => &[("TB", 1 << 27), ("GB", 1 << 17), ("MB", 1 << 7), ("kB", 0)],
+        }
+    }
+}
+
+/// A number with or without a unit, in the base unit.
+pub(super) fn integer(text: &str, unit: Unit) -> Option<i64> {
+    let text = text.trim();
+    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, name) = (text[..split].trim(), text[split..].trim());
+    if name.is_empty() {
+        return number.parse().ok().or_else(|| number.parse::<f64>().ok().map(|f| f.round() as i64));
+    }
+    let number: f64 = number.parse().ok()?;
+    let factor = match (unit, name) {
+        (Unit::Milliseconds, "us") => 0.001,
+        (Unit::Pages, "kB") => 0.125,
+        _ => unit.scales().iter().find(|(n, _)| *n == name)?.1 as f64,
+    };
+    Some((number * factor).round() as i64)
+}
+
+/// The number in the largest unit that holds it without a rest.
+fn shown(number: i64, unit: Unit) -> String {
+    let scales = if unit == Unit::Pages { Unit::Kilobytes.scales() } else { unit.scales() };
+    let number = if unit == Unit::Pages { number * 8 } else { number };
+    match scales.iter().find(|(_, size)| number > 0 && number % size == 0) {
+        Some((name, size)) => format!("{}{name}", number / size),
+        None => number.to_string(),
+    }
+}
+
+fn time_zone(setting: &Setting, text: &str) -> Result<String> {
+    if text.eq_ignore_ascii_case("default") || text.eq_ignore_ascii_case("local") {
+        return Ok(setting.default.to_string());
+    }
+    if Zone::parse(text).is_none() {
+        return Err(invalid(setting, text));
+    }
+    // A name in the case of the zone's file, as PostgreSQL shows it.
+    if let Some(zone) = chrono_tz::TZ_VARIANTS.iter().find(|zone| zone.name().eq_ignore_ascii_case(text)) {
+        return Ok(zone.name().to_string());
+    }
+    if let Ok(hours) = text.trim().parse::<f64>() {
+        let minutes = (hours.abs() * 60.0).round() as i64;
+        let (sign, opposite) = if hours < 0.0 { ('-', '+') } else { ('+', '-') };
+        let rest = if minutes % 60 == 0 { String::new() } else { format!(":{:02}", minutes % 60) };
+        return Ok(format!("<{sign}{:02}{rest}>{opposite}{:02}{rest}", minutes / 60, minutes / 60));
+    }
+    Ok(text.to_string())
+}
+
+fn encoding(setting: &Setting, text: &str) -> Result<String> {
+    let plain = text.to_ascii_lowercase().replace(['-', '_', ' '], "");
+    match plain.as_str() {
+        "utf8" | "unicode" | "" | "default" => Ok("UTF8".to_string()),
+        "sqlascii" | "latin1" | "iso88591" | "latin9" | "win1252" | "win1251" | "gbk" | "gb18030" | "big5" | "sjis"
+        | "euccn" | "eucjp" | "euckr" | "euctw" | "koi8r" => {
+            Err(Error::unsupported(format!("client_encoding \"{text}\" is not supported")).hint("Use UTF8."))
+        }
+        _ => Err(invalid(setting, text)),
+    }
+}
+
+/// `ISO, DMY`: only the ISO format is printed, but all three orders are read.
+fn date_style(setting: &Setting, text: &str) -> Result<String> {
+    let mut order = None;
+    for word in text.split([',', ' ']).map(str::trim).filter(|w| !w.is_empty()) {
+        match word.to_ascii_lowercase().as_str() {
+            "iso" => {}
+            "default" => order = Some("MDY"),
+            "dmy" | "euro" | "european" | "noneuro" if word.to_ascii_lowercase() != "noneuro" => order = Some("DMY"),
+            "mdy" | "us" | "noneuro" | "noneuropean" => order = Some("MDY"),
+            "ymd" => order = Some("YMD"),
+            "sql" | "postgres" | "german" => {
+                let text = format!("date format \"{word}\" is not supported");
+                return Err(Error::unsupported(text).hint("Dates are printed in ISO format. Use to_char for others."));
+            }
+            _ => return Err(invalid(setting, text)),
+        }
+    }
+    Ok(format!("ISO, {}", order.unwrap_or("MDY")))
+}
+
+/// A name as a list of names shows it.
+fn quoted(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let simple = name.chars().all(plain) && name.chars().next().is_some_and(|c| !c.is_ascii_digit());
+    if simple { name.to_string() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+}
+
+/// The names of a list, folded unless quoted.
+pub(super) fn names(text: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut rest = text.trim();
+    while !rest.is_empty() {
+        let (name, after) = match rest.strip_prefix('"') {
+            Some(inside) => {
+                let mut name = String::new();
+                let mut chars = inside.char_indices().peekable();
+                let mut end = inside.len();
+                while let Some((at, c)) = chars.next() {
+                    if c != '"' {
+                        name.push(c);
+                    } else if chars.peek().is_some_and(|(_, next)| *next == '"') {
+                        name.push('"');
+                        chars.next();
+                    } else {
+                        end = at + 1;
+                        break;
+                    }
+                }
+                (name, &inside[end..])
+            }
+            None => {
+                let end = rest.find(',').unwrap_or(rest.len());
+                (rest[..end].trim().to_lowercase(), &rest[end..])
+            }
+        };
+        if !name.is_empty() {
+            names.push(name);
+        }
+        rest = after.trim_start().strip_prefix(',').unwrap_or_default().trim_start();
+    }
+    names
+}

@@ -1,0 +1,74 @@
+//! EXPLAIN: the plan as DataFusion displays it, optimised and physical; with ANALYZE run, and its metrics shown.
+
+use std::sync::Arc;
+
+use datafusion::physical_plan::display::DisplayableExecutionPlan;
+use datafusion::physical_plan::execute_stream;
+use datafusion::scalar::ScalarValue;
+use datafusion::sql::sqlparser::ast;
+use futures::TryStreamExt;
+use sightline_storage::error::{Error, Result, SqlState};
+use sightline_storage::types::SqlType;
+
+use super::set::{text_column, text_rows};
+use crate::answer::{Answer, Column};
+use crate::error::from_datafusion;
+use crate::parser::Body;
+use crate::parser::utility::Explain;
+use crate::session::Session;
+
+/// The one column that EXPLAIN answers.
+pub(crate) fn columns() -> Arc<[Column]> {
+    [text_column("QUERY PLAN")].into()
+}
+
+pub(super) async fn run(
+    session: &mut Session,
+    explain: &Explain,
+    types: &[SqlType],
+    parameters: Vec<ScalarValue>,
+) -> Result<Answer> {
+    for (name, value) in &explain.options {
+        match (name.as_str(), value.as_deref()) {
+            ("costs" | "buffers" | "timing" | "summary" | "wal" | "settings" | "generic_plan", _) => {}
+            ("format", Some("text")) => {}
+            ("format", Some(format)) => {
+                return Err(
+                    Error::unsupported(format!("EXPLAIN format \"{format}\" is not supported")).hint("Use TEXT.")
+                );
+            }
+            _ => {
+                let text = format!("unrecognized EXPLAIN option \"{name}\"");
+                return Err(Error::new(SqlState::SYNTAX_ERROR, text));
+            }
+        }
+    }
+    let query = explained(&explain.statement.body)?;
+    let ctx = session.context()?;
+    super::query::may_read(&ctx, query)?;
+    let planned = super::query::plan(&ctx, query, types)?;
+    let (optimized, physical, task) = crate::plan::explain(&ctx, planned.plan, parameters).await?;
+    let mut lines = Vec::new();
+    if explain.analyze {
+        let mut rows = execute_stream(physical.clone(), task).map_err(from_datafusion)?;
+        while rows.try_next().await.map_err(from_datafusion)?.is_some() {}
+        let shown = DisplayableExecutionPlan::with_metrics(physical.as_ref()).indent(explain.verbose).to_string();
+        lines.extend(shown.lines().map(str::to_string));
+    } else {
+        let shown = DisplayableExecutionPlan::new(physical.as_ref()).indent(explain.verbose).to_string();
+        lines.extend(shown.lines().map(str::to_string));
+        lines.push("Logical plan:".to_string());
+        lines.extend(optimized.display_indent().to_string().lines().map(|l| format!("  {l}")));
+    }
+    text_rows(columns(), vec![lines], "EXPLAIN")
+}
+
+/// The query inside: an INSERT or CREATE TABLE AS is explained by what it reads.
+fn explained(body: &Body) -> Result<&ast::Query> {
+    match body {
+        Body::Query(query) => Ok(query),
+        Body::Insert(insert) if insert.source.is_some() => Ok(insert.source.as_ref().expect("checked by the guard")),
+        Body::CreateTable(table) if table.query.is_some() => Ok(table.query.as_ref().expect("checked by the guard")),
+        _ => Err(Error::unsupported("this statement cannot be explained")),
+    }
+}

@@ -1,0 +1,286 @@
+//! INSERT: VALUES, SELECT and DEFAULT VALUES.
+//!
+//! VALUES of literals and parameters, which is what applications send one by one, never see a planner: each becomes a
+//! value of its column directly. Everything else is planned as a query whose rows go through a
+//! [`TableWriter`](crate::exec::write::TableWriter).
+
+mod values;
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use datafusion::scalar::ScalarValue;
+use datafusion::sql::sqlparser::ast;
+use futures::TryStreamExt;
+use sightline_storage::catalog::TableDef;
+use sightline_storage::error::{Error, Result, SqlState};
+use sightline_storage::types::SqlType;
+
+use super::{done, names, query};
+use crate::answer::Answer;
+use crate::authorize::{Action, authorize};
+use crate::exec::write::{TableWriter, Written, abandon};
+use crate::parser;
+use crate::plan::{QueryContext, Relation, fold, plan_query, resolve_relation, run as run_plan};
+use crate::session::Session;
+
+pub(super) async fn run(
+    session: &mut Session,
+    insert: &ast::Insert,
+    types: &[SqlType],
+    parameters: Vec<ScalarValue>,
+) -> Result<Answer> {
+    supported(insert)?;
+    let ctx = if reads(insert) { session.context()? } else { session.write_context()? };
+    let table = target(&ctx, insert)?;
+    let allowed = authorize(&ctx.identity, Action::Insert(&table))?;
+    let targets = targets(&table, insert)?;
+    let written = match rows_of(insert) {
+        Rows::Defaults => values::defaults(&ctx, &table)?,
+        Rows::Values(rows) => {
+            match values::direct(&ctx, &table, &targets, !insert.columns.is_empty(), rows, &parameters)? {
+                Some(written) => written,
+                None => from_query(&ctx, &table, targets, insert, types, parameters).await?,
+            }
+        }
+        Rows::Query => from_query(&ctx, &table, targets, insert, types, parameters).await?,
+    };
+    let rows = written.rows;
+    finish(session, allowed, written).await?;
+    Ok(done(format!("INSERT 0 {rows}")))
+}
+
+/// Hands what was written to the transaction.
+pub(super) async fn finish(session: &mut Session, allowed: crate::authorize::Allowed, written: Written) -> Result<()> {
+    let parts = written.arrived.0.clone();
+    let taken = session.apply_rows(allowed, written.arrived);
+    if taken.is_err() {
+        let engine = session.database.engine.clone();
+        abandon(&engine, &Written { rows: 0, arrived: (parts, 0, None) }).await;
+    }
+    taken
+}
+
+enum Rows<'a> {
+    Defaults,
+    Values(&'a [ast::Parens<Vec<ast::Expr>>]),
+    Query,
+}
+
+/// What an INSERT inserts; VALUES with ORDER BY, LIMIT or WITH is a query.
+fn rows_of(insert: &ast::Insert) -> Rows<'_> {
+    let Some(source) = &insert.source else { return Rows::Defaults };
+    let plain = source.with.is_none() && source.order_by.is_none() && source.limit_clause.is_none();
+    match source.body.as_ref() {
+        ast::SetExpr::Values(values) if plain && source.fetch.is_none() => Rows::Values(&values.rows),
+        _ => Rows::Query,
+    }
+}
+
+/// True if it may read rows, its own transaction's included.
+fn reads(insert: &ast::Insert) -> bool {
+    let Some(source) = &insert.source else { return false };
+    let mut reads = false;
+    let _: ControlFlow<()> = ast::visit_relations(source.as_ref(), |_| {
+        reads = true;
+        ControlFlow::Break(())
+    });
+    reads
+}
+
+/// True if there is no `$1` in it.
+pub(crate) fn without_parameters(insert: &ast::Insert) -> bool {
+    let Some(source) = &insert.source else { return true };
+    let mut found = false;
+    let _: ControlFlow<()> = ast::visit_expressions(source.as_ref(), |e| {
+        found |= placeholder(e).is_some();
+        if found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    !found
+}
+
+/// The number of a parameter, from 0.
+fn placeholder(expr: &ast::Expr) -> Option<usize> {
+    match expr {
+        ast::Expr::Value(ast::ValueWithSpan { value: ast::Value::Placeholder(text), .. }) => {
+            text.strip_prefix('$')?.parse::<usize>().ok()?.checked_sub(1)
+        }
+        _ => None,
+    }
+}
+
+/// The types of an INSERT's parameters: that of the column where one stands alone.
+pub(crate) fn parameters(
+    ctx: &Arc<QueryContext>,
+    insert: &ast::Insert,
+    declared: &[Option<SqlType>],
+) -> Result<Vec<SqlType>> {
+    supported(insert)?;
+    let table = target(ctx, insert)?;
+    let targets = targets(&table, insert)?;
+    let Some(source) = &insert.source else { return Ok(Vec::new()) };
+    let mut known = declared.to_vec();
+    let mut learn = |n: usize, position: Option<&usize>| {
+        if let Some(column) = position {
+            if known.len() <= n {
+                known.resize(n + 1, None);
+            }
+            known[n].get_or_insert_with(|| table.columns[*column].ty.clone());
+        }
+    };
+    let mut only_alone = true;
+    if let Rows::Values(rows) = rows_of(insert) {
+        for row in rows {
+            for (n, item) in row.content.iter().enumerate() {
+                match placeholder(item) {
+                    Some(parameter) => learn(parameter, targets.get(n)),
+                    None => only_alone &= !has_parameter(item),
+                }
+            }
+        }
+    } else if let ast::SetExpr::Select(select) = source.body.as_ref() {
+        only_alone = false;
+        for (n, item) in select.projection.iter().enumerate() {
+            if let ast::SelectItem::UnnamedExpr(expr) | ast::SelectItem::ExprWithAlias { expr, .. } = item
+                && let Some(parameter) = placeholder(expr)
+            {
+                learn(parameter, targets.get(n));
+            }
+        }
+    } else {
+        only_alone = false;
+    }
+    if only_alone && known.iter().all(Option::is_some) {
+        return Ok(known.into_iter().flatten().collect());
+    }
+    let query = without_defaults(source, &table, &targets)?;
+    Ok(plan_query(ctx, &query, &known)?.parameters)
+}
+
+fn has_parameter(expr: &ast::Expr) -> bool {
+    let mut found = false;
+    let _: ControlFlow<()> = ast::visit_expressions(expr, |e| {
+        found |= placeholder(e).is_some();
+        if found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    found
+}
+
+/// Refuses what comes with keyed tables, and what only other systems have.
+fn supported(insert: &ast::Insert) -> Result<()> {
+    let refuse = |what: &str| Err(Error::unsupported(format!("{what} is not supported")));
+    if insert.returning.is_some() {
+        return refuse("INSERT … RETURNING");
+    }
+    if insert.on.is_some() {
+        return Err(Error::unsupported("INSERT … ON CONFLICT is not supported")
+            .hint("Tables have no unique keys yet, so nothing can conflict."));
+    }
+    if insert.or.is_some() || insert.overwrite || insert.replace_into || insert.partitioned.is_some() {
+        return refuse("this form of INSERT");
+    }
+    Ok(())
+}
+
+fn target(ctx: &QueryContext, insert: &ast::Insert) -> Result<Arc<TableDef>> {
+    let ast::TableObject::TableName(name) = &insert.table else {
+        return Err(Error::unsupported("INSERT into a function or query is not supported"));
+    };
+    if let Relation::View(view) = resolve_relation(ctx, name)? {
+        return Err(Error::unsupported(format!("cannot insert into view \"{}\"", view.name))
+            .hint("Insert into the table that it reads."));
+    }
+    names::table(ctx, name)
+}
+
+/// The positions of the columns that the values go to, in order.
+fn targets(table: &TableDef, insert: &ast::Insert) -> Result<Vec<usize>> {
+    let names = insert.columns.iter().chain([]).map(names::last);
+    columns(table, names)
+}
+
+/// The positions of the named columns; all of them if none is named.
+///
+/// # Errors
+/// 42703, 42701.
+pub(super) fn columns(table: &TableDef, names: impl Iterator<Item = String>) -> Result<Vec<usize>> {
+    let mut positions = Vec::with_capacity(table.columns.len());
+    for name in names {
+        let Some(position) = table.columns.iter().position(|c| c.name == name) else {
+            let text = format!("column \"{name}\" of relation \"{}\" does not exist", table.name);
+            return Err(Error::new(SqlState::UNDEFINED_COLUMN, text));
+        };
+        if positions.contains(&position) {
+            let text = format!("column \"{name}\" specified more than once");
+            return Err(Error::new(SqlState::DUPLICATE_COLUMN, text));
+        }
+        positions.push(position);
+    }
+    if positions.is_empty() {
+        positions = (0..table.columns.len()).collect();
+    }
+    Ok(positions)
+}
+
+/// Refuses rows with more values than columns, or fewer than the columns that are named.
+fn check_width(width: usize, targets: &[usize], named: bool) -> Result<()> {
+    if width > targets.len() {
+        return Err(Error::new(SqlState::SYNTAX_ERROR, "INSERT has more expressions than target columns"));
+    }
+    if width < targets.len() && named {
+        return Err(Error::new(SqlState::SYNTAX_ERROR, "INSERT has more target columns than expressions"));
+    }
+    Ok(())
+}
+
+/// Runs the source as a query.
+async fn from_query(
+    ctx: &Arc<QueryContext>,
+    table: &Arc<TableDef>,
+    mut targets: Vec<usize>,
+    insert: &ast::Insert,
+    types: &[SqlType],
+    parameters: Vec<ScalarValue>,
+) -> Result<Written> {
+    let source = insert.source.as_ref().ok_or_else(|| Error::internal("an INSERT without rows"))?;
+    query::may_read(ctx, source)?;
+    let source = without_defaults(source, table, &targets)?;
+    let planned = query::plan(ctx, &source, types)?;
+    check_width(planned.columns.len(), &targets, !insert.columns.is_empty())?;
+    targets.truncate(planned.columns.len());
+    let mut writer = TableWriter::new(ctx, table, targets)?;
+    let mut rows = run_plan(ctx, planned.plan, &planned.columns, parameters).await?;
+    while let Some(batch) = rows.try_next().await? {
+        writer.write(super::table::typed(batch, &planned.columns)?).await?;
+    }
+    writer.finish().await
+}
+
+/// The query with the DEFAULT expressions in place of the word DEFAULT in VALUES.
+fn without_defaults(source: &ast::Query, table: &TableDef, targets: &[usize]) -> Result<ast::Query> {
+    let mut query = source.clone();
+    if let ast::SetExpr::Values(values) = query.body.as_mut() {
+        for row in &mut values.rows {
+            check_width(row.content.len(), targets, false)?;
+            for (item, position) in row.content.iter_mut().zip(targets) {
+                let column = &table.columns[*position];
+                if values::is_default(item) {
+                    *item = match &column.default {
+                        Some(text) => parser::parse_expr(text)?,
+                        None => ast::Expr::value(ast::Value::Null),
+                    };
+                } else if values::is_text_literal(item) {
+                    // Like PostgreSQL: a bare string takes the type of its column, row by row.
+                    let literal = std::mem::replace(item, ast::Expr::value(ast::Value::Null));
+                    *item = parser::parse_expr(&format!("CAST({literal} AS {})", column.ty))?;
+                }
+            }
+        }
+    }
+    Ok(query)
+}
+
+/// Names of the columns an INSERT or COPY lists.
+pub(super) fn folded(columns: &[ast::Ident]) -> impl Iterator<Item = String> {
+    columns.iter().map(fold)
+}

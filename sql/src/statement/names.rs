@@ -1,0 +1,116 @@
+//! Finding what a statement names, with PostgreSQL's errors for each kind.
+
+use std::sync::Arc;
+
+use datafusion::sql::sqlparser::ast;
+use sightline_storage::catalog::{RoleDef, SchemaDef, TableDef, ViewDef};
+use sightline_storage::error::{Error, Result, SqlState};
+use sightline_storage::ids::{RoleId, SchemaId};
+
+use crate::plan::{QueryContext, Relation, fold, resolve_relation};
+use crate::session::Identity;
+
+/// PostgreSQL's limit on the bytes of a name; longer ones are cut, as there.
+const NAME_BYTES_MAX: usize = 63;
+
+/// A table to be changed.
+///
+/// # Errors
+/// 42P01, 42809 for a view, 42501 for a relation of the system.
+pub(crate) fn table(ctx: &QueryContext, name: &ast::ObjectName) -> Result<Arc<TableDef>> {
+    match resolve_relation(ctx, name)? {
+        Relation::Table(table) => Ok(table),
+        Relation::View(view) => Err(wrong_kind(&view.name, "table")),
+        Relation::System(_, name) => Err(system(&name)),
+    }
+}
+
+/// A view to be changed.
+///
+/// # Errors
+/// As [`table`].
+pub(crate) fn view(ctx: &QueryContext, name: &ast::ObjectName) -> Result<Arc<ViewDef>> {
+    match resolve_relation(ctx, name)? {
+        Relation::View(view) => Ok(view),
+        Relation::Table(table) => Err(wrong_kind(&table.name, "view")),
+        Relation::System(_, name) => Err(system(&name)),
+    }
+}
+
+fn wrong_kind(name: &str, kind: &str) -> Error {
+    Error::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{name}\" is not a {kind}"))
+}
+
+fn system(name: &str) -> Error {
+    Error::new(SqlState::INSUFFICIENT_PRIVILEGE, format!("permission denied: \"{name}\" is a system catalog"))
+}
+
+/// A schema of the tenant.
+///
+/// # Errors
+/// 3F000.
+pub(crate) fn schema(ctx: &QueryContext, name: &str) -> Result<Arc<SchemaDef>> {
+    ctx.snapshot
+        .catalog
+        .schemas
+        .get(name)
+        .cloned()
+        .ok_or_else(|| Error::new(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{name}\" does not exist")))
+}
+
+/// The schema with this id, which the catalog has.
+pub(crate) fn schema_by_id(ctx: &QueryContext, id: SchemaId) -> Result<Arc<SchemaDef>> {
+    ctx.snapshot.catalog.schema(id).cloned().ok_or_else(|| Error::internal(format!("schema {id} is missing")))
+}
+
+/// A role that can own things: the tenant's, or an operator's.
+///
+/// # Errors
+/// 42704.
+pub(crate) fn role(ctx: &QueryContext, name: &str) -> Result<Arc<RoleDef>> {
+    let own = ctx.snapshot.catalog.roles.get(name);
+    own.or_else(|| ctx.meta.roles.get(name))
+        .cloned()
+        .ok_or_else(|| Error::new(SqlState::UNDEFINED_OBJECT, format!("role \"{name}\" does not exist")))
+}
+
+/// The id of a role by name; CURRENT_USER and its kin are the own one.
+///
+/// # Errors
+/// 42704.
+pub(crate) fn owner(ctx: &QueryContext, name: &str) -> Result<RoleId> {
+    match name {
+        "current_user" | "session_user" | "current_role" => Ok(ctx.identity.role),
+        _ => Ok(role(ctx, name)?.id),
+    }
+}
+
+/// The last part of a name, folded.
+pub(crate) fn last(name: &ast::ObjectName) -> String {
+    name.0.last().and_then(|part| part.as_ident()).map(fold).unwrap_or_default()
+}
+
+/// A name with one part only, e.g. of a schema.
+///
+/// # Errors
+/// 42601 for a qualified one.
+pub(crate) fn single(name: &ast::ObjectName, identity: &Identity) -> Result<String> {
+    let parts = name.0.iter().filter_map(|part| part.as_ident()).map(fold).collect::<Vec<_>>();
+    match parts.as_slice() {
+        [name] => Ok(name.clone()),
+        [tenant, name] if *tenant == identity.tenant_name => Ok(name.clone()),
+        _ => Err(Error::new(SqlState::SYNTAX_ERROR, format!("improper qualified name: {name}"))),
+    }
+}
+
+/// A new name, cut to what PostgreSQL allows.
+///
+/// # Errors
+/// 42601 for an empty one.
+pub(crate) fn new_name(name: &str) -> Result<String> {
+    if name.is_empty() {
+        return Err(Error::new(SqlState::SYNTAX_ERROR, "zero-length delimited identifier"));
+    }
+    let end = (0..=name.len().min(NAME_BYTES_MAX)).rev().find(|n| name.is_char_boundary(*n)).unwrap_or_default();
+    Ok(name[..end].to_string())
+}

@@ -1,0 +1,54 @@
+//! PREPARE, EXECUTE and DEALLOCATE.
+
+use std::sync::Arc;
+
+use datafusion::sql::sqlparser::ast;
+use sightline_storage::error::{Error, Result, SqlState};
+
+use super::done;
+use crate::answer::Answer;
+use crate::parser::{Body, Statement};
+use crate::plan::{evaluate, sql_type};
+use crate::session::Session;
+
+pub(super) async fn prepare(
+    session: &mut Session,
+    name: &str,
+    types: &[ast::DataType],
+    statement: &Arc<Statement>,
+) -> Result<Answer> {
+    if !matches!(statement.body, Body::Query(_) | Body::Insert(_)) {
+        return Err(Error::new(SqlState::SYNTAX_ERROR, "only SELECT, VALUES and INSERT can be prepared"));
+    }
+    let declared = types.iter().map(|t| sql_type(t).map(Some)).collect::<Result<Vec<_>>>()?;
+    let prepared = session.prepare(statement.clone(), &declared).await?;
+    session.keep_prepared(name, prepared)?;
+    Ok(done("PREPARE"))
+}
+
+pub(super) async fn execute(session: &mut Session, name: &str, arguments: &[ast::Expr]) -> Result<Answer> {
+    let prepared = session.find_prepared(name)?.clone();
+    if arguments.len() != prepared.parameters.len() {
+        let text = format!("wrong number of parameters for prepared statement \"{name}\"");
+        let detail = format!("Expected {} parameters but got {}.", prepared.parameters.len(), arguments.len());
+        return Err(Error::new(SqlState::SYNTAX_ERROR, text).detail(detail));
+    }
+    let ctx = session.context()?;
+    let values = arguments.iter().zip(&prepared.parameters);
+    let values = values.map(|(expr, ty)| evaluate(&ctx, expr, ty)).collect::<Result<Vec<_>>>()?;
+    Box::pin(super::run(session, &prepared, values)).await
+}
+
+pub(super) fn deallocate(session: &mut Session, name: Option<&str>) -> Result<Answer> {
+    match name {
+        None => {
+            session.prepared.clear();
+            Ok(done("DEALLOCATE ALL"))
+        }
+        Some(name) => {
+            session.find_prepared(name)?;
+            session.forget_prepared(name);
+            Ok(done("DEALLOCATE"))
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Roles: CREATE, ALTER and DROP ROLE (or USER). A role belongs to the tenant it is made in; one that may more than a
+//! tenant has, SUPERUSER or CREATEDB, is an operator's and known in every tenant.
+
+use std::sync::Arc;
+
+use sightline_storage::catalog::RoleDef;
+use sightline_storage::command::Op;
+use sightline_storage::error::{Error, Result, SqlState};
+use sightline_storage::ids::RoleId;
+
+use super::tenant::{change_meta, is_operator};
+use super::{done, names, no_block};
+use crate::answer::{Answer, Notice};
+use crate::authorize::{Action, Allowed, authorize};
+use crate::parser::tenant::{RoleOptions, RoleStatement};
+use crate::plan::QueryContext;
+use crate::session::Session;
+
+pub(super) async fn run(session: &mut Session, statement: &RoleStatement) -> Result<Answer> {
+    let ctx = session.write_context()?;
+    match statement {
+        RoleStatement::Create { name, user, options } => {
+            create(session, &ctx, name, *user, options).await?;
+            Ok(done("CREATE ROLE"))
+        }
+        RoleStatement::Alter { name, options } => {
+            let old = names::role(&ctx, own_name(&ctx, name))?;
+            let new = with_options((*old).clone(), options)?;
+            let allowed = authorize(&ctx.identity, Action::ChangeRole(&old, &new))?;
+            if !is_operator(&ctx, &old) && (new.superuser || new.create_db) {
+                return Err(Error::unsupported(format!("role \"{name}\" belongs to this tenant"))
+                    .hint("SUPERUSER and CREATEDB are for operators' roles: CREATE ROLE … SUPERUSER makes one."));
+            }
+            put(session, &ctx, allowed, new).await?;
+            Ok(done("ALTER ROLE"))
+        }
+        RoleStatement::Rename { name, to } => {
+            let old = names::role(&ctx, name)?;
+            let allowed = authorize(&ctx.identity, Action::ChangeRole(&old, &old))?;
+            if old.id == ctx.identity.role {
+                return Err(Error::unsupported("session user cannot be renamed"));
+            }
+            let to = new_name(&ctx, to)?;
+            put(session, &ctx, allowed, RoleDef { name: to, ..(*old).clone() }).await?;
+            Ok(done("ALTER ROLE"))
+        }
+        RoleStatement::Drop { if_exists, names } => {
+            for name in names {
+                drop(session, &ctx, name, *if_exists).await?;
+            }
+            Ok(done("DROP ROLE"))
+        }
+    }
+}
+
+fn own_name<'a>(ctx: &'a QueryContext, name: &'a str) -> &'a str {
+    match name {
+        "current_user" | "session_user" | "current_role" => &ctx.identity.role_name,
+        _ => name,
+    }
+}
+
+/// A name that no role of the tenant and no operator has.
+fn new_name(ctx: &QueryContext, name: &str) -> Result<String> {
+    let name = names::new_name(name)?;
+    if name.starts_with("pg_") || matches!(name.as_str(), "public" | "none") {
+        return Err(Error::new(SqlState::RESERVED_NAME, format!("role name \"{name}\" is reserved")));
+    }
+    if names::role(ctx, &name).is_ok() {
+        return Err(Error::new(SqlState::DUPLICATE_OBJECT, format!("role \"{name}\" already exists")));
+    }
+    Ok(name)
+}
+
+fn with_options(mut role: RoleDef, options: &RoleOptions) -> Result<RoleDef> {
+    if options.password {
+        return Err(Error::unsupported("passwords are not supported yet")
+            .hint("Leave PASSWORD out: until authentication arrives, roles log in without one."));
+    }
+    if let Some(what) = &options.unsupported {
+        return Err(Error::unsupported(format!("the role option {what} is not supported")));
+    }
+    if let Some(limit) = options.connection_limit.filter(|l| *l < -1) {
+        return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, format!("invalid connection limit: {limit}")));
+    }
+    role.superuser = options.superuser.unwrap_or(role.superuser);
+    role.login = options.login.unwrap_or(role.login);
+    role.create_role = options.create_role.unwrap_or(role.create_role);
+    role.create_db = options.create_db.unwrap_or(role.create_db);
+    role.connection_limit = options.connection_limit.unwrap_or(role.connection_limit);
+    Ok(role)
+}
+
+async fn create(
+    session: &mut Session,
+    ctx: &Arc<QueryContext>,
+    name: &str,
+    user: bool,
+    options: &RoleOptions,
+) -> Result<()> {
+    let role = RoleDef {
+        id: RoleId(0),
+        name: name.to_string(),
+        superuser: false,
+        login: user,
+        create_role: false,
+        create_db: false,
+        connection_limit: -1,
+        comment: None,
+    };
+    let role = with_options(role, options)?;
+    let allowed = authorize(&ctx.identity, Action::CreateRole(&role))?;
+    let role = RoleDef { name: new_name(ctx, name)?, ..role };
+    if role.superuser || role.create_db {
+        no_block(session, "CREATE ROLE of an operator")?;
+        change_meta(&ctx.database.engine, allowed, vec![Op::CreateRole(role)]).await?;
+        return Ok(());
+    }
+    session.apply(allowed, vec![Op::CreateRole(role)])
+}
+
+async fn put(session: &mut Session, ctx: &Arc<QueryContext>, allowed: Allowed, role: RoleDef) -> Result<()> {
+    if is_operator(ctx, &role) {
+        no_block(session, "ALTER ROLE of an operator")?;
+        change_meta(&ctx.database.engine, allowed, vec![Op::PutRole(role)]).await?;
+        return Ok(());
+    }
+    session.apply(allowed, vec![Op::PutRole(role)])
+}
+
+async fn drop(session: &mut Session, ctx: &Arc<QueryContext>, name: &str, if_exists: bool) -> Result<()> {
+    let role = match names::role(ctx, own_name(ctx, name)) {
+        Ok(role) => role,
+        Err(e) if if_exists => {
+            session.notice(Notice::notice(SqlState::new("00000"), format!("{}, skipping", e.message())));
+            return Ok(());
+        }
+        Err(e) => return Err(e),
+    };
+    let allowed = authorize(&ctx.identity, Action::ChangeRole(&role, &role))?;
+    if role.id == ctx.identity.role {
+        return Err(Error::new(SqlState::OBJECT_IN_USE, "current user cannot be dropped"));
+    }
+    owns_nothing(ctx, &role)?;
+    if is_operator(ctx, &role) {
+        no_block(session, "DROP ROLE of an operator")?;
+        change_meta(&ctx.database.engine, allowed, vec![Op::DropRole(role.id)]).await?;
+        return Ok(());
+    }
+    session.apply(allowed, vec![Op::DropRole(role.id)])
+}
+
+/// 2BP01 with the objects that the role owns.
+fn owns_nothing(ctx: &QueryContext, role: &RoleDef) -> Result<()> {
+    let catalog = &ctx.snapshot.catalog;
+    let tenants =
+        ctx.meta.tenants.values().filter(|t| t.owner == role.id).map(|t| format!("owner of database {}", t.name));
+    let schemas =
+        catalog.schemas.values().filter(|s| s.owner == role.id).map(|s| format!("owner of schema {}", s.name));
+    let tables = catalog.tables.values().filter(|t| t.owner == role.id).map(|t| format!("owner of table {}", t.name));
+    let views = catalog.views.values().filter(|v| v.owner == role.id).map(|v| format!("owner of view {}", v.name));
+    let owned = tenants.chain(schemas).chain(tables).chain(views).collect::<Vec<_>>();
+    if owned.is_empty() {
+        return Ok(());
+    }
+    let text = format!("role \"{}\" cannot be dropped because some objects depend on it", role.name);
+    Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, text).detail(owned.join("\n")))
+}
+
+/// COMMENT ON ROLE.
+pub(super) async fn comment(
+    session: &mut Session,
+    ctx: &Arc<QueryContext>,
+    name: &str,
+    text: Option<String>,
+) -> Result<()> {
+    let old = names::role(ctx, name)?;
+    let allowed = authorize(&ctx.identity, Action::ChangeRole(&old, &old))?;
+    put(session, ctx, allowed, RoleDef { comment: text, ..(*old).clone() }).await
+}

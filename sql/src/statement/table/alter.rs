@@ -1,0 +1,438 @@
+//! ALTER TABLE, and renaming of relations.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::Schema;
+use arrow::ipc::writer::StreamWriter;
+use datafusion::common::DFSchema;
+use datafusion::sql::sqlparser::ast;
+use futures::TryStreamExt;
+use sightline_storage::catalog::{PartitionExpr, TableDef};
+use sightline_storage::command::Op;
+use sightline_storage::error::{Error, Result, SqlState};
+use sightline_storage::ids::ColumnId;
+use sightline_storage::types::SqlType;
+
+use super::super::{done, layout, names};
+use super::check_views;
+use super::create::{add_check, add_column, check_constraint, column_def, column_type, default_text, exists};
+use crate::answer::{Answer, Notice};
+use crate::authorize::{Action, authorize};
+use crate::error::from_datafusion;
+use crate::parser;
+use crate::parser::definition::{AlterAction, AlterTable, Kind, Rename, RenameTo};
+use crate::plan::{QueryContext, Relation, evaluate, fold, plan_expr, plan_query, resolve_relation, run as run_plan};
+use crate::session::Session;
+
+/// Rows that must not exist for an ALTER to be right.
+struct MustBeEmpty {
+    /// A condition on rows of the table.
+    condition: String,
+    error: Error,
+}
+
+pub(in crate::statement) async fn alter(session: &mut Session, alter: &AlterTable) -> Result<Answer> {
+    let ctx = session.context()?;
+    let Some(old) = found(session, &ctx, &alter.name, alter.if_exists)? else { return Ok(done("ALTER TABLE")) };
+    let Relation::Table(old) = old else {
+        let text = format!("\"{}\" is not a table", names::last(&alter.name));
+        return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, text));
+    };
+    let allowed = authorize(&ctx.identity, Action::ChangeTable(&old))?;
+    let mut table = (*old).clone();
+    let mut scans = Vec::new();
+    for action in &alter.actions {
+        match action {
+            AlterAction::SetOptions(options) => layout::set_options(&mut table, options, true)?,
+            AlterAction::ResetOptions(names) => layout::reset_options(&mut table, names)?,
+            AlterAction::Standard(operation) => apply(session, &ctx, &mut table, operation, &mut scans)?,
+        }
+    }
+    layout::check(&table)?;
+    if table == *old {
+        return Ok(done("ALTER TABLE"));
+    }
+    table.version = old.version + 1;
+    session.apply(allowed, vec![Op::PutTable(table.clone())])?;
+    let changed = session.context()?;
+    check_views(&changed, &[table.id.0], |view| {
+        Error::unsupported(format!("cannot alter table {} because view {} depends on it", table.name, view.name))
+            .hint("Drop the view first, and create it again afterwards.")
+    })?;
+    for scan in scans {
+        if any_row(&changed, &table, &scan.condition).await? {
+            return Err(scan.error);
+        }
+    }
+    Ok(done("ALTER TABLE"))
+}
+
+/// The relation, or none with a notice if it is missing and may be.
+fn found(
+    session: &mut Session,
+    ctx: &QueryContext,
+    name: &ast::ObjectName,
+    if_exists: bool,
+) -> Result<Option<Relation>> {
+    match resolve_relation(ctx, name) {
+        Ok(Relation::System(_, name)) => Err(Error::new(
+            SqlState::INSUFFICIENT_PRIVILEGE,
+            format!("permission denied: \"{name}\" is a system catalog"),
+        )),
+        Ok(relation) => Ok(Some(relation)),
+        Err(e) if if_exists && e.code() == SqlState::UNDEFINED_TABLE => {
+            let text = format!("{}, skipping", e.message());
+            session.notice(Notice::notice(SqlState::new("00000"), text));
+            Ok(None)
+        }
+        Err(e) => Err(e),
+    }
+}
+
+fn no_column(table: &TableDef, name: &str) -> Error {
+    let text = format!("column \"{name}\" of relation \"{}\" does not exist", table.name);
+    Error::new(SqlState::UNDEFINED_COLUMN, text)
+}
+
+/// One action on the definition.
+fn apply(
+    session: &mut Session,
+    ctx: &Arc<QueryContext>,
+    table: &mut TableDef,
+    operation: &ast::AlterTableOperation,
+    scans: &mut Vec<MustBeEmpty>,
+) -> Result<()> {
+    use ast::AlterTableOperation as Alter;
+    match operation {
+        Alter::AddColumn { if_not_exists, column_def, .. } => {
+            add(session, ctx, table, column_def, *if_not_exists, scans)
+        }
+        Alter::DropColumn { column_names, if_exists, .. } => {
+            column_names.iter().try_for_each(|name| drop_column(session, ctx, table, &fold(name), *if_exists))
+        }
+        Alter::AlterColumn { column_name, op } => alter_column(ctx, table, &fold(column_name), op, scans),
+        Alter::AddConstraint { constraint, not_valid } => {
+            if *not_valid {
+                return Err(Error::unsupported("NOT VALID constraints are not supported"));
+            }
+            let (name, expr, column) = check_constraint(constraint)?;
+            add_checked(ctx, table, name, &expr, column.as_deref(), scans)
+        }
+        Alter::DropConstraint { if_exists, name, .. } => {
+            let name = fold(name);
+            let before = table.checks.len();
+            table.checks.retain(|c| c.name != name);
+            if table.checks.len() < before {
+                return Ok(());
+            }
+            let text = format!("constraint \"{name}\" of relation \"{}\" does not exist", table.name);
+            if !*if_exists {
+                return Err(Error::new(SqlState::UNDEFINED_OBJECT, text));
+            }
+            session.notice(Notice::notice(SqlState::new("00000"), format!("{text}, skipping")));
+            Ok(())
+        }
+        Alter::RenameConstraint { old_name, new_name } => {
+            let (old, new) = (fold(old_name), fold(new_name));
+            if table.checks.iter().any(|c| c.name == new) {
+                let text = format!("constraint \"{new}\" for relation \"{}\" already exists", table.name);
+                return Err(Error::new(SqlState::DUPLICATE_OBJECT, text));
+            }
+            match table.checks.iter_mut().find(|c| c.name == old) {
+                Some(check) => {
+                    check.name = new;
+                    Ok(())
+                }
+                None => {
+                    let text = format!("constraint \"{old}\" for table \"{}\" does not exist", table.name);
+                    Err(Error::new(SqlState::UNDEFINED_OBJECT, text))
+                }
+            }
+        }
+        other => Err(Error::unsupported(format!("ALTER TABLE … {other} is not supported"))),
+    }
+}
+
+/// Adds a CHECK, and what would show that present rows break it.
+fn add_checked(
+    ctx: &Arc<QueryContext>,
+    table: &mut TableDef,
+    name: Option<String>,
+    expr: &ast::Expr,
+    column: Option<&str>,
+    scans: &mut Vec<MustBeEmpty>,
+) -> Result<()> {
+    let name = add_check(ctx, table, name, expr, column)?;
+    let text = format!("check constraint \"{name}\" of relation \"{}\" is violated by some row", table.name);
+    scans.push(MustBeEmpty { condition: format!("NOT ({expr})"), error: Error::new(SqlState::new("23514"), text) });
+    Ok(())
+}
+
+fn nulls(table: &TableDef, column: &str) -> MustBeEmpty {
+    let text = format!("column \"{column}\" of relation \"{}\" contains null values", table.name);
+    MustBeEmpty {
+        condition: format!("{} IS NULL", quoted(column)),
+        error: Error::new(SqlState::NOT_NULL_VIOLATION, text),
+    }
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn add(
+    session: &mut Session,
+    ctx: &Arc<QueryContext>,
+    table: &mut TableDef,
+    column: &ast::ColumnDef,
+    if_not_exists: bool,
+    scans: &mut Vec<MustBeEmpty>,
+) -> Result<()> {
+    let (mut def, checks) = column_def(ctx, table, column, false)?;
+    if if_not_exists && table.column(&def.name).is_some() {
+        let text = format!("column \"{}\" of relation \"{}\" already exists, skipping", def.name, table.name);
+        session.notice(Notice::notice(SqlState::DUPLICATE_COLUMN, text));
+        return Ok(());
+    }
+    if let Some(text) = &def.default {
+        let expr = parser::parse_expr(text)?;
+        if plan_expr(ctx, &expr, &DFSchema::empty())?.is_volatile() {
+            return Err(Error::unsupported(
+                "a column that is added cannot have a default that differs from row to row",
+            )
+            .hint("Add the column first, then use ALTER COLUMN … SET DEFAULT for rows to come."));
+        }
+        def.missing = Some(one_value(&evaluate(ctx, &expr, &def.ty)?, &def.ty)?);
+    }
+    let (name, not_null) = (def.name.clone(), def.not_null);
+    add_column(table, def)?;
+    if not_null {
+        scans.push(nulls(table, &name));
+    }
+    for (given, expr, column) in checks {
+        add_checked(ctx, table, given, &expr, column.as_deref(), scans)?;
+    }
+    Ok(())
+}
+
+/// A value as an Arrow IPC stream of one row and one column.
+fn one_value(value: &datafusion::scalar::ScalarValue, ty: &SqlType) -> Result<Vec<u8>> {
+    let array = value.to_array().map_err(from_datafusion)?;
+    let batch = RecordBatch::try_new(Arc::new(Schema::new(vec![ty.field("value", true)])), vec![array])?;
+    let mut writer = StreamWriter::try_new(Vec::new(), &batch.schema())?;
+    writer.write(&batch)?;
+    Ok(writer.into_inner()?)
+}
+
+fn drop_column(
+    session: &mut Session,
+    ctx: &Arc<QueryContext>,
+    table: &mut TableDef,
+    name: &str,
+    if_exists: bool,
+) -> Result<()> {
+    let Some(column) = table.column(name) else {
+        let e = no_column(table, name);
+        if !if_exists {
+            return Err(e);
+        }
+        session.notice(Notice::notice(SqlState::new("00000"), format!("{}, skipping", e.message())));
+        return Ok(());
+    };
+    let id = column.id;
+    if in_layout(table, id) {
+        let text = format!("cannot drop column \"{name}\" named in partition or cluster key");
+        return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, text));
+    }
+    // As in PostgreSQL, the constraints on a column go with it.
+    let schema = DFSchema::try_from(table.arrow_schema().as_ref().clone()).map_err(from_datafusion)?;
+    let mut kept = Vec::with_capacity(table.checks.len());
+    for check in std::mem::take(&mut table.checks) {
+        let planned = plan_expr(ctx, &parser::parse_expr(&check.expr)?, &schema)?;
+        if !planned.column_refs().iter().any(|c| c.name == name) {
+            kept.push(check);
+        }
+    }
+    table.checks = kept;
+    table.columns.retain(|c| c.id != id);
+    if table.columns.is_empty() {
+        return Err(Error::unsupported("tables without columns are not supported"));
+    }
+    Ok(())
+}
+
+/// True if the column decides where rows lie.
+fn in_layout(table: &TableDef, id: ColumnId) -> bool {
+    let of = |e: &PartitionExpr| match e {
+        PartitionExpr::Value(id)
+        | PartitionExpr::Hour(id)
+        | PartitionExpr::Day(id)
+        | PartitionExpr::Month(id)
+        | PartitionExpr::Year(id)
+        | PartitionExpr::Hash(id, _) => *id,
+    };
+    table.cluster_by.contains(&id) || table.partition_by.iter().any(|e| of(e) == id)
+}
+
+fn alter_column(
+    ctx: &Arc<QueryContext>,
+    table: &mut TableDef,
+    name: &str,
+    op: &ast::AlterColumnOperation,
+    scans: &mut Vec<MustBeEmpty>,
+) -> Result<()> {
+    use ast::AlterColumnOperation as Alter;
+    let Some(at) = table.columns.iter().position(|c| c.name == name) else { return Err(no_column(table, name)) };
+    match op {
+        Alter::SetNotNull => {
+            table.columns[at].not_null = true;
+            scans.push(nulls(table, name));
+        }
+        Alter::DropNotNull => table.columns[at].not_null = false,
+        Alter::SetDefault { value } => {
+            table.columns[at].default = default_text(ctx, value, &table.columns[at].ty, name)?;
+        }
+        Alter::DropDefault => table.columns[at].default = None,
+        Alter::SetDataType { data_type, using, .. } => {
+            let (old, new) = (table.columns[at].ty.clone(), column_type(data_type)?);
+            if using.is_some() || !widens(&old, &new) || in_layout(table, table.columns[at].id) {
+                return Err(Error::unsupported(format!(
+                    "cannot alter the type of column \"{name}\" from {old} to {new}"
+                ))
+                .hint(
+                    "Types can only grow in place. Make a new table with CREATE TABLE … AS SELECT for other changes.",
+                ));
+            }
+            if let Some(text) = table.columns[at].default.clone() {
+                default_text(ctx, &parser::parse_expr(&text)?, &new, name)?;
+            }
+            table.columns[at].ty = new;
+        }
+        Alter::AddGenerated { .. } => return Err(Error::unsupported("generated columns are not supported")),
+    }
+    Ok(())
+}
+
+/// True if every stored value of `old` is one of `new` as it is.
+fn widens(old: &SqlType, new: &SqlType) -> bool {
+    use SqlType as T;
+    match (old, new) {
+        _ if old == new => true,
+        (T::SmallInt, T::Integer | T::BigInt) | (T::Integer, T::BigInt) | (T::Real, T::Double) => true,
+        (T::Varchar(Some(old)), T::Varchar(Some(new))) => new >= old,
+        (T::Varchar(_) | T::Text, T::Varchar(None) | T::Text) => true,
+        (T::Numeric(Some((old, scale))), T::Numeric(Some((new, new_scale)))) => new >= old && scale == new_scale,
+        _ => false,
+    }
+}
+
+/// True if the table has a row that fulfils the condition.
+async fn any_row(ctx: &Arc<QueryContext>, table: &TableDef, condition: &str) -> Result<bool> {
+    let schema = names::schema_by_id(ctx, table.schema)?;
+    let text = format!("SELECT 1 FROM {}.{} WHERE {condition} LIMIT 1", quoted(&schema.name), quoted(&table.name));
+    let planned = plan_query(ctx, &parser::query(&text)?, &[])?;
+    let mut rows = run_plan(ctx, planned.plan, &planned.columns, Vec::new()).await?;
+    while let Some(batch) = rows.try_next().await? {
+        if batch.num_rows() > 0 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// RENAME TO, RENAME COLUMN, OWNER TO and SET SCHEMA of tables and views.
+pub(in crate::statement) fn rename(session: &mut Session, rename: &Rename) -> Result<Answer> {
+    let tag = if rename.kind == Kind::View { "ALTER VIEW" } else { "ALTER TABLE" };
+    let ctx = session.context()?;
+    match found(session, &ctx, &rename.name, rename.if_exists)? {
+        None => {}
+        Some(Relation::Table(table)) if rename.kind == Kind::Table => rename_table(session, &ctx, &table, &rename.to)?,
+        Some(Relation::Table(table)) => {
+            let text = format!("\"{}\" is not a view", table.name);
+            return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, text));
+        }
+        Some(Relation::View(view)) => super::super::view::rename(session, &ctx, &view, &rename.to)?,
+        Some(Relation::System(..)) => {}
+    }
+    Ok(done(tag))
+}
+
+fn rename_table(session: &mut Session, ctx: &Arc<QueryContext>, old: &Arc<TableDef>, to: &RenameTo) -> Result<()> {
+    let allowed = authorize(&ctx.identity, Action::ChangeTable(old))?;
+    let mut table = (**old).clone();
+    match to {
+        RenameTo::Name(name) => {
+            table.name = names::new_name(name)?;
+            if exists(ctx, table.schema, &table.name) {
+                let text = format!("relation \"{}\" already exists", table.name);
+                return Err(Error::new(SqlState::DUPLICATE_TABLE, text));
+            }
+        }
+        RenameTo::Owner(role) => {
+            table.owner = names::owner(ctx, role)?;
+            authorize(&ctx.identity, Action::GiveTo(table.owner))?;
+        }
+        RenameTo::Schema(name) => table.schema = new_schema(ctx, old.schema, name, &table.name)?,
+        RenameTo::Column(from, to) => rename_column(&mut table, from, to)?,
+    }
+    if matches!(to, RenameTo::Column(..)) {
+        table.version += 1;
+    }
+    session.apply(allowed, vec![Op::PutTable(table)])?;
+    let changed = session.context()?;
+    check_views(&changed, &[old.id.0], |view| {
+        Error::unsupported(format!("cannot rename in table {} because view {} depends on it", old.name, view.name))
+            .hint("Drop the view first, and create it again afterwards.")
+    })
+}
+
+/// The schema that a relation moves to.
+///
+/// # Errors
+/// 3F000, 42P07, 42501.
+pub(in crate::statement) fn new_schema(
+    ctx: &QueryContext,
+    old: sightline_storage::ids::SchemaId,
+    name: &str,
+    relation: &str,
+) -> Result<sightline_storage::ids::SchemaId> {
+    let schema = names::schema(ctx, name)?;
+    authorize(&ctx.identity, Action::CreateIn(&schema))?;
+    if schema.id != old && exists(ctx, schema.id, relation) {
+        let text = format!("relation \"{relation}\" already exists in schema \"{name}\"");
+        return Err(Error::new(SqlState::DUPLICATE_TABLE, text));
+    }
+    Ok(schema.id)
+}
+
+fn rename_column(table: &mut TableDef, from: &str, to: &str) -> Result<()> {
+    let to = names::new_name(to)?;
+    if table.column(&to).is_some() {
+        let text = format!("column \"{to}\" of relation \"{}\" already exists", table.name);
+        return Err(Error::new(SqlState::DUPLICATE_COLUMN, text));
+    }
+    let Some(column) = table.columns.iter_mut().find(|c| c.name == from) else {
+        return Err(Error::new(SqlState::UNDEFINED_COLUMN, format!("column \"{from}\" does not exist")));
+    };
+    column.name = to.clone();
+    for check in &mut table.checks {
+        let mut expr = parser::parse_expr(&check.expr)?;
+        let rename = |ident: &mut ast::Ident| {
+            if fold(ident) == from {
+                *ident = ast::Ident::with_quote('"', to.as_str());
+            }
+        };
+        let _: ControlFlow<()> = ast::visit_expressions_mut(&mut expr, |e| {
+            match e {
+                ast::Expr::Identifier(ident) => rename(ident),
+                ast::Expr::CompoundIdentifier(parts) => parts.last_mut().into_iter().for_each(rename),
+                _ => {}
+            }
+            ControlFlow::Continue(())
+        });
+        check.expr = expr.to_string();
+    }
+    Ok(())
+}

@@ -1,0 +1,120 @@
+//! Views and what they read.
+
+use std::sync::Arc;
+
+use sightline_storage::catalog::ViewDef;
+use sightline_storage::error::{Error, Result, SqlState};
+
+use crate::answer::Notice;
+use crate::parser;
+use crate::plan::{QueryContext, plan_query};
+use crate::session::Session;
+
+/// Views that read any of these relations, directly or through other views, without those named; in an order in which
+/// each comes after what it reads.
+pub(crate) fn dependent_views(ctx: &QueryContext, oids: &[u32]) -> Vec<Arc<ViewDef>> {
+    let mut found: Vec<Arc<ViewDef>> = Vec::new();
+    let mut reached = oids.to_vec();
+    loop {
+        let next = ctx
+            .snapshot
+            .catalog
+            .views
+            .values()
+            .find(|v| !reached.contains(&v.id.0) && v.depends_on.iter().any(|d| reached.contains(d)));
+        match next {
+            Some(view) => {
+                reached.push(view.id.0);
+                found.push(view.clone());
+            }
+            None => return found,
+        }
+    }
+}
+
+/// Those views in an order in which a view comes before what it reads.
+pub(super) fn readers_first<'a>(views: &[&'a Arc<ViewDef>]) -> Vec<&'a Arc<ViewDef>> {
+    let mut rest = views.to_vec();
+    let mut ordered = Vec::with_capacity(rest.len());
+    while !rest.is_empty() {
+        let free = rest.iter().position(|v| !rest.iter().any(|other| other.depends_on.contains(&v.id.0)));
+        ordered.push(rest.remove(free.unwrap_or_default()));
+    }
+    ordered
+}
+
+/// How a relation is called in a message.
+fn shown(ctx: &QueryContext, oid: u32) -> String {
+    let catalog = &ctx.snapshot.catalog;
+    let table = catalog.tables.values().find(|t| t.id.0 == oid).map(|t| format!("table {}", t.name));
+    let view = || catalog.views.values().find(|v| v.id.0 == oid).map(|v| format!("view {}", v.name));
+    table.or_else(view).unwrap_or_default()
+}
+
+/// With `cascade` tells which views go too; without it refuses.
+pub(super) fn refuse_or_tell(
+    session: &mut Session,
+    ctx: &QueryContext,
+    oids: &[u32],
+    dependents: &[Arc<ViewDef>],
+    cascade: bool,
+) -> Result<()> {
+    if dependents.is_empty() {
+        return Ok(());
+    }
+    if cascade {
+        let lines = dependents.iter().map(|v| format!("drop cascades to view {}", v.name)).collect::<Vec<_>>();
+        session.notice(match lines.as_slice() {
+            [one] => Notice::notice(SqlState::new("00000"), one.clone()),
+            many => Notice::notice(SqlState::new("00000"), format!("drop cascades to {} other objects", many.len()))
+                .detail(many.join("\n")),
+        });
+        return Ok(());
+    }
+    let mut lines = Vec::new();
+    for view in dependents {
+        for read in &view.depends_on {
+            let reached = oids.contains(read) || dependents.iter().any(|d| d.id.0 == *read);
+            if reached {
+                lines.push(format!("view {} depends on {}", view.name, shown(ctx, *read)));
+            }
+        }
+    }
+    let message = match oids {
+        [one] => format!("cannot drop {} because other objects depend on it", shown(ctx, *one)),
+        _ => "cannot drop desired object(s) because other objects depend on them".to_string(),
+    };
+    Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
+        .detail(lines.join("\n"))
+        .hint("Use DROP ... CASCADE to drop the dependent objects too."))
+}
+
+/// Checks that the views that read these relations still plan, with the columns they had. `refused` makes the error of a
+/// view that does not.
+///
+/// # Errors
+/// What `refused` says.
+pub(crate) fn check_views(ctx: &Arc<QueryContext>, oids: &[u32], refused: impl Fn(&ViewDef) -> Error) -> Result<()> {
+    for view in dependent_views(ctx, oids) {
+        let query = parser::query(&view.query)?;
+        let mut settings = (*ctx.settings).clone();
+        settings.set("search_path", Some(&view.search_path))?;
+        let ctx = Arc::new(QueryContext {
+            database: ctx.database.clone(),
+            snapshot: ctx.snapshot.clone(),
+            meta: ctx.meta.clone(),
+            identity: ctx.identity.clone(),
+            settings: Arc::new(settings),
+            pid: ctx.pid,
+            now_us: ctx.now_us,
+            cancel: ctx.cancel.clone(),
+        });
+        let planned = plan_query(&ctx, &query, &[]).map_err(|e| refused(&view).source(e))?;
+        let same = planned.columns.len() >= view.columns.len()
+            && view.columns.iter().zip(planned.columns.iter()).all(|((_, ty), column)| *ty == column.ty);
+        if !same {
+            return Err(refused(&view));
+        }
+    }
+    Ok(())
+}
