@@ -31,10 +31,14 @@ pub fn start(level: &str, format: LogFormat) -> Result<()> {
     Ok(())
 }
 
-/// The span of one client connection; `connection` is the process id that the client knows.
-pub fn connection_span(connection: i32, peer: Option<SocketAddr>) -> Span {
-    let peer = peer.map(tracing::field::display);
-    tracing::info_span!("connection", connection, peer)
+/// The span of one client connection. Its id, the process id that the client knows, follows at login.
+pub fn connection_span(peer: SocketAddr) -> Span {
+    tracing::info_span!("connection", %peer, connection = tracing::field::Empty)
+}
+
+/// Gives the span of the connection at hand its id.
+pub fn record_connection(pid: i32) {
+    Span::current().record("connection", pid);
 }
 
 /// The span of one statement; `statement` counts from 1 in its connection.

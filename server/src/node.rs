@@ -25,8 +25,8 @@ use crate::authenticate::Door;
 use crate::config::{self, Config};
 use crate::http::health::Phase;
 use crate::http::router::{Shared, router};
-use crate::pg::listen::{PgOptions, serve};
 use crate::logging;
+use crate::pg::listen::{PgOptions, serve};
 
 /// The version this binary says it is.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -100,7 +100,7 @@ pub async fn start(config: Config) -> Result<Node> {
 
     let pg_listener = listen(pg_socket, "pg_listen")?;
     let pg_address = pg_listener.local_addr()?;
-    let options = PgOptions { door: Door::new(config.trust_remote) };
+    let options = PgOptions { door: Door::new(config.trust_remote), statement_timeout: config.statement_timeout };
     let served = Arc::clone(&database);
     let pg = Service::start(|stop| serve(pg_listener, served, stop, options));
     shared.readiness.set(Phase::Serving);

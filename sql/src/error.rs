@@ -1,1 +1,253 @@
-//! Skeleton.
+//! DataFusion's errors to ours, with PostgreSQL's SQLSTATE and wording, and ours through DataFusion and back.
+
+use std::sync::LazyLock;
+
+use arrow::error::ArrowError;
+use datafusion::common::SchemaError;
+use datafusion::error::DataFusionError;
+use regex::Regex;
+use sightline_functions::error::FunctionError;
+use sightline_storage::error::{Error, SqlState};
+
+use crate::plan::column_shown;
+
+/// Our error as DataFusion carries it: [`from_datafusion`] gives it back unchanged.
+pub fn to_datafusion(e: Error) -> DataFusionError {
+    DataFusionError::External(Box::new(e))
+}
+
+/// What DataFusion says, as PostgreSQL would.
+pub fn from_datafusion(e: DataFusionError) -> Error {
+    translate(&e)
+}
+
+fn copy(e: &Error) -> Error {
+    let mut new = Error::new(e.code(), e.message());
+    if let Some(detail) = e.get_detail() {
+        new = new.detail(detail);
+    }
+    if let Some(hint) = e.get_hint() {
+        new = new.hint(hint);
+    }
+    if let Some(context) = e.get_context() {
+        new = new.context(context);
+    }
+    match e.get_position() {
+        Some(position) => new.position(position),
+        None => new,
+    }
+}
+
+fn ours(e: &(dyn std::error::Error + 'static)) -> Option<Error> {
+    if let Some(e) = e.downcast_ref::<Error>() {
+        return Some(copy(e));
+    }
+    if let Some(e) = e.downcast_ref::<FunctionError>() {
+        let error = Error::new(SqlState::new(e.code), e.message.clone());
+        return Some(match e.hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        });
+    }
+    if let Some(e) = e.downcast_ref::<DataFusionError>() {
+        return Some(translate(e));
+    }
+    e.downcast_ref::<ArrowError>().map(arrow)
+}
+
+fn translate(e: &DataFusionError) -> Error {
+    match e {
+        DataFusionError::External(e) => match ours(e.as_ref()) {
+            Some(e) => e,
+            None => Error::internal(e.to_string()),
+        },
+        DataFusionError::Context(_, e) => translate(e),
+        DataFusionError::Diagnostic(_, e) => translate(e),
+        DataFusionError::Shared(e) => translate(e),
+        DataFusionError::Collection(errors) => match errors.first() {
+            Some(e) => translate(e),
+            None => Error::internal("no error in a collection of errors"),
+        },
+        DataFusionError::ArrowError(e, _) => arrow(e),
+        DataFusionError::SchemaError(e, _) => schema(e),
+        DataFusionError::ResourcesExhausted(text) => Error::new(SqlState::OUT_OF_MEMORY, "out of memory")
+            .detail(first_line(text))
+            .hint("Raise memory_limit, or make the statement smaller."),
+        DataFusionError::NotImplemented(text) => Error::unsupported(first_line(text)),
+        DataFusionError::SQL(e, _) => Error::new(SqlState::SYNTAX_ERROR, e.to_string()),
+        DataFusionError::Plan(text) => plan(text),
+        DataFusionError::Execution(text) => execution(text),
+        DataFusionError::IoError(e) => Error::new(SqlState::IO_ERROR, format!("input/output error: {e}")),
+        DataFusionError::ObjectStore(e) => Error::new(SqlState::IO_ERROR, format!("object storage: {e}")),
+        DataFusionError::ParquetError(e) => parquet(e),
+        DataFusionError::Internal(text) => Error::internal(first_line(text)),
+        DataFusionError::ExecutionJoin(e) => Error::internal(format!("a task of the query ended early: {e}")),
+        DataFusionError::Configuration(text)
+        | DataFusionError::Substrait(text)
+        | DataFusionError::Ffi(text) => Error::internal(first_line(text)),
+    }
+}
+
+fn parquet(e: &parquet::errors::ParquetError) -> Error {
+    if let parquet::errors::ParquetError::External(inner) = e
+        && let Some(found) = ours(inner.as_ref())
+    {
+        return found;
+    }
+    Error::new(SqlState::DATA_CORRUPTED, format!("a part can't be read: {e}"))
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_string()
+}
+
+fn arrow(e: &ArrowError) -> Error {
+    match e {
+        ArrowError::DivideByZero => Error::new(SqlState::DIVISION_BY_ZERO, "division by zero"),
+        ArrowError::ArithmeticOverflow(text) => overflow(text),
+        ArrowError::ExternalError(e) => ours(e.as_ref()).unwrap_or_else(|| Error::internal(e.to_string())),
+        ArrowError::CastError(text) | ArrowError::ParseError(text) | ArrowError::InvalidArgumentError(text) => {
+            value(text)
+        }
+        ArrowError::ComputeError(text) if text.contains("verflow") => overflow(text),
+        other => Error::internal(first_line(&other.to_string())),
+    }
+}
+
+fn overflow(_text: &str) -> Error {
+    Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "value out of range: overflow")
+}
+
+fn pattern(text: &str) -> Regex {
+    Regex::new(text).expect("a constant pattern")
+}
+
+static CAST_STRING: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"(?:Cannot cast string|Cannot parse) '(.*)' (?:to value of|as) (\S+)"));
+
+/// What arrow says of a value that does not fit.
+fn value(text: &str) -> Error {
+    if let Some(found) = CAST_STRING.captures(text) {
+        return Error::new(
+            SqlState::INVALID_TEXT_REPRESENTATION,
+            format!("invalid input syntax for type {}: \"{}\"", found[2].to_lowercase(), &found[1]),
+        );
+    }
+    if text.contains("too large to store") || text.contains("too small to store") || text.contains("out of range") {
+        return Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "numeric field overflow").detail(first_line(text));
+    }
+    if text.contains("verflow") {
+        return overflow(text);
+    }
+    Error::new(SqlState::CANNOT_COERCE, first_line(text))
+}
+
+fn schema(e: &SchemaError) -> Error {
+    match e {
+        SchemaError::AmbiguousReference { field } => Error::new(
+            SqlState::AMBIGUOUS_COLUMN,
+            format!("column reference \"{}\" is ambiguous", column_shown(&field.name)),
+        ),
+        SchemaError::FieldNotFound { field, valid_fields } => missing_column(field, valid_fields),
+        SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
+            Error::new(
+                SqlState::DUPLICATE_COLUMN,
+                format!("column \"{}\" specified more than once", column_shown(name)),
+            )
+        }
+    }
+}
+
+fn missing_column(field: &datafusion::common::Column, valid: &[datafusion::common::Column]) -> Error {
+    let name = column_shown(&field.name);
+    match &field.relation {
+        Some(relation) => {
+            let table = relation.table();
+            if !valid.is_empty() && !valid.iter().any(|c| c.relation.as_ref().is_some_and(|r| r.table() == table)) {
+                return Error::new(
+                    SqlState::UNDEFINED_TABLE,
+                    format!("missing FROM-clause entry for table \"{table}\""),
+                );
+            }
+            Error::new(SqlState::UNDEFINED_COLUMN, format!("column {table}.{name} does not exist"))
+        }
+        None => Error::new(SqlState::UNDEFINED_COLUMN, format!("column \"{name}\" does not exist")),
+    }
+}
+
+static INVALID_FUNCTION: LazyLock<Regex> = LazyLock::new(|| pattern(r"Invalid function '([^']*)'"));
+static TABLE_FUNCTION: LazyLock<Regex> = LazyLock::new(|| pattern(r"table function '([^']*)' not found"));
+static GROUPING: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r#"(?:Column|column) "?(?:[^".\s]*\.)*"?([^".\s]+)"? (?:in SELECT )?must (?:appear|be)"#));
+static FUNCTION_ARGUMENTS: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"(?:call to '|function '|arguments of )(\w+)|(?:Failed to coerce arguments.*'(\w+)')"));
+static COMPARISON: LazyLock<Regex> = LazyLock::new(|| pattern(r"operation (.+?) (\S+) (.+?)(?:$|[;.\n])"));
+
+fn undefined_function(name: &str) -> Error {
+    Error::new(SqlState::UNDEFINED_FUNCTION, format!("function {name} does not exist"))
+        .hint("No function matches the given name and argument types. You might need to add explicit type casts.")
+}
+
+/// What DataFusion's planner says in words.
+fn plan(text: &str) -> Error {
+    let line = first_line(text);
+    if let Some(found) = INVALID_FUNCTION.captures(text).or_else(|| TABLE_FUNCTION.captures(text)) {
+        return undefined_function(&found[1]);
+    }
+    if text.contains("GROUP BY") && (text.contains("must appear") || text.contains("must be part")) {
+        let name = GROUPING.captures(text).map_or_else(|| "?".to_string(), |f| column_shown(&f[1]).to_string());
+        return Error::new(
+            SqlState::GROUPING_ERROR,
+            format!("column \"{name}\" must appear in the GROUP BY clause or be used in an aggregate function"),
+        );
+    }
+    if text.contains("ggregate functions are not allowed in") || text.contains("window functions are not allowed") {
+        return Error::new(SqlState::GROUPING_ERROR, line.to_lowercase());
+    }
+    if text.contains("UNION") && text.contains("number of columns") || text.contains("query has different number of columns") {
+        return Error::new(SqlState::SYNTAX_ERROR, "each UNION query must have the same number of columns");
+    }
+    if text.contains("Cannot infer common") || text.contains("Cannot coerce arithmetic") || text.contains("not coercible") {
+        let shown = COMPARISON.captures(text).map(|f| {
+            let ty = |t: &str| crate::plan::arrow_name_shown(t.trim());
+            format!("operator does not exist: {} {} {}", ty(&f[1]), &f[2], ty(&f[3]))
+        });
+        return Error::new(SqlState::UNDEFINED_FUNCTION, shown.unwrap_or(line)).hint(
+            "No operator matches the given name and argument types. You might need to add explicit type casts.",
+        );
+    }
+    if text.contains("No function matches") || text.contains("coerce") || text.contains("expects") {
+        let name = FUNCTION_ARGUMENTS
+            .captures(text)
+            .and_then(|f| f.get(1).or(f.get(2)).map(|m| m.as_str().to_string()))
+            .unwrap_or_else(|| "with these arguments".to_string());
+        return undefined_function(&name).detail(line);
+    }
+    if text.contains("scalar subquery") && text.contains("one column") {
+        return Error::new(SqlState::SYNTAX_ERROR, "subquery must return only one column");
+    }
+    if text.contains("out of range") || text.contains("overflow") {
+        return Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, line);
+    }
+    if let Some(rest) = line.strip_prefix("ORDER BY position") {
+        return Error::new(SqlState::new("42P10"), format!("ORDER BY position{rest}"));
+    }
+    Error::new(SqlState::SYNTAX_ERROR, line)
+}
+
+fn execution(text: &str) -> Error {
+    let line = first_line(text);
+    if text.contains("more than one row") || text.contains("returned more than one") {
+        return Error::new(
+            SqlState::CARDINALITY_VIOLATION,
+            "more than one row returned by a subquery used as an expression",
+        );
+    }
+    if text.contains("ivide by zero") || text.contains("ivision by zero") {
+        return Error::new(SqlState::DIVISION_BY_ZERO, "division by zero");
+    }
+    if text.contains("verflow") || text.contains("out of range") {
+        return Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, line);
+    }
+    Error::new(SqlState::INVALID_PARAMETER_VALUE, line)
+}

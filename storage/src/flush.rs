@@ -149,6 +149,7 @@ impl Flusher {
         let _turn = self.turn.lock().await;
         let Some(snapshot) = self.published.tenant(tenant) else { return Ok(true) };
         let Some(current) = snapshot.tables.get(&table).filter(|t| t.hot_rows() > 0) else { return Ok(true) };
+        self.log.call_async(|w| w.store.raft.ready()).await??;
         let parts = self.write(&snapshot, current).await?;
         let publish = Op::Publish { table, from: current.flushed, to: snapshot.index, add: parts.clone() };
         let command = Command::new(Some(tenant), self.clock.now_us(), snapshot.index, vec![publish]);
@@ -164,11 +165,9 @@ impl Flusher {
                 self.store.remove(&parts).await?;
                 Ok(false)
             }
-            Err(e) if e.code() == SqlState::ADMIN_SHUTDOWN => Err(e),
-            Err(e) => {
-                self.store.remove(&parts).await?;
-                Err(e)
-            }
+            // The command may be in the log all the same, if the server ends before it can be cut out: the parts stay, and
+            // the sweep of the next start knows.
+            Err(e) => Err(e),
         }
     }
 

@@ -115,10 +115,20 @@ impl SqlType {
 
     /// The type a field says it has, or else what its Arrow type stands for.
     pub fn of_field(field: &Field) -> SqlType {
-        if let Some(named) = field.metadata().get(PG_TYPE).and_then(|t| SqlType::parse(t)) {
-            return named;
+        match field.metadata().get(PG_TYPE).and_then(|t| SqlType::parse(t)) {
+            Some(named) if named.held_as(field.data_type()) => named,
+            _ => SqlType::from_arrow(field.data_type()),
         }
-        SqlType::from_arrow(field.data_type())
+    }
+
+    /// Whether an array of this Arrow type can hold this type: metadata may survive a cast it does not describe.
+    fn held_as(&self, held: &DataType) -> bool {
+        let own = self.arrow();
+        let string = |t: &DataType| matches!(t, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+        own == *held
+            || (string(&own) && string(held))
+            || (own.is_decimal() && held.is_decimal() && matches!(self, SqlType::Numeric(None)))
+            || matches!((&own, held), (DataType::List(_), DataType::List(_)))
     }
 
     /// What an Arrow type without metadata stands for, e.g. in the result of an expression.

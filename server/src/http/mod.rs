@@ -2,3 +2,6 @@
 
 pub mod health;
 pub mod router;
+
+#[cfg(test)]
+mod tests;

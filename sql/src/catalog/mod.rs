@@ -9,6 +9,7 @@
 //! physical; the builder fills [`rows`]; DataFusion filters them. Functions that need session or catalog
 //! ([`system_function`]) are made for each statement and hold its [`QueryContext`].
 
+mod deparse;
 mod functions;
 mod information_schema;
 mod names;

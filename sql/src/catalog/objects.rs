@@ -8,6 +8,7 @@ use sightline_storage::catalog::{CheckDef, ColumnDef, RoleDef, TableDef, TenantD
 use sightline_storage::error::Result;
 use sightline_storage::ids::{PG_CATALOG, RoleId, SUPERUSER, SchemaId, TableId, ViewId};
 
+use super::deparse;
 use super::relation::{self, INFORMATION_SCHEMA_OID, Relation, SYS_OID};
 use crate::plan::{self, QueryContext};
 
@@ -156,10 +157,10 @@ pub(super) fn checks(ctx: &QueryContext) -> impl Iterator<Item = (u32, &TableDef
 }
 
 /// All defaults with their OIDs.
-pub(super) fn defaults(ctx: &QueryContext) -> impl Iterator<Item = (u32, &TableDef, &ColumnDef, &str)> {
+pub(super) fn defaults(ctx: &QueryContext) -> impl Iterator<Item = (u32, &TableDef, &ColumnDef, String)> {
     tables(ctx).flat_map(|t| {
         t.columns.iter().filter_map(|c| {
-            let expr = c.default.as_deref()?;
+            let expr = deparse::default(c)?;
             Some((derived_oid("default", t.id.0, &c.stored_name), t.as_ref(), c, expr))
         })
     })
@@ -191,9 +192,4 @@ pub(super) fn find(ctx: &QueryContext, parts: &[String]) -> Result<(u32, u32)> {
             relation::find(schema, &name).map_or((PG_CATALOG.0, 0), |r| (r.schema_oid(), r.oid))
         }
     })
-}
-
-/// Whether the schema is searched at all.
-pub(super) fn schema_in_path(ctx: &QueryContext, name: &str) -> bool {
-    name == "pg_catalog" || ctx.search_path().iter().any(|s| s == name)
 }

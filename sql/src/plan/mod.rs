@@ -1,22 +1,52 @@
 //! From a parsed query to a plan that runs: names, PostgreSQL's meaning, DataFusion's planner and optimizer.
-//! Skeleton: signatures are the contract; the lead owns this folder.
+//!
+//! A query passes through here as follows:
+//!
+//! 1. [`rewrite`] says in DataFusion's terms what PostgreSQL means: column names, `integer` literals, `reg*` casts.
+//! 2. DataFusion's planner makes a logical plan; [`provider`] tells it what names stand for, in one snapshot of one
+//!    tenant; [`types`] the types.
+//! 3. [`run()`] puts parameters in, optimises ([`meaning`] is an analyzer rule of ours among DataFusion's: PostgreSQL's
+//!    text forms, rounding and overflow), makes the plan physical and streams it under cancel and deadline.
 
+mod cast;
+mod columns;
+mod dependent;
+mod functions;
+mod kernel;
+mod meaning;
+mod names;
+mod operators;
+mod provider;
+mod rewrite;
+mod run;
+mod shared;
+mod types;
+
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::DFSchema;
 use datafusion::logical_expr::{Expr, LogicalPlan};
-use datafusion::scalar::ScalarValue;
+use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast;
 use sightline_storage::catalog::{MetaCatalog, TableDef, ViewDef};
 use sightline_storage::engine::TenantSnapshot;
-use sightline_storage::error::Result;
-use sightline_storage::ids::SchemaId;
+use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::types::SqlType;
 
-use crate::answer::{Column, RowStream};
+use crate::answer::Column;
 use crate::database::Database;
+use crate::error::from_datafusion;
 use crate::session::Identity;
 use crate::settings::Settings;
+
+pub use cast::{assignment_cast, compile, evaluate};
+pub use columns::type_name;
+pub use names::{fold, resolve_creation, resolve_relation};
+pub use run::{explain, run};
+pub use shared::Shared;
+pub use types::sql_type;
 
 /// All that a statement sees while it is planned and run: one snapshot, one identity, the settings as of its start.
 pub struct QueryContext {
@@ -32,6 +62,20 @@ pub struct QueryContext {
     pub now_us: i64,
     /// Stops the statement.
     pub cancel: tokio_util::sync::CancellationToken,
+}
+
+impl QueryContext {
+    /// The schemas that names without one are looked up in, in order; `"$user"` is put in.
+    pub fn search_path(&self) -> Vec<String> {
+        let user = &self.identity.role_name;
+        self.settings.search_path().into_iter().map(|s| if s == "$user" { user.clone() } else { s }).collect()
+    }
+}
+
+impl std::fmt::Debug for QueryContext {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("QueryContext").field("identity", &self.identity).field("pid", &self.pid).finish_non_exhaustive()
+    }
 }
 
 /// A planned query.
@@ -52,54 +96,136 @@ pub enum Relation {
     System(&'static str, String),
 }
 
+fn parser_options() -> ParserOptions {
+    ParserOptions::new()
+        .with_parse_float_as_decimal(true)
+        .with_map_string_types_to_utf8view(true)
+        .with_support_varchar_with_length(true)
+}
+
 /// Plans a query (SELECT, VALUES, WITH …). `declared` are parameter types the client gave.
-pub fn plan_query(_ctx: &Arc<QueryContext>, _query: &ast::Query, _declared: &[Option<SqlType>]) -> Result<Planned> {
-    unimplemented!()
+///
+/// # Errors
+/// All that PostgreSQL's analysis finds: 42P01, 42703, 42883, 42803 …; 0A000 for what DataFusion can't plan.
+pub fn plan_query(ctx: &Arc<QueryContext>, query: &ast::Query, declared: &[Option<SqlType>]) -> Result<Planned> {
+    let mut query = query.clone();
+    let learned = rewrite::rewrite(&mut query);
+    let count = learned.count.max(declared.len());
+    let known = |n: usize| declared.get(n).cloned().flatten().or_else(|| learned.parameters.get(&(n + 1)).cloned());
+    let fields = (0..count).map(|n| known(n).map(|t| t.field_ref(""))).collect::<Vec<_>>();
+    let plan = to_plan(ctx, query, fields, 0, None)?;
+    let parameters = parameter_types(&plan, count, known)?;
+    let columns = output_columns(ctx, &plan);
+    Ok(Planned { plan, columns, parameters })
+}
+
+fn to_plan(
+    ctx: &Arc<QueryContext>,
+    query: ast::Query,
+    parameters: Vec<Option<FieldRef>>,
+    depth: usize,
+    search_path: Option<Vec<String>>,
+) -> Result<LogicalPlan> {
+    let ready = ctx.database.plan.state(&ctx.settings);
+    let provider = provider::Provider { ctx, state: &ready.state, depth, search_path };
+    let planner = SqlToRel::new_with_options(&provider, parser_options());
+    let mut context = PlannerContext::new().with_prepare_param_data_types(parameters);
+    let statement = ast::Statement::Query(Box::new(query));
+    let plan = planner.sql_statement_to_plan_with_context(statement, &mut context).map_err(from_datafusion)?;
+    dependent::rewrite(ctx, plan)
+}
+
+/// The plan of a view's query, its columns under the view's names.
+fn plan_view(ctx: &Arc<QueryContext>, view: &Arc<ViewDef>, depth: usize) -> Result<LogicalPlan> {
+    let mut query = crate::parser::query(&view.query)?;
+    rewrite::rewrite(&mut query);
+    let plan = to_plan(ctx, query, vec![], depth, Some(view.search_path.clone()))?;
+    let exprs = plan
+        .schema()
+        .columns()
+        .into_iter()
+        .zip(&view.columns)
+        .map(|(column, (name, _))| Expr::Column(column).alias(name))
+        .collect::<Vec<_>>();
+    datafusion::logical_expr::LogicalPlanBuilder::from(plan)
+        .project(exprs)
+        .and_then(|b| b.build())
+        .map_err(from_datafusion)
+}
+
+fn parameter_types(
+    plan: &LogicalPlan,
+    count: usize,
+    known: impl Fn(usize) -> Option<SqlType>,
+) -> Result<Vec<SqlType>> {
+    let found = plan.get_parameter_fields().map_err(from_datafusion)?;
+    let of = |n: usize| {
+        known(n).unwrap_or_else(|| match found.get(&format!("${}", n + 1)) {
+            Some(Some(field)) if *field.data_type() != DataType::Null => SqlType::of_field(field),
+            _ => SqlType::Text,
+        })
+    };
+    Ok((0..count).map(of).collect())
+}
+
+/// The columns a client sees.
+fn output_columns(ctx: &QueryContext, plan: &LogicalPlan) -> Arc<[Column]> {
+    let schema = plan.schema();
+    let origins = columns::origins(ctx, plan);
+    schema
+        .fields()
+        .iter()
+        .enumerate()
+        .map(|(n, field)| {
+            let (table, number) = origins.get(n).copied().flatten().unwrap_or((0, 0));
+            Column { name: columns::unhide(field.name()).to_string(), ty: SqlType::of_field(field), table, number }
+        })
+        .collect()
+}
+
+/// A column's name as users know it, for messages.
+pub(crate) fn column_shown(name: &str) -> &str {
+    columns::unhide(name)
+}
+
+/// An Arrow type's name in a message of DataFusion's, as PostgreSQL calls it.
+pub(crate) fn arrow_name_shown(name: &str) -> String {
+    match name.parse::<DataType>() {
+        Ok(ty) => match SqlType::from_arrow(&ty) {
+            SqlType::Numeric(_) => "numeric".to_string(),
+            other => other.to_string(),
+        },
+        Err(_) => name.to_string(),
+    }
 }
 
 /// Plans one expression over the columns of `schema`, e.g. a DEFAULT (empty schema) or a CHECK.
-pub fn plan_expr(_ctx: &Arc<QueryContext>, _expr: &ast::Expr, _schema: &DFSchema) -> Result<Expr> {
-    unimplemented!()
-}
-
-/// Runs a plan: optimises, makes it physical, and streams. Rows come as `columns` say (see `Answer::Rows`). It checks
-/// cancel and deadline (`statement_timeout`) before every batch and while waiting.
-pub async fn run(
-    _ctx: &Arc<QueryContext>,
-    _plan: LogicalPlan,
-    _columns: &Arc<[Column]>,
-    _parameters: Vec<ScalarValue>,
-) -> Result<RowStream> {
-    unimplemented!()
-}
-
-/// Evaluates a constant expression (a DEFAULT, a SET value) to one value cast to `ty`.
-pub fn evaluate(_ctx: &Arc<QueryContext>, _expr: &ast::Expr, _ty: &SqlType) -> Result<ScalarValue> {
-    unimplemented!()
-}
-
-/// A cast as an assignment makes it (INSERT, COPY, DEFAULT): rejects what does not fit (22003, 22001), pads char(n).
-/// `from` may be any Arrow type that has such a cast.
-pub fn assignment_cast(_expr: Expr, _from: &SqlType, _to: &SqlType, _column: &str) -> Result<Expr> {
-    unimplemented!()
-}
-
-/// Finds a relation by its name as written, through `search_path`. 42P01 if there is none, 3F000 for a schema.
-pub fn resolve_relation(_ctx: &QueryContext, _name: &ast::ObjectName) -> Result<Relation> {
-    unimplemented!()
-}
-
-/// Where CREATE puts a relation: the named schema, or the first of `search_path` that exists.
-pub fn resolve_creation(_ctx: &QueryContext, _name: &ast::ObjectName) -> Result<(SchemaId, String)> {
-    unimplemented!()
-}
-
-/// A type as written, with its modifiers. 42704 for an unknown one.
-pub fn sql_type(_ty: &ast::DataType) -> Result<SqlType> {
-    unimplemented!()
-}
-
-/// An identifier as PostgreSQL folds it: lower case unless quoted.
-pub fn fold(ident: &ast::Ident) -> String {
-    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
+///
+/// # Errors
+/// As [`plan_query`]; 0A000 for a subquery, 42803 for an aggregate.
+pub fn plan_expr(ctx: &Arc<QueryContext>, expr: &ast::Expr, schema: &DFSchema) -> Result<Expr> {
+    let mut expr = expr.clone();
+    rewrite::rewrite_expr(&mut expr);
+    let mut subquery = false;
+    let _: ControlFlow<()> = ast::visit_expressions(&expr, |e| {
+        subquery |= matches!(e, ast::Expr::Subquery(_) | ast::Expr::Exists { .. } | ast::Expr::InSubquery { .. });
+        ControlFlow::Continue(())
+    });
+    if subquery {
+        return Err(Error::unsupported("cannot use subquery in this expression"));
+    }
+    let ready = ctx.database.plan.state(&ctx.settings);
+    let provider = provider::Provider { ctx, state: &ready.state, depth: 0, search_path: None };
+    let planner = SqlToRel::new_with_options(&provider, parser_options());
+    let planned = planner.sql_to_expr(expr, schema, &mut PlannerContext::new()).map_err(from_datafusion)?;
+    let mut aggregate = false;
+    datafusion::common::tree_node::TreeNode::apply(&planned, |e: &Expr| {
+        aggregate |= matches!(e, Expr::AggregateFunction(_) | Expr::WindowFunction(_));
+        Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue)
+    })
+    .map_err(from_datafusion)?;
+    if aggregate {
+        return Err(Error::new(SqlState::GROUPING_ERROR, "aggregate functions are not allowed in this expression"));
+    }
+    Ok(planned)
 }

@@ -80,16 +80,24 @@ impl RaftStore {
         self.extents[group.0 as usize]
     }
 
+    /// Returns if the log can be written, as far as one can tell; opens it again after a full disk.
+    ///
+    /// # Errors
+    /// As for [`append`](RaftStore::append).
+    pub(crate) fn ready(&mut self) -> Result<()> {
+        if self.failed {
+            return Err(Error::new(SqlState::IO_ERROR, "the log could not be written earlier, so writes are refused")
+                .hint("Look for the first error in the server's log, repair the disk and restart the server."));
+        }
+        self.reopen()
+    }
+
     /// Writes entries of any groups and syncs once.
     ///
     /// # Errors
     /// 53100 if the disk is full, 58030 after any other failure, from then on for ever. Nothing is written then.
     pub(crate) fn append(&mut self, records: &[Record]) -> Result<()> {
-        if self.failed {
-            return Err(Error::new(SqlState::IO_ERROR, "the log could not be written earlier, so writes are refused")
-                .hint("Look for the first error in the server's log, repair the disk and restart the server."));
-        }
-        self.reopen()?;
+        self.ready()?;
         let mut batch = WriteBatch::default();
         let db = self.db.as_ref().expect("it was just opened");
         for r in records {

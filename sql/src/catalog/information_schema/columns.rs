@@ -5,6 +5,7 @@ use sightline_storage::error::Result;
 use sightline_storage::types::{NUMERIC_DEFAULT, SqlType};
 
 use super::relations;
+use crate::catalog::deparse;
 use crate::catalog::objects::{self, Object};
 use crate::catalog::pg_catalog::pg_type;
 use crate::catalog::relation::Relation;
@@ -45,7 +46,7 @@ struct Column<'a> {
     position: u16,
     ty: &'a SqlType,
     not_null: bool,
-    default: Option<&'a str>,
+    default: Option<String>,
     updatable: bool,
 }
 
@@ -64,7 +65,7 @@ fn columns<'a>(object: &Object<'a>) -> Vec<Column<'a>> {
     match object {
         Object::Table(t) => {
             let column = |c: &'a sightline_storage::catalog::ColumnDef| Column {
-                default: c.default.as_deref(),
+                default: deparse::default(c),
                 updatable: true,
                 ..plain(&c.name, c.id.0, &c.ty, c.not_null)
             };
@@ -95,7 +96,7 @@ fn values(ctx: &QueryContext, object: &Object<'_>, c: &Column<'_>) -> [Value; CO
         object.name().to_string().into(),
         c.name.to_string().into(),
         c.position.into(),
-        c.default.map(str::to_string).into(),
+        c.default.clone().into(),
         (if c.not_null { "NO" } else { "YES" }).into(),
         data_type(c.ty).into(),
         length.into(),

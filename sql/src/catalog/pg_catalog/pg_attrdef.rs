@@ -11,7 +11,7 @@ use crate::plan::QueryContext;
 pub(super) fn build(ctx: &QueryContext, relation: &'static Relation) -> Result<RecordBatch> {
     let mut rows = Rows::new(relation, ["oid", "adrelid", "adnum", "adbin"]);
     for (oid, table, column, expr) in objects::defaults(ctx) {
-        rows.push([oid.into(), table.id.0.into(), column.id.0.into(), expr.to_string().into()]);
+        rows.push([oid.into(), table.id.0.into(), column.id.0.into(), expr.into()]);
     }
     rows.finish()
 }

@@ -5,9 +5,9 @@ use sightline_storage::error::Result;
 use sightline_storage::types::SqlType;
 
 use super::pg_type;
-use crate::catalog::objects;
 use crate::catalog::relation::{self, Relation};
 use crate::catalog::rows::{Rows, Value};
+use crate::catalog::{deparse, objects};
 use crate::plan::QueryContext;
 
 const COLUMNS: [&str; 20] = [
@@ -53,7 +53,7 @@ pub(super) fn build(ctx: &QueryContext, relation: &'static Relation) -> Result<R
                 ty: &column.ty,
                 number: column.id.0,
                 not_null: column.not_null,
-                has_default: column.default.is_some(),
+                has_default: deparse::default(column).is_some(),
             }));
         }
     }

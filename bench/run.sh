@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Runs one benchmark: `./dev bench NAME` builds the release binary and calls this. Without a name it lists them.
+# SIGHTLINE_BIN is the binary, SIGHTLINE_BENCH_SCALE (1) the size: 0.01 for a quick try.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+cache=${SIGHTLINE_CACHE:-${HOME:?}/.cache/sightline}
+venv=$cache/bench-venv
+packages=(duckdb datafusion 'psycopg[binary]' tpchgen-cli pyarrow)
+
+case ${1:-} in
+tpch | fresh) ;;
+'')
+    echo 'tpch    TPC-H: 22 queries beside DataFusion on Parquet and DuckDB; all answers are compared'
+    echo 'fresh   sum over rows inserted one by one, before any flush, beside the same rows loaded by one COPY'
+    exit
+    ;;
+*)
+    echo "bench: there is no benchmark \"$1\": tpch, fresh" >&2
+    exit 2
+    ;;
+esac
+
+if [[ ! -e $venv/ready ]]; then
+    echo "bench: installing ${packages[*]} into $venv" >&2
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check "${packages[@]}"
+    touch "$venv/ready"
+fi
+
+export SIGHTLINE_BIN=${SIGHTLINE_BIN:-$cache/target/release/sightline} SIGHTLINE_CACHE=$cache
+PATH=$venv/bin:$PATH exec "$venv/bin/python" "$1.py"

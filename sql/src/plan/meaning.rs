@@ -1,0 +1,316 @@
+//! PostgreSQL's meaning of casts and arithmetic, as an analyzer rule that runs after DataFusion's type coercion.
+//!
+//! Arrow's casts print and read values in their own way, cut instead of rounding, and wrap where PostgreSQL reports an
+//! overflow. This rule puts functions of ours ([`Kernel`]) in their place, built on `codec`, which knows PostgreSQL's
+//! forms. Literals are read at once, so that `'2024-13-01'::date` is an error of the statement and not of a row.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::compute::kernels::numeric::{add, div, mul, sub};
+use arrow::compute::{CastOptions, cast, cast_with_options};
+use arrow::datatypes::{
+    DataType, FieldRef, Float32Type, Float64Type,
+};
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator};
+use datafusion::optimizer::AnalyzerRule;
+use datafusion::scalar::ScalarValue;
+use sightline_storage::error::{Error, SqlState};
+use sightline_storage::types::SqlType;
+
+use super::kernel::{Body, Kernel};
+use crate::codec::{self, Format, Style};
+use crate::error::to_datafusion;
+
+/// The rule, for a session's output settings.
+#[derive(Debug)]
+pub(super) struct Meaning {
+    format: Format,
+}
+
+impl Meaning {
+    pub(super) fn new(format: Format) -> Meaning {
+        Meaning { format }
+    }
+
+    fn rewrite(&self, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+        match expr {
+            Expr::Cast(Cast { expr, field }) => cast_expr(*expr, field, schema, &self.format),
+            Expr::BinaryExpr(binary) => arithmetic(binary, schema),
+            other => Ok(Transformed::no(other)),
+        }
+    }
+}
+
+impl AnalyzerRule for Meaning {
+    fn name(&self) -> &str {
+        "postgres_meaning"
+    }
+
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        plan.transform_up_with_subqueries(|node| {
+            let mut schema = merge_schema(&node.inputs());
+            if let LogicalPlan::TableScan(scan) = &node {
+                schema.merge(&scan.projected_schema);
+            }
+            let names = NamePreserver::new(&node);
+            node.map_expressions(|expr| {
+                let saved = names.save(&expr);
+                let done = expr.transform_up(|e| self.rewrite(e, &schema))?;
+                Ok(done.update_data(|e| saved.restore(e)))
+            })?
+            .map_data(LogicalPlan::recompute_schema)
+        })
+        .map(|t| t.data)
+    }
+}
+
+/// One expression with PostgreSQL's meaning of casts and arithmetic, outside a plan.
+pub(super) fn with_meaning(expr: Expr, schema: &DFSchema, format: &Format) -> Result<Expr> {
+    let rule = Meaning::new(format.clone());
+    expr.transform_up(|e| rule.rewrite(e, schema)).map(|t| t.data)
+}
+
+fn is_string(ty: &DataType) -> bool {
+    matches!(ty, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
+fn literal_text(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Literal(ScalarValue::Utf8(Some(s)) | ScalarValue::Utf8View(Some(s)) | ScalarValue::LargeUtf8(Some(s)), _) => {
+            Some(s)
+        }
+        _ => None,
+    }
+}
+
+fn cast_expr(expr: Expr, field: FieldRef, schema: &DFSchema, format: &Format) -> Result<Transformed<Expr>> {
+    let from = expr.get_type(schema)?;
+    let to = field.data_type();
+    let ty = SqlType::of_field(&field);
+    if is_string(&from) && !is_string(to) && !matches!(to, DataType::Dictionary(_, _) | DataType::Null) {
+        if let Some(text) = literal_text(&expr) {
+            let value = codec::input::parse_text(&ty, text, format).map_err(to_datafusion)?;
+            let value = if value.data_type() == *to { value } else { value.cast_to(to)? };
+            return Ok(Transformed::yes(Expr::Literal(value, None).alias_if_typed(&field)));
+        }
+        return Ok(Transformed::yes(Kernel::call(&format!("{ty}_in"), field, vec![expr], text_in(ty, format))));
+    }
+    if is_string(to) {
+        return string_cast(expr, &from, field, ty, schema, format);
+    }
+    if matches!(ty, SqlType::Numeric(None)) && from.is_decimal() && !field.metadata().is_empty() {
+        return Ok(Transformed::yes(expr));
+    }
+    if to.is_integer() && (from.is_floating() || from.is_decimal() || narrower(&from, to)) {
+        return Ok(Transformed::yes(Kernel::call(&format!("to_{ty}"), field, vec![expr], rounded(ty))));
+    }
+    Ok(Transformed::no(Expr::Cast(Cast { expr: Box::new(expr), field })))
+}
+
+/// Keeps the type's metadata on a literal that a cast made.
+trait Typed {
+    fn alias_if_typed(self, field: &FieldRef) -> Expr;
+}
+
+impl Typed for Expr {
+    fn alias_if_typed(self, field: &FieldRef) -> Expr {
+        match self {
+            Expr::Literal(value, _) if !field.metadata().is_empty() => {
+                Expr::Literal(value, Some(datafusion::common::metadata::FieldMetadata::from(field.metadata().clone())))
+            }
+            other => other,
+        }
+    }
+}
+
+fn narrower(from: &DataType, to: &DataType) -> bool {
+    from.is_integer() && from.primitive_width() > to.primitive_width()
+}
+
+fn string_cast(
+    expr: Expr,
+    from: &DataType,
+    field: FieldRef,
+    ty: SqlType,
+    schema: &DFSchema,
+    format: &Format,
+) -> Result<Transformed<Expr>> {
+    if is_string(from) {
+        let limit = match ty {
+            SqlType::Varchar(Some(n)) => Some((n, false)),
+            SqlType::Char(n) => Some((n, true)),
+            _ => None,
+        };
+        return Ok(match limit {
+            Some((n, pad)) => Transformed::yes(Kernel::call(&ty.to_string(), field, vec![expr], cut(n, pad))),
+            None => Transformed::no(Expr::Cast(Cast { expr: Box::new(expr), field })),
+        });
+    }
+    if matches!(from, DataType::Null | DataType::Dictionary(_, _)) {
+        return Ok(Transformed::no(Expr::Cast(Cast { expr: Box::new(expr), field })));
+    }
+    let (_, source) = expr.to_field(schema)?;
+    let source = SqlType::of_field(&source);
+    let out = Kernel::call(&format!("{source}_out"), field.clone(), vec![expr], text_out(source, format));
+    let limit = match ty {
+        SqlType::Varchar(Some(n)) => Some((n, false)),
+        SqlType::Char(n) => Some((n, true)),
+        _ => None,
+    };
+    Ok(Transformed::yes(match limit {
+        Some((n, pad)) => Kernel::call(&ty.to_string(), field, vec![out], cut(n, pad)),
+        None => out,
+    }))
+}
+
+/// Reads each string as PostgreSQL's input function of the type does.
+fn text_in(ty: SqlType, format: &Format) -> Body {
+    let style = Style::new(format);
+    Arc::new(move |arrays| {
+        let strings = cast(&arrays[0], &DataType::Utf8View)?;
+        let strings = strings.as_string_view();
+        let mut column = codec::build::ColumnBuilder::new(&ty);
+        for value in strings {
+            match value {
+                Some(text) => column.append_text(text, &style).map_err(to_datafusion)?,
+                None => column.append_null(),
+            }
+        }
+        column.finish().map_err(to_datafusion)
+    })
+}
+
+/// Writes each value as PostgreSQL's output function of the type does.
+fn text_out(ty: SqlType, format: &Format) -> Body {
+    if ty == SqlType::Boolean {
+        return Arc::new(|arrays| {
+            let text = |v: bool| if v { "true" } else { "false" };
+            let out = arrays[0].as_boolean().iter().map(|v| v.map(text)).collect::<arrow::array::StringViewArray>();
+            Ok(Arc::new(out) as ArrayRef)
+        });
+    }
+    let style = Style::new(format);
+    Arc::new(move |arrays| {
+        let array = &arrays[0];
+        let cells = codec::Cells::new(array, &ty).map_err(to_datafusion)?;
+        let mut builder = arrow::array::StringViewBuilder::with_capacity(array.len());
+        let mut buffer = Vec::new();
+        for row in 0..array.len() {
+            if array.is_null(row) {
+                builder.append_null();
+                continue;
+            }
+            buffer.clear();
+            cells.write_text(row, &style, &mut buffer);
+            builder.append_value(String::from_utf8_lossy(&buffer));
+        }
+        Ok(Arc::new(builder.finish()) as ArrayRef)
+    })
+}
+
+/// The first `n` characters; with `pad`, blanks up to `n`.
+fn cut(n: u32, pad: bool) -> Body {
+    let n = n as usize;
+    Arc::new(move |arrays| {
+        let strings = cast(&arrays[0], &DataType::Utf8View)?;
+        let shorten = |text: &str| {
+            let mut cut = text.chars().take(n).collect::<String>();
+            if pad {
+                let missing = n - cut.chars().count();
+                cut.extend(std::iter::repeat_n(' ', missing));
+            }
+            cut
+        };
+        let out = strings.as_string_view().iter().map(|v| v.map(shorten)).collect::<arrow::array::StringViewArray>();
+        Ok(Arc::new(out) as ArrayRef)
+    })
+}
+
+fn out_of_range(ty: &SqlType) -> datafusion::error::DataFusionError {
+    to_datafusion(Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, format!("{ty} out of range")))
+}
+
+/// Rounds half to even from floats, half away from zero from numerics, and checks the range.
+fn rounded(ty: SqlType) -> Body {
+    Arc::new(move |arrays| {
+        let array = &arrays[0];
+        let whole = match array.data_type() {
+            DataType::Float64 => Arc::new(array.as_primitive::<Float64Type>().unary::<_, Float64Type>(f64::round_ties_even)) as ArrayRef,
+            DataType::Float32 => {
+                let wide = cast(array, &DataType::Float64)?;
+                Arc::new(wide.as_primitive::<Float64Type>().unary::<_, Float64Type>(f64::round_ties_even)) as ArrayRef
+            }
+            DataType::Decimal128(_, _) => {
+                let whole = cast(array, &DataType::Decimal128(38, 0))?;
+                whole
+            }
+            DataType::Decimal256(_, _) => cast(array, &DataType::Decimal256(76, 0))?,
+            _ => array.clone(),
+        };
+        let strict = CastOptions { safe: false, ..CastOptions::default() };
+        cast_with_options(&whole, &ty.arrow(), &strict).map_err(|_| out_of_range(&ty))
+    })
+}
+
+fn arithmetic(binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let checked = matches!(binary.op, Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide);
+    if !checked {
+        return Ok(Transformed::no(Expr::BinaryExpr(binary)));
+    }
+    let left = binary.left.get_type(schema)?;
+    let right = binary.right.get_type(schema)?;
+    let integers = matches!(left, DataType::Int16 | DataType::Int32 | DataType::Int64);
+    let divides = binary.op == Operator::Divide;
+    let wanted = left == right && ((integers && !divides) || (left.is_floating() && divides));
+    if !wanted {
+        return Ok(Transformed::no(Expr::BinaryExpr(binary)));
+    }
+    let ty = SqlType::from_arrow(&left);
+    let op = binary.op;
+    let field = Arc::new(arrow::datatypes::Field::new("", left, true));
+    let name = format!("{ty} {op}");
+    Ok(Transformed::yes(Kernel::call(&name, field, vec![*binary.left, *binary.right], checked_op(op, ty))))
+}
+
+fn checked_op(op: Operator, ty: SqlType) -> Body {
+    Arc::new(move |arrays| {
+        let (left, right) = (&arrays[0], &arrays[1]);
+        if op == Operator::Divide {
+            return checked_division(left, right);
+        }
+        let done = match op {
+            Operator::Plus => add(left, right),
+            Operator::Minus => sub(left, right),
+            _ => mul(left, right),
+        };
+        done.map_err(|_| out_of_range(&ty))
+    })
+}
+
+/// A float divided by zero is an error in PostgreSQL, unless one of both is NULL or NaN.
+fn checked_division(left: &ArrayRef, right: &ArrayRef) -> Result<ArrayRef> {
+    let zero = match right.data_type() {
+        DataType::Float64 => by_zero::<Float64Type>(left, right, 0.0, f64::is_nan),
+        _ => by_zero::<Float32Type>(left, right, 0.0, f32::is_nan),
+    };
+    if zero {
+        return Err(to_datafusion(Error::new(SqlState::DIVISION_BY_ZERO, "division by zero")));
+    }
+    Ok(div(left, right)?)
+}
+
+fn by_zero<T: arrow::datatypes::ArrowPrimitiveType>(
+    left: &ArrayRef,
+    right: &ArrayRef,
+    zero: T::Native,
+    nan: fn(T::Native) -> bool,
+) -> bool {
+    let (left, right) = (left.as_primitive::<T>(), right.as_primitive::<T>());
+    left.iter().zip(right).any(|(l, r)| matches!((l, r), (Some(l), Some(r)) if r == zero && !nan(l)))
+}

@@ -1,0 +1,116 @@
+//! Names: how identifiers fold, and how `search_path` finds what they stand for. Nothing outside the session's tenant
+//! can be named.
+
+use datafusion::sql::sqlparser::ast;
+use sightline_storage::error::{Error, Result, SqlState};
+use sightline_storage::ids::SchemaId;
+
+use super::{QueryContext, Relation};
+
+/// Schemas of the system, which every search finds; `pg_catalog` is searched first even if `search_path` has not got it.
+pub const SYSTEM_SCHEMAS: [&str; 3] = ["pg_catalog", "information_schema", "sys"];
+
+/// An identifier as PostgreSQL folds it: lower case unless quoted.
+pub fn fold(ident: &ast::Ident) -> String {
+    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
+}
+
+/// The parts of a qualified name, folded.
+///
+/// # Errors
+/// 42601 for a part that is not an identifier.
+pub fn parts(name: &ast::ObjectName) -> Result<Vec<String>> {
+    name.0
+        .iter()
+        .map(|part| match part.as_ident() {
+            Some(ident) => Ok(fold(ident)),
+            None => Err(Error::new(SqlState::SYNTAX_ERROR, format!("improper qualified name: {name}"))),
+        })
+        .collect()
+}
+
+/// Splits a name into schema, if given, and name; a third part in front must be the tenant's name.
+fn schema_and_name(ctx: &QueryContext, name: &[String]) -> Result<(Option<String>, String)> {
+    match name {
+        [name] => Ok((None, name.clone())),
+        [schema, name] => Ok((Some(schema.clone()), name.clone())),
+        [tenant, schema, name] if *tenant == ctx.identity.tenant_name => Ok((Some(schema.clone()), name.clone())),
+        [_, _, _] => Err(Error::unsupported(format!(
+            "cross-database references are not implemented: \"{}\"",
+            name.join(".")
+        ))),
+        _ => Err(Error::new(
+            SqlState::SYNTAX_ERROR,
+            format!("improper qualified name (too many dotted names): {}", name.join(".")),
+        )),
+    }
+}
+
+/// Finds a relation by its folded parts, through `search_path`.
+///
+/// # Errors
+/// 42P01 if there is none; 0A000 for another tenant's.
+pub fn find_relation(ctx: &QueryContext, name: &[String]) -> Result<Relation> {
+    let (schema, relation) = schema_and_name(ctx, name)?;
+    let missing = || {
+        let written = schema.iter().map(|s| format!("{s}.")).collect::<String>();
+        Error::new(SqlState::UNDEFINED_TABLE, format!("relation \"{written}{relation}\" does not exist"))
+    };
+    if let Some(schema) = &schema {
+        return in_schema(ctx, schema, &relation).ok_or_else(missing);
+    }
+    let path = ctx.search_path();
+    if !path.iter().any(|s| s == "pg_catalog")
+        && let Some(found) = in_schema(ctx, "pg_catalog", &relation)
+    {
+        return Ok(found);
+    }
+    path.iter().find_map(|schema| in_schema(ctx, schema, &relation)).ok_or_else(missing)
+}
+
+fn in_schema(ctx: &QueryContext, schema: &str, name: &str) -> Option<Relation> {
+    if let Some(system) = SYSTEM_SCHEMAS.iter().find(|s| **s == schema) {
+        return crate::catalog::is_system_relation(system, name).then(|| Relation::System(system, name.to_string()));
+    }
+    let catalog = &ctx.snapshot.catalog;
+    let id = catalog.schemas.get(schema)?.id;
+    let key = (id, name.to_string());
+    if let Some(table) = catalog.tables.get(&key) {
+        return Some(Relation::Table(table.clone()));
+    }
+    catalog.views.get(&key).map(|view| Relation::View(view.clone()))
+}
+
+/// Finds a relation by its name as written.
+///
+/// # Errors
+/// As [`find_relation`].
+pub fn resolve_relation(ctx: &QueryContext, name: &ast::ObjectName) -> Result<Relation> {
+    find_relation(ctx, &parts(name)?)
+}
+
+/// Where CREATE puts a relation: the named schema, or the first of `search_path` that exists.
+///
+/// # Errors
+/// 3F000 if there is no such schema, 42501 for a schema of the system.
+pub fn resolve_creation(ctx: &QueryContext, name: &ast::ObjectName) -> Result<(SchemaId, String)> {
+    let (schema, relation) = schema_and_name(ctx, &parts(name)?)?;
+    let schemas = &ctx.snapshot.catalog.schemas;
+    if let Some(schema) = schema {
+        if SYSTEM_SCHEMAS.contains(&schema.as_str()) {
+            return Err(Error::new(
+                SqlState::INSUFFICIENT_PRIVILEGE,
+                format!("permission denied to create \"{schema}.{relation}\""),
+            )
+            .detail("System catalog modifications are currently disallowed."));
+        }
+        let Some(def) = schemas.get(&schema) else {
+            return Err(Error::new(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{schema}\" does not exist")));
+        };
+        return Ok((def.id, relation));
+    }
+    let first = ctx.search_path().iter().find_map(|s| schemas.get(s)).map(|s| s.id);
+    first.map(|id| (id, relation)).ok_or_else(|| {
+        Error::new(SqlState::INVALID_SCHEMA_NAME, "no schema has been selected to create in")
+    })
+}

@@ -1,0 +1,162 @@
+//! What DataFusion's planner asks for: relations, functions, types, all seen from one statement of one tenant.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::{DFSchema, Result, TableReference, plan_err};
+use datafusion::catalog::TableFunctionArgs;
+use datafusion::datasource::cte_worktable::CteWorkTable;
+use datafusion::datasource::provider_as_source;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner, TypePlanner};
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::logical_expr::{
+    AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource, WindowUDF,
+};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use sightline_storage::catalog::ViewDef;
+
+use super::types::PgTypePlanner;
+use super::{QueryContext, Relation, functions, names};
+
+/// Views inside views deeper than this are an error: a view can't contain itself, but its text may be replaced.
+const VIEW_DEPTH_MAX: usize = 64;
+
+/// One statement's view of names.
+pub(super) struct Provider<'a> {
+    pub ctx: &'a Arc<QueryContext>,
+    pub state: &'a SessionState,
+    /// How many views deep.
+    pub depth: usize,
+    /// The `search_path` of the view being planned; the session's if none.
+    pub search_path: Option<Vec<String>>,
+}
+
+impl Provider<'_> {
+    fn relation(&self, name: &TableReference) -> sightline_storage::error::Result<Relation> {
+        let parts = match name {
+            TableReference::Bare { table } => vec![table.to_string()],
+            TableReference::Partial { schema, table } => vec![schema.to_string(), table.to_string()],
+            TableReference::Full { catalog, schema, table } => {
+                vec![catalog.to_string(), schema.to_string(), table.to_string()]
+            }
+        };
+        if let (Some(path), [bare]) = (&self.search_path, parts.as_slice()) {
+            for schema in path {
+                if let Ok(found) = names::find_relation(self.ctx, &[schema.clone(), bare.clone()]) {
+                    return Ok(found);
+                }
+            }
+        }
+        names::find_relation(self.ctx, &parts)
+    }
+
+    fn view(&self, view: &Arc<ViewDef>) -> sightline_storage::error::Result<LogicalPlan> {
+        if self.depth >= VIEW_DEPTH_MAX {
+            return Err(sightline_storage::error::Error::new(
+                sightline_storage::error::SqlState::STATEMENT_TOO_COMPLEX,
+                format!("views are nested too deeply at \"{}\"", view.name),
+            ));
+        }
+        super::plan_view(self.ctx, view, self.depth + 1)
+    }
+}
+
+impl ContextProvider for Provider<'_> {
+    fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {
+        let to_df = crate::error::to_datafusion;
+        match self.relation(&name).map_err(to_df)? {
+            Relation::Table(def) => {
+                let Some(snapshot) = self.ctx.snapshot.tables.get(&def.id) else {
+                    return plan_err!("table {} has no snapshot", def.name);
+                };
+                let tenant = self.ctx.identity.tenant;
+                Ok(provider_as_source(self.ctx.database.plan.table(snapshot.clone(), tenant)))
+            }
+            Relation::View(view) => {
+                let plan = self.view(&view).map_err(to_df)?;
+                let renamed = LogicalPlanBuilder::from(plan).build()?;
+                Ok(provider_as_source(Arc::new(datafusion::datasource::ViewTable::new(renamed, None))))
+            }
+            Relation::System(schema, table) => match crate::catalog::system_table(self.ctx, schema, &table) {
+                Some(provider) => Ok(provider_as_source(provider)),
+                None => plan_err!("relation {schema}.{table} is not built"),
+            },
+        }
+    }
+
+    fn get_table_function_source(&self, name: &str, args: Vec<Expr>) -> Result<Arc<dyn TableSource>> {
+        let Some(function) = self.state.table_functions().get(name).cloned() else {
+            return Err(crate::error::to_datafusion(functions::undefined(name)));
+        };
+        let simplifier = ExprSimplifier::new(
+            SimplifyContext::builder().with_config_options(Arc::clone(self.state.config_options())).build(),
+        );
+        let schema = DFSchema::empty();
+        let args = args
+            .into_iter()
+            .map(|arg| simplifier.coerce(arg, &schema).and_then(|e| simplifier.simplify(e)))
+            .collect::<Result<Vec<_>>>()?;
+        let provider = function.create_table_provider_with_args(TableFunctionArgs::new(&args, self.state))?;
+        Ok(provider_as_source(provider))
+    }
+
+    fn create_cte_work_table(&self, name: &str, schema: SchemaRef) -> Result<Arc<dyn TableSource>> {
+        Ok(provider_as_source(Arc::new(CteWorkTable::new(name, schema))))
+    }
+
+    fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
+        self.state.expr_planners()
+    }
+
+    fn get_relation_planners(&self) -> &[Arc<dyn RelationPlanner>] {
+        self.state.relation_planners()
+    }
+
+    fn get_type_planner(&self) -> Option<Arc<dyn TypePlanner>> {
+        Some(Arc::new(PgTypePlanner))
+    }
+
+    fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        functions::session_function(self.ctx, name)
+            .or_else(|| crate::catalog::system_function(self.ctx, name))
+            .or_else(|| self.state.scalar_functions().get(name).cloned())
+    }
+
+    fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {
+        self.state.higher_order_functions().get(name).cloned()
+    }
+
+    fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
+        self.state.aggregate_functions().get(name).cloned()
+    }
+
+    fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
+        self.state.window_functions().get(name).cloned()
+    }
+
+    fn get_variable_type(&self, _variable_names: &[String]) -> Option<DataType> {
+        None
+    }
+
+    fn options(&self) -> &ConfigOptions {
+        self.state.config_options()
+    }
+
+    fn udf_names(&self) -> Vec<String> {
+        self.state.scalar_functions().keys().cloned().collect()
+    }
+
+    fn higher_order_function_names(&self) -> Vec<String> {
+        self.state.higher_order_functions().keys().cloned().collect()
+    }
+
+    fn udaf_names(&self) -> Vec<String> {
+        self.state.aggregate_functions().keys().cloned().collect()
+    }
+
+    fn udwf_names(&self) -> Vec<String> {
+        self.state.window_functions().keys().cloned().collect()
+    }
+}

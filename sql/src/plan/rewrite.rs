@@ -1,0 +1,426 @@
+//! What PostgreSQL means, said so that DataFusion's planner understands: a pass over the parsed query before planning.
+//!
+//! It names columns as PostgreSQL does, makes small integers `integer`, takes `pg_catalog.` off functions and operators,
+//! turns casts to `reg*` types into functions, and finds the types of parameters that a cast or a LIMIT tells.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    self, BinaryOperator, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, GroupByExpr, Ident, LimitClause, ObjectName, ObjectNamePart, OrderByKind, Query, Select,
+    SelectItem, SetExpr, TableFactor, Value, VisitMut, VisitorMut, WindowFrameBound, WindowType,
+};
+use sightline_storage::types::{RegKind, SqlType};
+
+use super::columns::{column_name, hide};
+use super::names::fold;
+
+/// Functions that return sets: in a select list they become `unnest(…)` of DataFusion's list-returning ones.
+const SET_RETURNING: [&str; 2] = ["generate_series", "regexp_split_to_table"];
+
+/// What the pass learned beside the rewritten query.
+#[derive(Debug, Default)]
+pub(super) struct Learned {
+    /// Types of parameters that the text itself tells, by number from 1.
+    pub parameters: BTreeMap<usize, SqlType>,
+    /// The greatest parameter number.
+    pub count: usize,
+}
+
+/// Rewrites a query in place.
+pub(super) fn rewrite(query: &mut Query) -> Learned {
+    let mut pass = Pass::default();
+    let _: ControlFlow<()> = query.visit(&mut pass);
+    name_columns(query, true);
+    pass.learned
+}
+
+/// Rewrites one expression in place.
+pub(super) fn rewrite_expr(expr: &mut Expr) -> Learned {
+    let mut pass = Pass::default();
+    let _: ControlFlow<()> = expr.visit(&mut pass);
+    pass.learned
+}
+
+#[derive(Default)]
+struct Pass {
+    learned: Learned,
+}
+
+impl Pass {
+    fn parameter(&mut self, expr: &Expr, ty: Option<SqlType>) {
+        if let Expr::Value(v) = expr
+            && let Value::Placeholder(name) = &v.value
+            && let Ok(n) = name.trim_start_matches('$').parse::<usize>()
+        {
+            self.learned.count = self.learned.count.max(n);
+            if let Some(ty) = ty {
+                self.learned.parameters.entry(n).or_insert(ty);
+            }
+        }
+    }
+}
+
+impl VisitorMut for Pass {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        self.parameter(expr, None);
+        if let Expr::Cast { expr: inner, data_type, .. } = expr
+            && let Ok(ty) = super::types::sql_type(data_type)
+        {
+            self.parameter(inner, Some(ty));
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        match expr {
+            Expr::Value(v) => {
+                if let Value::Number(digits, _) = &v.value
+                    && digits.parse::<i32>().is_ok()
+                {
+                    *expr = integer(expr.clone());
+                }
+            }
+            Expr::Collate { expr: inner, .. } => *expr = (**inner).clone(),
+            Expr::Function(f) => {
+                function(f);
+                if let Some(rewritten) = array_subquery(f) {
+                    *expr = rewritten;
+                }
+            }
+            Expr::Cast { .. } => reg_cast(expr),
+            Expr::BinaryOp { op, .. } | Expr::AnyOp { compare_op: op, .. } | Expr::AllOp { compare_op: op, .. } => {
+                if let BinaryOperator::PGCustomBinaryOperator(name) = op
+                    && let Some(known) = operator(name)
+                {
+                    *op = known;
+                }
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        if let Some(LimitClause::LimitOffset { limit, offset, .. }) = &query.limit_clause {
+            for bound in limit.iter().chain(offset.iter().map(|o| &o.value)) {
+                self.parameter(bound, Some(SqlType::BigInt));
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        bare_positions(query);
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        if let GroupByExpr::Expressions(exprs, _) = &mut select.group_by {
+            exprs.iter_mut().for_each(bare);
+        }
+        for item in &mut select.projection {
+            if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
+                set_returning(expr);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        if let TableFactor::Table { name, alias, args: Some(args), .. } = factor {
+            for arg in &mut args.args {
+                if let FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) = arg {
+                    bare(e);
+                }
+            }
+            name_table_function(name, alias);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// `generate_series(1, 3) AS g` has one column `g`, as has `generate_series(1, 3)` one `generate_series`.
+fn name_table_function(name: &mut ObjectName, alias: &mut Option<ast::TableAlias>) {
+    strip_schema(name);
+    let Some(function) = name.0.last().and_then(|p| p.as_ident()).map(fold) else { return };
+    if !SET_RETURNING.contains(&function.as_str()) {
+        return;
+    }
+    let alias = alias.get_or_insert_with(|| ast::TableAlias {
+        explicit: true,
+        name: Ident::with_quote('"', function),
+        columns: vec![],
+        at: None,
+    });
+    if alias.columns.is_empty() {
+        alias.columns.push(ast::TableAliasColumnDef::from_name(fold(&alias.name)));
+    }
+}
+
+fn integer(literal: Expr) -> Expr {
+    Expr::Cast {
+        kind: ast::CastKind::Cast,
+        expr: Box::new(literal),
+        data_type: DataType::Integer(None),
+        array: false,
+        format: None,
+    }
+}
+
+/// Takes back what [`integer`] did where the planner wants a bare literal.
+fn bare(expr: &mut Expr) {
+    if let Expr::Cast { expr: inner, data_type: DataType::Integer(None), .. } = expr
+        && let Expr::Value(v) = inner.as_ref()
+        && matches!(v.value, Value::Number(_, _))
+    {
+        *expr = (**inner).clone();
+    }
+    if let Expr::UnaryOp { expr: inner, .. } = expr {
+        bare(inner);
+    }
+}
+
+fn bare_positions(query: &mut Query) {
+    if let Some(order_by) = &mut query.order_by
+        && let OrderByKind::Expressions(exprs) = &mut order_by.kind
+    {
+        exprs.iter_mut().for_each(|e| bare(&mut e.expr));
+    }
+    if let Some(LimitClause::LimitOffset { limit, offset, .. }) = &mut query.limit_clause {
+        limit.iter_mut().for_each(bare);
+        offset.iter_mut().for_each(|o| bare(&mut o.value));
+    }
+    if let Some(fetch) = &mut query.fetch {
+        fetch.quantity.iter_mut().for_each(bare);
+    }
+}
+
+/// `OPERATOR(pg_catalog.~)` is `~`.
+fn operator(name: &[String]) -> Option<BinaryOperator> {
+    Some(match name.last()?.as_str() {
+        "~" => BinaryOperator::PGRegexMatch,
+        "~*" => BinaryOperator::PGRegexIMatch,
+        "!~" => BinaryOperator::PGRegexNotMatch,
+        "!~*" => BinaryOperator::PGRegexNotIMatch,
+        "~~" => BinaryOperator::PGLikeMatch,
+        "~~*" => BinaryOperator::PGILikeMatch,
+        "!~~" => BinaryOperator::PGNotLikeMatch,
+        "!~~*" => BinaryOperator::PGNotILikeMatch,
+        "=" => BinaryOperator::Eq,
+        "<>" => BinaryOperator::NotEq,
+        "<" => BinaryOperator::Lt,
+        "<=" => BinaryOperator::LtEq,
+        ">" => BinaryOperator::Gt,
+        ">=" => BinaryOperator::GtEq,
+        "+" => BinaryOperator::Plus,
+        "-" => BinaryOperator::Minus,
+        "*" => BinaryOperator::Multiply,
+        "/" => BinaryOperator::Divide,
+        "%" => BinaryOperator::Modulo,
+        "||" => BinaryOperator::StringConcat,
+        _ => return None,
+    })
+}
+
+fn strip_schema(name: &mut ObjectName) {
+    let system = name.0.first().and_then(|p| p.as_ident()).is_some_and(|i| fold(i) == "pg_catalog");
+    if name.0.len() == 2 && system {
+        name.0.remove(0);
+    }
+}
+
+fn function(f: &mut Function) {
+    strip_schema(&mut f.name);
+    if let Some(WindowType::WindowSpec(spec)) = &mut f.over {
+        if let Some(frame) = &mut spec.window_frame {
+            bare_bound(&mut frame.start_bound);
+            frame.end_bound.iter_mut().for_each(bare_bound);
+        }
+    }
+}
+
+fn bare_bound(bound: &mut WindowFrameBound) {
+    if let WindowFrameBound::Preceding(Some(e)) | WindowFrameBound::Following(Some(e)) = bound {
+        bare(e);
+    }
+}
+
+fn call(name: &str, argument: Expr) -> Expr {
+    Expr::Function(Function {
+        name: ObjectName(vec![ObjectNamePart::Identifier(Ident::new(name))]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList {
+            duplicate_treatment: None,
+            args: vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))],
+            clauses: vec![],
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: vec![],
+    })
+}
+
+/// The name of a `reg*` type's input function; its output function ends in `_out`.
+pub(super) fn reg_type(kind: RegKind) -> &'static str {
+    match kind {
+        RegKind::Class => "regclass",
+        RegKind::Type => "regtype",
+        RegKind::Proc => "regproc",
+        RegKind::Namespace => "regnamespace",
+        RegKind::Role => "regrole",
+    }
+}
+
+/// `x::regclass` is `regclass_in(x)`; a cast of that to text is `regclass_out(…)`.
+fn reg_cast(expr: &mut Expr) {
+    let Expr::Cast { expr: inner, data_type, .. } = expr else { return };
+    let Ok(ty) = super::types::sql_type(data_type) else { return };
+    match ty {
+        SqlType::Reg(kind) => *expr = call(&format!("{}_in", reg_type(kind)), (**inner).clone()),
+        SqlType::Text | SqlType::Varchar(_) | SqlType::Name => {
+            let Expr::Function(f) = inner.as_ref() else { return };
+            let Some(name) = f.name.0.last().and_then(|p| p.as_ident()).map(|i| i.value.clone()) else { return };
+            if let Some(reg) = name.strip_suffix("_in").filter(|n| n.starts_with("reg")) {
+                *expr = call(&format!("{reg}_out"), (**inner).clone());
+            }
+        }
+        _ => {}
+    }
+}
+
+/// `SELECT generate_series(1, 3)` is three rows.
+fn set_returning(expr: &mut Expr) {
+    if let Expr::Function(f) = expr
+        && f.over.is_none()
+        && let Some(name) = f.name.0.last().and_then(|p| p.as_ident()).map(fold)
+        && SET_RETURNING.contains(&name.as_str())
+    {
+        *expr = call("unnest", expr.clone());
+    }
+}
+
+/// `ARRAY(SELECT x …)` is `coalesce((SELECT array_agg(x) FROM (SELECT x …)), [])`.
+fn array_subquery(f: &mut Function) -> Option<Expr> {
+    let FunctionArguments::Subquery(query) = &f.args else { return None };
+    if !f.name.to_string().eq_ignore_ascii_case("array") {
+        return None;
+    }
+    let mut inner = query.clone();
+    let SetExpr::Select(select) = inner.body.as_mut() else { return None };
+    let [SelectItem::UnnamedExpr(item) | SelectItem::ExprWithAlias { expr: item, .. }] = select.projection.as_mut_slice()
+    else {
+        return None;
+    };
+    let order_by = match inner.order_by.take().map(|o| o.kind) {
+        Some(OrderByKind::Expressions(exprs)) => exprs
+            .into_iter()
+            .map(|mut e| {
+                if matches!(&e.expr, Expr::Value(_)) {
+                    e.expr = item.clone();
+                }
+                e
+            })
+            .collect::<Vec<_>>(),
+        _ => vec![],
+    };
+    let mut aggregate = call("array_agg", item.clone());
+    if let Expr::Function(g) = &mut aggregate
+        && let FunctionArguments::List(list) = &mut g.args
+        && !order_by.is_empty()
+    {
+        list.clauses.push(ast::FunctionArgumentClause::OrderBy(order_by));
+    }
+    select.projection = vec![SelectItem::UnnamedExpr(aggregate)];
+    let mut coalesce = call("coalesce", Expr::Subquery(inner));
+    if let Expr::Function(g) = &mut coalesce
+        && let FunctionArguments::List(list) = &mut g.args
+    {
+        let empty = ast::Array { elem: vec![], named: true };
+        list.args.push(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Array(empty))));
+    }
+    Some(coalesce)
+}
+
+/// Gives every select list PostgreSQL's names, unique ones.
+fn name_columns(query: &mut Query, top: bool) {
+    if let Some(with) = &mut query.with {
+        with.cte_tables.iter_mut().for_each(|cte| name_columns(&mut cte.query, false));
+    }
+    name_set(query.body.as_mut(), top);
+}
+
+fn name_set(body: &mut SetExpr, top: bool) {
+    match body {
+        SetExpr::Select(select) => name_select(select, top),
+        SetExpr::Query(query) => name_columns(query, top),
+        SetExpr::SetOperation { left, right, .. } => {
+            name_set(left, top);
+            name_set(right, top);
+        }
+        _ => {}
+    }
+}
+
+fn name_select(select: &mut Select, top: bool) {
+    let wildcard = select
+        .projection
+        .iter()
+        .any(|i| matches!(i, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(_, _)));
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    for (n, item) in select.projection.iter_mut().enumerate() {
+        let (expr, name, plain, aliased) = match item {
+            SelectItem::UnnamedExpr(expr) => {
+                let plain = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+                let name = column_name(unwrap_unnest(expr));
+                (expr.clone(), name, plain, false)
+            }
+            SelectItem::ExprWithAlias { expr, alias } => (expr.clone(), fold(alias), false, true),
+            _ => continue,
+        };
+        let repeated = seen.insert(name.clone(), n).is_some();
+        let cast_of_column = top && !aliased && cast_of_column(&expr);
+        let unique = if repeated || (wildcard && !aliased) || cast_of_column { hide(&name, n) } else { name };
+        if plain && !repeated && !wildcard {
+            continue;
+        }
+        *item = SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', unique) };
+    }
+    for table in &mut select.from {
+        name_factor(&mut table.relation);
+        table.joins.iter_mut().for_each(|j| name_factor(&mut j.relation));
+    }
+}
+
+fn unwrap_unnest(expr: &Expr) -> &Expr {
+    if let Expr::Function(f) = expr
+        && let FunctionArguments::List(list) = &f.args
+        && let [FunctionArg::Unnamed(FunctionArgExpr::Expr(inner @ Expr::Function(g)))] = list.args.as_slice()
+        && f.name.to_string() == "unnest"
+        && SET_RETURNING.contains(&g.name.to_string().as_str())
+    {
+        return inner;
+    }
+    expr
+}
+
+/// `a::text` is called `a`, but `ORDER BY a` beside it shall not be caught by that alias in a grouped query.
+fn cast_of_column(expr: &Expr) -> bool {
+    matches!(expr, Expr::Cast { expr, .. } if matches!(expr.as_ref(), Expr::Identifier(_) | Expr::CompoundIdentifier(_)))
+}
+
+fn name_factor(factor: &mut TableFactor) {
+    match factor {
+        TableFactor::Derived { subquery, .. } => name_columns(subquery, false),
+        TableFactor::NestedJoin { table_with_joins, .. } => {
+            name_factor(&mut table_with_joins.relation);
+            table_with_joins.joins.iter_mut().for_each(|j| name_factor(&mut j.relation));
+        }
+        _ => {}
+    }
+}

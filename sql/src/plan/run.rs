@@ -1,0 +1,196 @@
+//! Runs a plan and streams its rows, under cancel and deadline.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Schema};
+use datafusion::common::ParamValues;
+use datafusion::common::metadata::ScalarAndMetadata;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::datasource::source_as_provider;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream, execute_stream};
+use datafusion::scalar::ScalarValue;
+use futures::StreamExt;
+use sightline_storage::error::{Error, Result, SqlState};
+use sightline_storage::types::SqlType;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{QueryContext, rewrite, shared};
+use crate::answer::{Column, RowStream};
+use crate::catalog::table::Table;
+use crate::error::from_datafusion;
+
+/// Runs a plan: optimises, makes it physical, and streams. Rows come as `columns` say (see `Answer::Rows`).
+///
+/// # Errors
+/// 57014 once the statement is cancelled or `statement_timeout` is over, also from the stream.
+pub async fn run(
+    ctx: &Arc<QueryContext>,
+    plan: LogicalPlan,
+    columns: &Arc<[Column]>,
+    parameters: Vec<ScalarValue>,
+) -> Result<RowStream> {
+    let limits = Limits::new(ctx);
+    let (physical, task) = limits.race(physical(ctx, plan, parameters)).await??;
+    let rows = execute_stream(physical, task).map_err(from_datafusion)?;
+    Ok(stream(rows, columns.clone(), limits))
+}
+
+/// The optimised and the physical plan, for EXPLAIN.
+///
+/// # Errors
+/// As [`run`].
+pub async fn explain(
+    ctx: &Arc<QueryContext>,
+    plan: LogicalPlan,
+    parameters: Vec<ScalarValue>,
+) -> Result<(LogicalPlan, Arc<dyn ExecutionPlan>, Arc<datafusion::execution::TaskContext>)> {
+    let ready = ctx.database.plan.ready(&ctx.settings, is_small(&plan));
+    let plan = with_parameters(shown_names(ctx, plan)?, parameters)?;
+    let optimized = ready.state.optimize(&plan).map_err(from_datafusion)?;
+    let physical =
+        ready.state.query_planner().create_physical_plan(&optimized, &ready.state).await.map_err(from_datafusion)?;
+    Ok((optimized, physical, ready.task.clone()))
+}
+
+async fn physical(
+    ctx: &Arc<QueryContext>,
+    plan: LogicalPlan,
+    parameters: Vec<ScalarValue>,
+) -> Result<(Arc<dyn ExecutionPlan>, Arc<datafusion::execution::TaskContext>)> {
+    let (_, physical, task) = Box::pin(explain(ctx, plan, parameters)).await?;
+    Ok((physical, task))
+}
+
+fn with_parameters(plan: LogicalPlan, parameters: Vec<ScalarValue>) -> Result<LogicalPlan> {
+    if parameters.is_empty() {
+        return Ok(plan);
+    }
+    let values = parameters.into_iter().map(|value| ScalarAndMetadata { value, metadata: None }).collect();
+    plan.replace_params_with_values(&ParamValues::List(values)).map_err(from_datafusion)
+}
+
+/// Columns of a `reg*` type leave as names.
+fn shown_names(ctx: &Arc<QueryContext>, plan: LogicalPlan) -> Result<LogicalPlan> {
+    let schema = plan.schema().clone();
+    if !schema.fields().iter().any(|f| matches!(SqlType::of_field(f), SqlType::Reg(_))) {
+        return Ok(plan);
+    }
+    let exprs = schema
+        .columns()
+        .into_iter()
+        .zip(schema.fields())
+        .map(|(column, field)| match SqlType::of_field(field) {
+            SqlType::Reg(kind) => {
+                let name = format!("{}_out", rewrite::reg_type(kind));
+                match crate::catalog::system_function(ctx, &name) {
+                    Some(function) => Ok(function.call(vec![Expr::Column(column)]).alias(field.name())),
+                    None => Err(Error::internal(format!("function {name} is missing"))),
+                }
+            }
+            _ => Ok(Expr::Column(column)),
+        })
+        .collect::<Result<Vec<_>>>()?;
+    LogicalPlanBuilder::from(plan).project(exprs).and_then(|b| b.build()).map_err(from_datafusion)
+}
+
+/// Whether the plan reads so few rows that one partition is faster.
+fn is_small(plan: &LogicalPlan) -> bool {
+    let mut rows = 0_u64;
+    let counted = plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node
+            && let Ok(provider) = source_as_provider(&scan.source)
+            && let Some(table) = (provider.as_ref() as &dyn std::any::Any).downcast_ref::<Table>()
+        {
+            rows += table.snapshot().rows();
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    counted.is_ok() && rows < shared::SMALL_ROWS as u64
+}
+
+/// Cancel and deadline of one statement.
+struct Limits {
+    cancel: CancellationToken,
+    deadline: Option<Instant>,
+}
+
+/// Far enough to stand for "never".
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
+impl Limits {
+    fn new(ctx: &QueryContext) -> Limits {
+        let deadline = ctx.settings.statement_timeout().map(|t| Instant::now() + t);
+        Limits { cancel: ctx.cancel.clone(), deadline }
+    }
+
+    /// Waits for `work`, no longer than allowed.
+    async fn race<T>(&self, work: impl Future<Output = T>) -> Result<T> {
+        let deadline = self.deadline.unwrap_or_else(|| Instant::now() + NEVER);
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => {
+                Err(Error::new(SqlState::QUERY_CANCELED, "canceling statement due to user request"))
+            }
+            () = tokio::time::sleep_until(deadline) => {
+                Err(Error::new(SqlState::QUERY_CANCELED, "canceling statement due to statement timeout"))
+            }
+            done = work => Ok(done),
+        }
+    }
+}
+
+fn stream(rows: SendableRecordBatchStream, columns: Arc<[Column]>, limits: Limits) -> RowStream {
+    Box::pin(futures::stream::unfold(Some((rows, limits)), move |state| {
+        let columns = columns.clone();
+        async move {
+            let (mut rows, limits) = state?;
+            let next = match limits.race(rows.next()).await {
+                Ok(Some(Ok(batch))) => conform(&batch, &columns),
+                Ok(Some(Err(e))) => Err(from_datafusion(e)),
+                Ok(None) => return None,
+                Err(e) => Err(e),
+            };
+            let rest = next.is_ok().then_some((rows, limits));
+            Some((next, rest))
+        }
+    }))
+}
+
+/// The batch in its columns' own Arrow types.
+fn conform(batch: &RecordBatch, columns: &[Column]) -> Result<RecordBatch> {
+    let arrays = batch.columns().iter().zip(columns).map(|(a, c)| conform_array(a, &c.ty)).collect::<Result<Vec<_>>>()?;
+    let fields = arrays
+        .iter()
+        .zip(columns)
+        .map(|(a, c)| c.ty.field(&c.name, true).with_data_type(a.data_type().clone()))
+        .collect::<Vec<_>>();
+    let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)?)
+}
+
+fn conform_array(array: &ArrayRef, ty: &SqlType) -> Result<ArrayRef> {
+    if let DataType::Dictionary(_, values) = array.data_type() {
+        return conform_array(&cast(array, values)?, ty);
+    }
+    let wanted = ty.arrow();
+    let keep = match ty {
+        SqlType::Numeric(_) => array.data_type().is_decimal(),
+        SqlType::Reg(_) | SqlType::Void => true,
+        _ => *array.data_type() == wanted,
+    };
+    if keep { Ok(array.clone()) } else { Ok(cast(array, &wanted)?) }
+}
+
+/// Runs a plan inside another statement: rows as DataFusion makes them, under the other's limits.
+pub(super) async fn raw(
+    ctx: &Arc<QueryContext>,
+    plan: LogicalPlan,
+) -> Result<SendableRecordBatchStream> {
+    let (physical, task) = physical(ctx, plan, vec![]).await?;
+    execute_stream(physical, task).map_err(from_datafusion)
+}

@@ -1,0 +1,140 @@
+//! What all statements of a node share to plan and run: functions, optimizer rules, the runtime with its memory pool.
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use datafusion::execution::context::SessionContext;
+use datafusion::execution::memory_pool::{GreedyMemoryPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::execution::TaskContext;
+use datafusion::optimizer::Analyzer;
+use datafusion::prelude::SessionConfig;
+use object_store::ObjectStore;
+use parking_lot::Mutex;
+use sightline_storage::engine::Engine;
+use sightline_storage::error::Result;
+use sightline_storage::ids::TenantId;
+use sightline_storage::table::TableSnapshot;
+
+use super::meaning::Meaning;
+use super::operators::Operators;
+use crate::catalog::table::{Table, TableOptions};
+use crate::database::DatabaseOptions;
+use crate::error::from_datafusion;
+use crate::settings::Settings;
+
+/// How many consumers an out-of-memory error names.
+const CONSUMERS_SHOWN: NonZeroUsize = NonZeroUsize::new(3).expect("not zero");
+/// Parsed footers and page indexes of parts, in bytes.
+const METADATA_CACHE: usize = 256 << 20;
+/// The most states kept, one a combination of settings that change a plan.
+const STATES_MAX: usize = 256;
+/// Plans that read fewer rows run in one partition: splitting costs more than it gains.
+pub(super) const SMALL_ROWS: usize = 100_000;
+
+/// The planning state of a node.
+pub struct Shared {
+    runtime: Arc<RuntimeEnv>,
+    objects: Arc<dyn ObjectStore>,
+    tables: TableOptions,
+    threads: usize,
+    states: Mutex<HashMap<(String, bool), Arc<Ready>>>,
+}
+
+/// A state and the context its tasks run in, made once: both hold large maps of functions.
+pub(super) struct Ready {
+    pub state: SessionState,
+    pub task: Arc<TaskContext>,
+}
+
+impl Shared {
+    /// Makes the runtime over the engine's objects, its memory limited to `options.memory_limit`.
+    ///
+    /// # Errors
+    /// XX000 if DataFusion refuses the settings.
+    pub fn new(engine: &Engine, options: &DatabaseOptions) -> Result<Shared> {
+        let limit = usize::try_from(options.memory_limit).unwrap_or(usize::MAX);
+        let pool = TrackConsumersPool::new(GreedyMemoryPool::new(limit), CONSUMERS_SHOWN);
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(pool))
+            .with_metadata_cache_limit(METADATA_CACHE)
+            .build_arc()
+            .map_err(from_datafusion)?;
+        let objects = engine.objects();
+        crate::exec::scan::register_objects(&runtime, objects.clone());
+        let cores = std::thread::available_parallelism().map_or(2, NonZeroUsize::get);
+        let threads = if options.threads == 0 { cores } else { options.threads };
+        Ok(Shared { runtime, objects, tables: TableOptions::default(), threads, states: Mutex::new(HashMap::new()) })
+    }
+
+    /// Where queries run; its memory pool counts queries and ingest alike.
+    pub fn runtime(&self) -> &Arc<RuntimeEnv> {
+        &self.runtime
+    }
+
+    /// A table as plans see it.
+    pub(super) fn table(&self, snapshot: Arc<TableSnapshot>, tenant: TenantId) -> Arc<Table> {
+        Table::new(snapshot, tenant, self.objects.clone(), self.tables.clone())
+    }
+
+    /// The state for these settings, for plans of any size.
+    pub(super) fn state(&self, settings: &Settings) -> Arc<Ready> {
+        self.ready(settings, false)
+    }
+
+    /// The state for these settings; `small` plans run in one partition.
+    pub(super) fn ready(&self, settings: &Settings, small: bool) -> Arc<Ready> {
+        let key = (format!("{:?}", settings.format()), small);
+        let mut states = self.states.lock();
+        if let Some(found) = states.get(&key) {
+            return found.clone();
+        }
+        if states.len() >= STATES_MAX {
+            states.clear();
+        }
+        let made = Arc::new(self.make(settings, small));
+        states.insert(key, made.clone());
+        made
+    }
+
+    fn make(&self, settings: &Settings, small: bool) -> Ready {
+        let mut config = SessionConfig::new()
+            .with_target_partitions(if small { 1 } else { self.threads })
+            .with_information_schema(false)
+            .with_create_default_catalog_and_schema(false);
+        let options = config.options_mut();
+        options.sql_parser.default_null_ordering = "nulls_max".to_string();
+        options.sql_parser.parse_float_as_decimal = true;
+        options.execution.time_zone = Some(settings.time_zone().to_string());
+        options.execution.parquet.pushdown_filters = false;
+        options.execution.parquet.bloom_filter_on_read = true;
+        options.execution.collect_statistics = true;
+        options.explain.logical_plan_only = false;
+        let rules = Analyzer::new().rules.into_iter().chain([Arc::new(Meaning::new(settings.format())) as _]).collect();
+        let mut builder = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(self.runtime.clone())
+            .with_default_features()
+            .with_analyzer_rules(rules);
+        builder.expr_planners().get_or_insert_default().insert(0, Arc::new(Operators));
+        let state = builder.build();
+        let context = SessionContext::new_with_state(state);
+        for function in sightline_functions::register_all() {
+            context.register_udf(function.as_ref().clone());
+        }
+        for function in sightline_functions::register_all_aggregates() {
+            context.register_udaf(function.as_ref().clone());
+        }
+        let state = context.state();
+        let task = state.task_ctx();
+        Ready { state, task }
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("threads", &self.threads).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,169 @@
+//! Types as written in SQL, to [`SqlType`] and to DataFusion's fields.
+
+use std::sync::Arc;
+
+use arrow::datatypes::FieldRef;
+use datafusion::logical_expr::planner::TypePlanner;
+use datafusion::sql::sqlparser::ast::{self, ArrayElemTypeDef, CharacterLength, ExactNumberInfo, TimezoneInfo};
+use sightline_storage::error::{Error, Result, SqlState};
+use sightline_storage::types::{NUMERIC_PRECISION_MAX, RegKind, SqlType};
+
+/// The longest `varchar(n)` and `char(n)`, as in PostgreSQL.
+const LENGTH_MAX: u64 = 10_485_760;
+
+/// A type as written, with its modifiers.
+///
+/// # Errors
+/// 42704 for an unknown one, 22023 for a modifier out of range, 0A000 for a type we do not have.
+pub fn sql_type(ty: &ast::DataType) -> Result<SqlType> {
+    use ast::DataType as T;
+    Ok(match ty {
+        T::Boolean | T::Bool => SqlType::Boolean,
+        T::SmallInt(_) | T::Int2(_) => SqlType::SmallInt,
+        T::Int(_) | T::Int4(_) | T::Integer(_) => SqlType::Integer,
+        T::BigInt(_) | T::Int8(_) => SqlType::BigInt,
+        T::Real | T::Float4 => SqlType::Real,
+        T::Float(info) => float(info)?,
+        T::Double(_) | T::DoublePrecision | T::Float8 => SqlType::Double,
+        T::Numeric(info) | T::Decimal(info) | T::Dec(info) => numeric(info)?,
+        T::Text => SqlType::Text,
+        T::Varchar(n) | T::CharacterVarying(n) | T::CharVarying(n) => SqlType::Varchar(length("varchar", n)?),
+        T::Char(n) | T::Character(n) => SqlType::Char(length("char", n)?.unwrap_or(1)),
+        T::Bytea => SqlType::Bytea,
+        T::Date => SqlType::Date,
+        T::Time(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => SqlType::Time,
+        T::Timestamp(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => SqlType::Timestamp,
+        T::Timestamp(_, _) => SqlType::TimestampTz,
+        T::Interval { .. } => SqlType::Interval,
+        T::Uuid => SqlType::Uuid,
+        T::JSON => SqlType::Json,
+        T::JSONB => SqlType::Jsonb,
+        T::Regclass => SqlType::Reg(RegKind::Class),
+        T::Array(ArrayElemTypeDef::SquareBracket(item, _) | ArrayElemTypeDef::AngleBracket(item))
+        | T::Array(ArrayElemTypeDef::Parenthesis(item)) => match sql_type(item)? {
+            nested @ SqlType::Array(_) => nested,
+            item => SqlType::Array(Box::new(item)),
+        },
+        T::Custom(name, modifiers) => custom(name, modifiers)?,
+        other => return Err(unknown(&other.to_string().to_lowercase())),
+    })
+}
+
+fn unknown(name: &str) -> Error {
+    Error::new(SqlState::UNDEFINED_OBJECT, format!("type \"{name}\" does not exist"))
+}
+
+fn float(info: &ExactNumberInfo) -> Result<SqlType> {
+    match info {
+        ExactNumberInfo::None => Ok(SqlType::Double),
+        ExactNumberInfo::Precision(0) => Err(Error::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            "precision for type float must be at least 1 bit",
+        )),
+        ExactNumberInfo::Precision(p) if *p <= 24 => Ok(SqlType::Real),
+        ExactNumberInfo::Precision(p) if *p <= 53 => Ok(SqlType::Double),
+        _ => Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, "precision for type float must be less than 54 bits")),
+    }
+}
+
+fn numeric(info: &ExactNumberInfo) -> Result<SqlType> {
+    let (precision, scale) = match info {
+        ExactNumberInfo::None => return Ok(SqlType::Numeric(None)),
+        ExactNumberInfo::Precision(p) => (*p, 0),
+        ExactNumberInfo::PrecisionAndScale(p, s) => (*p, *s),
+    };
+    if precision == 0 || precision > 1000 {
+        return Err(Error::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            format!("NUMERIC precision {precision} must be between 1 and 1000"),
+        ));
+    }
+    if precision > u64::from(NUMERIC_PRECISION_MAX) {
+        return Err(Error::unsupported(format!("NUMERIC precision {precision} is not supported"))
+            .hint(format!("The most digits a numeric can have is {NUMERIC_PRECISION_MAX}.")));
+    }
+    let fits = i8::try_from(scale).ok().filter(|s| *s >= 0 && i64::from(*s) <= i64::try_from(precision).unwrap_or(0));
+    let Some(scale) = fits else {
+        return Err(Error::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            format!("NUMERIC scale {scale} must be between 0 and precision {precision}"),
+        ));
+    };
+    Ok(SqlType::Numeric(Some((u8::try_from(precision).expect("at most 76"), scale))))
+}
+
+fn length(type_name: &str, n: &Option<CharacterLength>) -> Result<Option<u32>> {
+    let n = match n {
+        None | Some(CharacterLength::Max) => return Ok(None),
+        Some(CharacterLength::IntegerLength { length, .. }) => *length,
+    };
+    if n == 0 {
+        return Err(Error::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            format!("length for type {type_name} must be at least 1"),
+        ));
+    }
+    if n > LENGTH_MAX {
+        return Err(Error::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            format!("length for type {type_name} cannot exceed {LENGTH_MAX}"),
+        ));
+    }
+    Ok(Some(u32::try_from(n).expect("at most LENGTH_MAX")))
+}
+
+/// Types that the parser knows by name only.
+fn custom(name: &ast::ObjectName, modifiers: &[String]) -> Result<SqlType> {
+    let mut parts = super::names::parts(name)?;
+    if parts.len() > 1 && parts[0] == "pg_catalog" {
+        parts.remove(0);
+    }
+    let quoted = name.0.last().and_then(|p| p.as_ident()).is_some_and(|i| i.quote_style.is_some());
+    let [name] = parts.as_slice() else { return Err(unknown(&parts.join("."))) };
+    Ok(match name.as_str() {
+        "char" if quoted => SqlType::InternalChar,
+        "bool" => SqlType::Boolean,
+        "int2" => SqlType::SmallInt,
+        "int4" | "integer" | "int" => SqlType::Integer,
+        "int8" | "bigint" => SqlType::BigInt,
+        "float4" => SqlType::Real,
+        "float8" => SqlType::Double,
+        "numeric" | "decimal" => SqlType::Numeric(None),
+        "text" | "citext" => SqlType::Text,
+        "varchar" => SqlType::Varchar(None),
+        "bpchar" => SqlType::Char(modifiers.first().and_then(|m| m.parse().ok()).unwrap_or(1)),
+        "timestamptz" => SqlType::TimestampTz,
+        "timestamp" => SqlType::Timestamp,
+        "date" => SqlType::Date,
+        "time" => SqlType::Time,
+        "interval" => SqlType::Interval,
+        "bytea" => SqlType::Bytea,
+        "uuid" => SqlType::Uuid,
+        "json" => SqlType::Json,
+        "jsonb" => SqlType::Jsonb,
+        "oid" | "xid" | "cid" => SqlType::Oid,
+        "name" => SqlType::Name,
+        "regclass" => SqlType::Reg(RegKind::Class),
+        "regtype" => SqlType::Reg(RegKind::Type),
+        "regproc" | "regprocedure" => SqlType::Reg(RegKind::Proc),
+        "regnamespace" => SqlType::Reg(RegKind::Namespace),
+        "regrole" => SqlType::Reg(RegKind::Role),
+        "_text" => SqlType::Array(Box::new(SqlType::Text)),
+        "_int4" => SqlType::Array(Box::new(SqlType::Integer)),
+        "_int8" => SqlType::Array(Box::new(SqlType::BigInt)),
+        other => return Err(unknown(other)),
+    })
+}
+
+/// Gives DataFusion's planner our types, each field carrying the SQL type.
+#[derive(Debug)]
+pub(super) struct PgTypePlanner;
+
+impl TypePlanner for PgTypePlanner {
+    fn plan_type_field(&self, ty: &ast::DataType) -> datafusion::common::Result<Option<FieldRef>> {
+        match sql_type(ty) {
+            Ok(t) => Ok(Some(Arc::new(t.field("", true)))),
+            Err(e) => Err(crate::error::to_datafusion(e)),
+        }
+    }
+}
