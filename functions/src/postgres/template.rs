@@ -70,7 +70,13 @@ pub(super) fn parse(template: &str) -> Vec<Piece> {
             rest = after;
             continue;
         }
-        if let Some(after) = ["TM", "tm", "FX", "fx"].iter().find_map(|p| rest.strip_prefix(p)) {
+        // Names in the session's language are English, and never padded.
+        if let Some(after) = ["TM", "tm"].iter().find_map(|p| rest.strip_prefix(p)) {
+            fill = true;
+            rest = after;
+            continue;
+        }
+        if let Some(after) = ["FX", "fx"].iter().find_map(|p| rest.strip_prefix(p)) {
             rest = after;
             continue;
         }

@@ -46,6 +46,7 @@ pub(super) enum Values {
     List(OffsetBuffer<i32>, Box<Cells>),
     /// A row `(a,b)`.
     Struct(Vec<Cells>),
+    /// What a function without a result returns: not NULL, and nothing.
     Void,
 }
 
@@ -56,12 +57,13 @@ impl Cells {
     /// XX000 if the array cannot be cast: a plan whose columns are not what they say.
     pub fn new(array: &ArrayRef, ty: &SqlType) -> Result<Cells> {
         let array = expected(array, ty)?;
-        Ok(Cells { nulls: array.logical_nulls(), values: Values::new(&array, ty)?, ty: ty.clone() })
+        let nulls = if *ty == SqlType::Void { None } else { array.logical_nulls() };
+        Ok(Cells { nulls, values: Values::new(&array, ty)?, ty: ty.clone() })
     }
 
     /// Whether the cell is NULL.
     pub fn is_null(&self, row: usize) -> bool {
-        self.nulls.as_ref().is_some_and(|n| n.is_null(row)) || matches!(self.values, Values::Void)
+        self.nulls.as_ref().is_some_and(|n| n.is_null(row))
     }
 }
 

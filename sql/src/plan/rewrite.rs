@@ -30,9 +30,9 @@ pub(super) struct Learned {
 
 /// Rewrites a query in place.
 pub(super) fn rewrite(query: &mut Query) -> Learned {
+    name_columns(query, true);
     let mut pass = Pass::default();
     let _: ControlFlow<()> = query.visit(&mut pass);
-    name_columns(query, true);
     pass.learned
 }
 

@@ -654,12 +654,9 @@ fn exact_exponent(text: &str, places: usize) -> String {
     let Some(first) = all.find(|c| c != '0') else {
         return spelled_exponent(&format!("{}e0", round("0", places)));
     };
-    let mut exponent = i64::try_from(whole.len()).unwrap_or(0) - 1 - i64::try_from(first).unwrap_or(0);
+    let exponent = i64::try_from(whole.len()).unwrap_or(0) - 1 - i64::try_from(first).unwrap_or(0);
     let significant = &all[first..];
-    let mut mantissa = round(&format!("{}.{}", &significant[..1], &significant[1..]), places);
-    if mantissa.starts_with("10") {
-        mantissa = round("1", places);
-        exponent += 1;
-    }
+    // Rounding up to 10 leaves two digits before the point, as in PostgreSQL.
+    let mantissa = round(&format!("{}.{}", &significant[..1], &significant[1..]), places);
     spelled_exponent(&format!("{sign}{mantissa}e{exponent}"))
 }
