@@ -27,7 +27,7 @@ const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Why the work on a message ended early.
 #[derive(Debug)]
-pub enum Stop {
+pub(super) enum Stop {
     Io(io::Error),
     /// The statement failed; the connection goes on.
     Sql(Error),
@@ -38,7 +38,7 @@ pub enum Stop {
 }
 
 /// The outcome of a piece of work.
-pub type Step<T> = Result<T, Stop>;
+pub(super) type Step<T> = Result<T, Stop>;
 
 impl From<io::Error> for Stop {
     fn from(e: io::Error) -> Stop {
@@ -62,7 +62,7 @@ impl From<Broken> for Stop {
 }
 
 /// What is needed to stop this connection's statement.
-pub struct Link {
+pub(super) struct Link {
     pub database: Arc<Database>,
     pub pid: i32,
     pub secret: [u8; 32],
@@ -76,7 +76,7 @@ impl Link {
     }
 
     /// Returns when the server stops and running statements have had their time.
-    pub async fn grace_over(&self) {
+    pub(super) async fn grace_over(&self) {
         self.stop.cancelled().await;
         tokio::time::sleep(STOP_GRACE).await;
     }
@@ -84,7 +84,7 @@ impl Link {
 
 /// Drives `work` to its end. Should the client leave meanwhile, or the server stop, its statement is cancelled; it is
 /// never dropped half way, for it may be committing.
-pub async fn attend<T>(reader: &mut Reader, link: &Link, work: impl Future<Output = T>) -> T {
+pub(super) async fn attend<T>(reader: &mut Reader, link: &Link, work: impl Future<Output = T>) -> T {
     let mut work = Box::pin(work);
     let (mut left, mut stopped) = (false, false);
     loop {
@@ -105,14 +105,14 @@ pub async fn attend<T>(reader: &mut Reader, link: &Link, work: impl Future<Outpu
 
 /// A parsed statement without a name, or with one if it is empty: named ones are the session's.
 #[derive(Clone)]
-pub enum Parsed {
+pub(super) enum Parsed {
     /// Only blanks and comments.
     Empty,
     Ready(Prepared),
 }
 
 /// A logged-in connection.
-pub struct Connection {
+pub(super) struct Connection {
     pub reader: Reader,
     pub writer: Writer,
     pub session: Session,
@@ -130,7 +130,7 @@ pub struct Connection {
 
 impl Connection {
     /// A connection at the beginning.
-    pub fn new(reader: Reader, writer: Writer, session: Session, link: Link) -> Connection {
+    pub(super) fn new(reader: Reader, writer: Writer, session: Session, link: Link) -> Connection {
         Connection {
             reader,
             writer,
@@ -149,7 +149,7 @@ impl Connection {
     ///
     /// # Errors
     /// Those of the socket.
-    pub async fn run(&mut self) -> io::Result<()> {
+    pub(super) async fn run(&mut self) -> io::Result<()> {
         match self.serve().await {
             Ok(()) | Err(Stop::Left) => Ok(()),
             Err(Stop::Io(e)) => Err(e),
@@ -221,7 +221,7 @@ impl Connection {
     }
 
     /// Sends what a statement's error is; a transaction block has failed with it.
-    pub fn report(&mut self, e: &Error) -> Step<()> {
+    pub(super) fn report(&mut self, e: &Error) -> Step<()> {
         info!(code = e.code().as_str(), "statement failed: {}", e.message());
         self.session.fail_transaction();
         self.tell_notices()?;
@@ -229,7 +229,7 @@ impl Connection {
     }
 
     /// Sends the notices that have come up.
-    pub fn tell_notices(&mut self) -> Step<()> {
+    pub(super) fn tell_notices(&mut self) -> Step<()> {
         for n in self.session.take_notices() {
             self.writer.message(&notice(&n))?;
         }
@@ -237,7 +237,7 @@ impl Connection {
     }
 
     /// Ends a round: settings that changed, ReadyForQuery, and all is sent.
-    pub async fn ready(&mut self) -> io::Result<()> {
+    pub(super) async fn ready(&mut self) -> io::Result<()> {
         for n in self.session.take_notices() {
             self.writer.message(&notice(&n))?;
         }
@@ -250,7 +250,7 @@ impl Connection {
     }
 
     /// Sends a last message, if the client still reads.
-    pub async fn bid_farewell(&mut self, e: &Error) {
+    pub(super) async fn bid_farewell(&mut self, e: &Error) {
         if let Err(e) = self.writer.message(&response(e, Severity::Fatal)) {
             return debug!("no farewell: {e}");
         }

@@ -18,7 +18,7 @@ use super::wire::{Reader, Writer, framed};
 
 impl Connection {
     /// COPY … FROM STDIN: takes data until CopyDone. Dropping the copy undoes it.
-    pub async fn copy_in(&mut self, mut copy: Box<CopyIn>) -> Step<()> {
+    pub(super) async fn copy_in(&mut self, mut copy: Box<CopyIn>) -> Step<()> {
         let (columns, format) = (copy.columns().len(), format_code(copy.options()));
         self.writer.message(&CopyInResponse::new(format as i8, columns as i16, vec![format; columns]))?;
         self.writer.flush().await?;
@@ -28,7 +28,12 @@ impl Connection {
     }
 
     /// COPY … TO STDOUT: a message a row, then CopyDone.
-    pub async fn copy_out(&mut self, columns: Arc<[Column]>, options: &CopyOptions, rows: RowStream) -> Step<()> {
+    pub(super) async fn copy_out(
+        &mut self,
+        columns: Arc<[Column]>,
+        options: &CopyOptions,
+        rows: RowStream,
+    ) -> Step<()> {
         let (count, format) = (columns.len(), format_code(options));
         self.writer.message(&CopyOutResponse::new(format as i8, count as i16, vec![format; count]))?;
         let encoder = CopyEncoder::new(columns, options, Style::new(&self.session.format()));

@@ -9,13 +9,13 @@ use tracing::error;
 
 /// Whether the connection goes on after an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Severity {
+pub(super) enum Severity {
     Error,
     Fatal,
 }
 
 /// ErrorResponse. A fault of ours is logged under a reference, and the client is told it.
-pub fn response(e: &Error, severity: Severity) -> ErrorResponse {
+pub(super) fn response(e: &Error, severity: Severity) -> ErrorResponse {
     let word = match severity {
         Severity::Error => "ERROR",
         Severity::Fatal => "FATAL",
@@ -37,7 +37,7 @@ pub fn response(e: &Error, severity: Severity) -> ErrorResponse {
 }
 
 /// NoticeResponse.
-pub fn notice(n: &Notice) -> NoticeResponse {
+pub(super) fn notice(n: &Notice) -> NoticeResponse {
     let mut fields = head(n.severity, n.code, &n.message);
     let rest = [(b'D', &n.detail), (b'H', &n.hint)];
     fields.extend(rest.into_iter().filter_map(|(kind, text)| text.as_ref().map(|t| (kind, without_nul(t)))));
@@ -67,12 +67,12 @@ fn log(e: &Error) -> String {
 }
 
 /// What a client is told when its connection's task panicked; the panic itself is in the log.
-pub fn after_panic() -> Error {
+pub(super) fn after_panic() -> Error {
     Error::internal("internal error")
 }
 
 /// What a client is told when the server stops.
-pub fn shutdown() -> Error {
+pub(super) fn shutdown() -> Error {
     Error::new(SqlState::ADMIN_SHUTDOWN, "terminating connection due to administrator command")
 }
 

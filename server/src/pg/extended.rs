@@ -16,7 +16,7 @@ use super::rows::{Cursor, description};
 
 impl Connection {
     /// A message of the extended protocol other than Sync and Flush. After an error all is discarded until Sync.
-    pub async fn extended_query(&mut self, message: Frontend) -> Step<()> {
+    pub(super) async fn extended_query(&mut self, message: Frontend) -> Step<()> {
         let done = match message {
             Frontend::Parse { name, sql, types } => self.parse(&name, &sql, &types).await,
             Frontend::Bind(bind) => self.bind(&bind),
@@ -195,7 +195,7 @@ impl Connection {
     }
 
     /// Sync: the pipeline's transaction ends, and outside a block all portals with it.
-    pub async fn sync(&mut self) -> Step<()> {
+    pub(super) async fn sync(&mut self) -> Step<()> {
         let failed = std::mem::take(&mut self.skip_to_sync);
         self.end_pipeline(failed).await?;
         if self.session.transaction_status() != b'T' {
@@ -205,7 +205,7 @@ impl Connection {
     }
 
     /// Commits what the statements since the last Sync did, or with `failed` undoes it.
-    pub async fn end_pipeline(&mut self, failed: bool) -> Step<()> {
+    pub(super) async fn end_pipeline(&mut self, failed: bool) -> Step<()> {
         if !std::mem::take(&mut self.pipeline) {
             return Ok(());
         }

@@ -15,14 +15,14 @@ const SMALL_MAX: usize = 10_000;
 
 /// What Describe and Close are about.
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
-pub enum Target {
+pub(super) enum Target {
     Statement,
     Portal,
 }
 
 /// A message of the client.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Frontend {
+pub(super) enum Frontend {
     Query(String),
     Parse {
         name: String,
@@ -49,7 +49,7 @@ pub enum Frontend {
 
 /// Makes a portal of a statement.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Bind {
+pub(super) struct Bind {
     pub portal: String,
     pub statement: String,
     pub parameter_formats: Vec<i16>,
@@ -58,7 +58,7 @@ pub struct Bind {
 }
 
 /// The most bytes a message of this kind may have, its length field included; none if there is no such kind.
-pub fn length_max(kind: u8) -> Option<usize> {
+pub(super) fn length_max(kind: u8) -> Option<usize> {
     match kind {
         b'Q' | b'P' | b'B' | b'd' | b'F' => Some(LARGE_MAX),
         b'D' | b'C' | b'E' | b'H' | b'S' | b'c' | b'f' | b'p' | b'X' => Some(SMALL_MAX),
@@ -74,7 +74,7 @@ fn malformed() -> Error {
 ///
 /// # Errors
 /// 08P01 for a message that is too short or too long, 22021 for text that is no UTF-8.
-pub fn decode(kind: u8, body: Bytes) -> Result<Frontend> {
+pub(super) fn decode(kind: u8, body: Bytes) -> Result<Frontend> {
     let mut b = Body(body);
     let message = match kind {
         b'Q' => Frontend::Query(b.string()?),

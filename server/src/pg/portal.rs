@@ -12,7 +12,7 @@ use super::message::Bind;
 use super::rows::{Cursor, is_binary, result_formats};
 
 /// A bound statement.
-pub struct Portal {
+pub(super) struct Portal {
     pub statement: Parsed,
     pub parameters: Vec<ScalarValue>,
     /// Which result columns are binary.
@@ -21,7 +21,7 @@ pub struct Portal {
 }
 
 /// How far a portal has run.
-pub enum State {
+pub(super) enum State {
     New,
     /// It answers rows; all may have been sent.
     Rows(Box<Cursor>),
@@ -34,7 +34,7 @@ impl Portal {
     ///
     /// # Errors
     /// 08P01 for the wrong number of parameters or format codes; those of the parameters' types.
-    pub fn bind(statement: Parsed, bind: &Bind, style: &Style) -> Result<Portal> {
+    pub(super) fn bind(statement: Parsed, bind: &Bind, style: &Style) -> Result<Portal> {
         let (types, columns) = match &statement {
             Parsed::Empty => (&[][..], 0),
             Parsed::Ready(p) => (p.parameters.as_slice(), p.columns.as_ref().map_or(0, |c| c.len())),
@@ -82,7 +82,7 @@ fn parameters(bind: &Bind, types: &[SqlType], style: &Style) -> Result<Vec<Scala
 ///
 /// # Errors
 /// 0A000, after which clients prepare it again.
-pub fn check_unchanged(described: &Prepared, now: &[sightline_sql::answer::Column]) -> Result<()> {
+pub(super) fn check_unchanged(described: &Prepared, now: &[sightline_sql::answer::Column]) -> Result<()> {
     let same = described
         .columns
         .as_ref()

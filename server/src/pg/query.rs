@@ -13,7 +13,7 @@ use super::rows::{Cursor, description};
 
 impl Connection {
     /// Query: up to the first error, then ReadyForQuery. Several statements are one transaction.
-    pub async fn simple_query(&mut self, sql: &str) -> Step<()> {
+    pub(super) async fn simple_query(&mut self, sql: &str) -> Step<()> {
         self.unnamed = None;
         self.portals.remove("");
         self.end_pipeline(false).await?;
@@ -85,7 +85,7 @@ impl Connection {
     }
 
     /// CommandComplete.
-    pub fn complete(&mut self, tag: String) -> Step<()> {
+    pub(super) fn complete(&mut self, tag: String) -> Step<()> {
         self.tell_notices()?;
         Ok(self.writer.message(&CommandComplete::new(tag))?)
     }

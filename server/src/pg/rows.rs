@@ -16,7 +16,7 @@ use super::connection::Step;
 use super::wire::{Writer, framed};
 
 /// A result, read as far as it was sent.
-pub struct Cursor {
+pub(super) struct Cursor {
     pub columns: Arc<[Column]>,
     pub tag: RowsTag,
     stream: RowStream,
@@ -33,12 +33,12 @@ struct Batch {
 
 impl Cursor {
     /// A result that nothing was sent of.
-    pub fn new(columns: Arc<[Column]>, stream: RowStream, tag: RowsTag) -> Cursor {
+    pub(super) fn new(columns: Arc<[Column]>, stream: RowStream, tag: RowsTag) -> Cursor {
         Cursor { columns, tag, stream, batch: Batch::default() }
     }
 
     /// Sends up to `max_rows` rows (0: all). How many were sent, and whether the result ended before there were so many.
-    pub async fn send(
+    pub(super) async fn send(
         &mut self,
         writer: &mut Writer,
         formats: &[bool],
@@ -66,7 +66,7 @@ impl Cursor {
     }
 
     /// The command tag for so many rows.
-    pub fn tag(&self, rows: u64) -> String {
+    pub(super) fn tag(&self, rows: u64) -> String {
         match &self.tag {
             RowsTag::Counted(word) => format!("{word} {rows}"),
             RowsTag::Fixed(tag) => tag.clone(),
@@ -75,7 +75,7 @@ impl Cursor {
 }
 
 /// The next batch. If it is not there yet, the rows so far are sent before it is waited for.
-pub async fn next_batch(stream: &mut RowStream, writer: &mut Writer) -> Step<Option<arrow::array::RecordBatch>> {
+pub(super) async fn next_batch(stream: &mut RowStream, writer: &mut Writer) -> Step<Option<arrow::array::RecordBatch>> {
     let mut next = pin!(stream.next());
     let batch = match poll!(&mut next) {
         Poll::Ready(batch) => batch,
@@ -114,7 +114,7 @@ fn write_row(out: &mut Vec<u8>, cells: &[Cells], row: usize, formats: &[bool], s
 }
 
 /// RowDescription; `formats` tells which columns are binary.
-pub fn description(columns: &[Column], formats: &[bool]) -> RowDescription {
+pub(super) fn description(columns: &[Column], formats: &[bool]) -> RowDescription {
     let field = |(c, binary): (&Column, &bool)| {
         let ty = if c.ty == SqlType::Unknown { &SqlType::Text } else { &c.ty };
         FieldDescription::new(
@@ -134,7 +134,7 @@ pub fn description(columns: &[Column], formats: &[bool]) -> RowDescription {
 ///
 /// # Errors
 /// 08P01 for another number of codes, 22023 for an unknown code.
-pub fn result_formats(codes: &[i16], columns: usize) -> Result<Vec<bool>> {
+pub(super) fn result_formats(codes: &[i16], columns: usize) -> Result<Vec<bool>> {
     match codes {
         [] => Ok(vec![false; columns]),
         [one] => Ok(vec![is_binary(*one)?; columns]),
@@ -150,7 +150,7 @@ pub fn result_formats(codes: &[i16], columns: usize) -> Result<Vec<bool>> {
 ///
 /// # Errors
 /// 22023 for an unknown one.
-pub fn is_binary(code: i16) -> Result<bool> {
+pub(super) fn is_binary(code: i16) -> Result<bool> {
     match code {
         0 => Ok(false),
         1 => Ok(true),

@@ -41,7 +41,7 @@ struct Hello {
 ///
 /// # Errors
 /// Those of the socket.
-pub async fn log_in(
+pub(super) async fn log_in(
     mut reader: Reader,
     mut writer: Writer,
     peer: SocketAddr,

@@ -22,7 +22,7 @@ const STARTUP_MAX: usize = 10_000;
 
 /// Why a connection cannot go on.
 #[derive(Debug)]
-pub enum Broken {
+pub(super) enum Broken {
     Io(io::Error),
     /// The client breaks the protocol; it is told and left.
     Protocol(Error),
@@ -35,14 +35,14 @@ impl From<io::Error> for Broken {
 }
 
 /// What the client sends.
-pub struct Reader {
+pub(super) struct Reader {
     socket: OwnedReadHalf,
     buffer: BytesMut,
 }
 
 impl Reader {
     /// Reads from a socket.
-    pub fn new(socket: OwnedReadHalf) -> Reader {
+    pub(super) fn new(socket: OwnedReadHalf) -> Reader {
         Reader { socket, buffer: BytesMut::new() }
     }
 
@@ -56,7 +56,7 @@ impl Reader {
     ///
     /// # Errors
     /// 08P01 for an unknown kind or an impossible length.
-    pub async fn message(&mut self) -> Result<Option<(u8, Bytes)>, Broken> {
+    pub(super) async fn message(&mut self) -> Result<Option<(u8, Bytes)>, Broken> {
         loop {
             let missing = match self.header()? {
                 Some((kind, length)) if self.buffer.len() > length => {
@@ -88,12 +88,12 @@ impl Reader {
     }
 
     /// Whether a message of this kind has already come as the next.
-    pub fn next_is(&self, kind: u8) -> bool {
+    pub(super) fn next_is(&self, kind: u8) -> bool {
         self.buffer.first() == Some(&kind)
     }
 
     /// A packet of before login, without its length; none if the client left or sent what is no such packet.
-    pub async fn startup_packet(&mut self) -> io::Result<Option<Bytes>> {
+    pub(super) async fn startup_packet(&mut self) -> io::Result<Option<Bytes>> {
         loop {
             if let Some(head) = self.buffer.get(..4) {
                 let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
@@ -112,7 +112,7 @@ impl Reader {
     }
 
     /// Reads ahead while a statement runs, and returns only when the client has left. Safe to drop at any time.
-    pub async fn left(&mut self) {
+    pub(super) async fn left(&mut self) {
         loop {
             if self.buffer.len() >= AHEAD_BYTES {
                 std::future::pending::<()>().await;
@@ -125,7 +125,7 @@ impl Reader {
 }
 
 /// What the client is sent.
-pub struct Writer {
+pub(super) struct Writer {
     socket: OwnedWriteHalf,
     /// What is not sent yet; encoders append to it.
     pub buffer: Vec<u8>,
@@ -134,7 +134,7 @@ pub struct Writer {
 
 impl Writer {
     /// Writes to a socket.
-    pub fn new(socket: OwnedWriteHalf) -> Writer {
+    pub(super) fn new(socket: OwnedWriteHalf) -> Writer {
         Writer { socket, buffer: Vec::new(), scratch: BytesMut::new() }
     }
 
@@ -142,7 +142,7 @@ impl Writer {
     ///
     /// # Errors
     /// If the message is longer than clients accept.
-    pub fn message(&mut self, message: &impl Message) -> io::Result<()> {
+    pub(super) fn message(&mut self, message: &impl Message) -> io::Result<()> {
         self.scratch.clear();
         message.encode(&mut self.scratch).map_err(io::Error::other)?;
         self.buffer.extend_from_slice(&self.scratch);
@@ -150,22 +150,22 @@ impl Writer {
     }
 
     /// Appends a message without a body.
-    pub fn bare(&mut self, kind: u8) {
+    pub(super) fn bare(&mut self, kind: u8) {
         self.buffer.extend_from_slice(&[kind, 0, 0, 0, 4]);
     }
 
     /// Sends what there is, if it is a good deal: call it after each row.
-    pub async fn relieve(&mut self) -> io::Result<()> {
+    pub(super) async fn relieve(&mut self) -> io::Result<()> {
         if self.buffer.len() >= OUT_BYTES { self.flush().await } else { Ok(()) }
     }
 
     /// Whether something waits to be sent.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.buffer.is_empty()
     }
 
     /// Sends all.
-    pub async fn flush(&mut self) -> io::Result<()> {
+    pub(super) async fn flush(&mut self) -> io::Result<()> {
         let sent = self.socket.write_all(&self.buffer).await;
         self.buffer.clear();
         self.buffer.shrink_to(OUT_BYTES);
@@ -174,7 +174,7 @@ impl Writer {
 }
 
 /// Writes a message whose length is known only at its end.
-pub fn framed(out: &mut Vec<u8>, kind: u8, body: impl FnOnce(&mut Vec<u8>)) {
+pub(super) fn framed(out: &mut Vec<u8>, kind: u8, body: impl FnOnce(&mut Vec<u8>)) {
     out.push(kind);
     let at = out.len();
     out.extend_from_slice(&[0; 4]);
