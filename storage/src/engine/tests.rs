@@ -744,29 +744,3 @@ impl Engine {
         self.propose_meta(vec![Op::Boot]).await.unwrap_err().code()
     }
 }
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "a measurement"]
-async fn measure_one_row_inserts() {
-    let node = Node::new().await;
-    let table = node.table("t").await;
-    let started = std::time::Instant::now();
-    let before = node.engine().metrics();
-    let tasks = (0..64i64).map(|client| {
-        let (engine, tenant) = (node.engine().clone(), node.tenant());
-        tokio::spawn(async move {
-            for n in 0..500 {
-                let id = client * 500 + n;
-                let command = Command::new(Some(tenant), 1, Index(0), vec![append(table, id..id + 1)]);
-                engine.propose(command).await.unwrap();
-            }
-        })
-    });
-    for task in tasks.collect::<Vec<_>>() {
-        task.await.unwrap();
-    }
-    let m = node.engine().metrics();
-    let t = started.elapsed();
-    panic!("{} in {t:?}: {:.0}/s, {} syncs, {} bytes each, hot {} chunks {}", 32000, 32000.0 / t.as_secs_f64(), m.log_syncs - before.log_syncs,
-        (m.log_bytes - before.log_bytes) / 32000, m.hot_bytes, node.snapshot().tables[&table].hot().unwrap().len());
-}
