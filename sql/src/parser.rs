@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 use sightline_storage::error::{Error, Result, SqlState};
@@ -138,12 +139,38 @@ fn with_parser<T>(text: &str, offset: usize, rule: impl FnOnce(&mut Parser) -> R
         Error::new(SqlState::SYNTAX_ERROR, format!("syntax error at or near \"{at}\"")).position(position).source(e)
     })?;
     depth::check(&tokens)?;
+    if let Some(token) = clause_without_table(&tokens) {
+        let start = char_position(text, token.span.start.line, token.span.start.column);
+        let message = format!("syntax error at or near \"{}\"", token.token);
+        return Err(Error::new(SqlState::SYNTAX_ERROR, message).position(offset + start));
+    }
     let mut parser = Parser::new(&dialect).with_recursion_limit(NESTING_MAX).with_tokens_with_locations(tokens);
     let parsed = rule(&mut parser).and_then(|body| match parser.peek_token_ref().token {
         Token::EOF => Ok(body),
         _ => parser.expected("end of statement", parser.peek_token()),
     });
     parsed.map_err(|e| syntax_error(e, parser, text, offset))
+}
+
+/// The WHERE of `SELECT * FROM WHERE a = 1`, which sqlparser takes for a table.
+fn clause_without_table(tokens: &[TokenWithSpan]) -> Option<&TokenWithSpan> {
+    let word = |t: &TokenWithSpan| match &t.token {
+        Token::Word(w) if w.quote_style.is_none() => Some(w.keyword),
+        _ => None,
+    };
+    let mut after_from = false;
+    for token in tokens.iter().filter(|t| !matches!(t.token, Token::Whitespace(_))) {
+        let keyword = word(token);
+        let clause = matches!(
+            keyword,
+            Some(Keyword::WHERE | Keyword::GROUP | Keyword::ORDER | Keyword::HAVING | Keyword::LIMIT | Keyword::FROM)
+        );
+        if after_from && clause {
+            return Some(token);
+        }
+        after_from = keyword == Some(Keyword::FROM);
+    }
+    None
 }
 
 /// The rule for a statement, chosen by its leading words.

@@ -108,9 +108,14 @@ impl SqlType {
         }
     }
 
-    /// A field of this type that remembers it.
+    /// A field of this type that remembers it: by metadata only where the Arrow type alone does not tell, because
+    /// DataFusion refuses to unite columns whose metadata differs.
     pub fn field(&self, name: &str, nullable: bool) -> Field {
-        Field::new(name, self.arrow(), nullable).with_metadata([(PG_TYPE.to_string(), self.to_string())].into())
+        let field = Field::new(name, self.arrow(), nullable);
+        if SqlType::from_arrow(field.data_type()) == *self {
+            return field;
+        }
+        field.with_metadata([(PG_TYPE.to_string(), self.to_string())].into())
     }
 
     /// The type a field says it has, or else what its Arrow type stands for.

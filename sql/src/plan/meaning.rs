@@ -10,7 +10,7 @@ use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::kernels::numeric::{add, div, mul, sub};
 use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{
-    DataType, FieldRef, Float32Type, Float64Type,
+    DataType, FieldRef, Float32Type, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType,
 };
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -104,13 +104,44 @@ fn cast_expr(expr: Expr, field: FieldRef, schema: &DFSchema, format: &Format) ->
     if is_string(to) {
         return string_cast(expr, &from, field, ty, schema, format);
     }
-    if matches!(ty, SqlType::Numeric(None)) && from.is_decimal() && !field.metadata().is_empty() {
+    if matches!(ty, SqlType::Numeric(None)) && from.is_decimal() && *to == ty.arrow() {
         return Ok(Transformed::yes(expr));
+    }
+    if let Some(body) = zoned(&from, to, format) {
+        return Ok(Transformed::yes(Kernel::call(&format!("{from}_to_{ty}"), field, vec![expr], body)));
     }
     if to.is_integer() && (from.is_floating() || from.is_decimal() || narrower(&from, to)) {
         return Ok(Transformed::yes(Kernel::call(&format!("to_{ty}"), field, vec![expr], rounded(ty))));
     }
     Ok(Transformed::no(Expr::Cast(Cast { expr: Box::new(expr), field })))
+}
+
+/// Casts between a point in time and a wall clock go by the session's time zone.
+fn zoned(from: &DataType, to: &DataType, format: &Format) -> Option<Body> {
+    let zone = Style::new(format).zone;
+    let point = |t: &DataType| matches!(t, DataType::Timestamp(_, Some(_)));
+    let wall = |t: &DataType| matches!(t, DataType::Timestamp(_, None) | DataType::Date32 | DataType::Time64(_));
+    let naive = DataType::Timestamp(TimeUnit::Microsecond, None);
+    let to = to.clone();
+    if point(from) && wall(&to) {
+        return Some(Arc::new(move |arrays| {
+            let us = cast(&cast(&arrays[0], &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())))?, &DataType::Int64)?;
+            let local = us.as_primitive::<Int64Type>().unary::<_, TimestampMicrosecondType>(|us| {
+                us.saturating_add(i64::from(zone.offset_at(us)) * 1_000_000)
+            });
+            Ok(cast(&(Arc::new(local) as ArrayRef), &to)?)
+        }));
+    }
+    if wall(from) && point(&to) {
+        return Some(Arc::new(move |arrays| {
+            let local = cast(&arrays[0], &naive)?;
+            let utc = local.as_primitive::<TimestampMicrosecondType>().unary::<_, TimestampMicrosecondType>(|us| {
+                zone.to_utc(us).unwrap_or(us)
+            });
+            Ok(Arc::new(utc.with_timezone("UTC")) as ArrayRef)
+        }));
+    }
+    None
 }
 
 /// Keeps the type's metadata on a literal that a cast made.

@@ -115,8 +115,21 @@ pub fn plan_query(ctx: &Arc<QueryContext>, query: &ast::Query, declared: &[Optio
     let fields = (0..count).map(|n| known(n).map(|t| t.field_ref(""))).collect::<Vec<_>>();
     let plan = to_plan(ctx, query, fields, 0, None)?;
     let parameters = parameter_types(&plan, count, known)?;
+    let plan = analyzed(ctx, plan, count > 0)?;
     let columns = output_columns(ctx, &plan);
     Ok(Planned { plan, columns, parameters })
+}
+
+/// The plan with types coerced, so that its columns have the types they will have. Parameters without a type yet can
+/// stand in the way: then the types are those of the bare plan.
+fn analyzed(ctx: &Arc<QueryContext>, plan: LogicalPlan, parameters: bool) -> Result<LogicalPlan> {
+    let ready = ctx.database.plan.state(&ctx.settings);
+    let analyzer = ready.state.analyzer();
+    match analyzer.execute_and_check(plan.clone(), ready.state.config_options(), |_, _| {}) {
+        Ok(plan) => Ok(plan),
+        Err(_) if parameters => Ok(plan),
+        Err(e) => Err(from_datafusion(e)),
+    }
 }
 
 fn to_plan(

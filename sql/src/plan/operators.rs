@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray};
+use arrow::array::{ArrayRef, AsArray, IntervalMonthDayNanoArray};
 use arrow::compute::cast;
 use arrow::datatypes::{
-    DataType, Field, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit, TimeUnit, TimestampMicrosecondType,
+    DataType, Field, Float64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit, TimeUnit, TimestampMicrosecondType,
 };
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator, cast as cast_to};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
+use sightline_storage::error::{Error, SqlState};
+
 use super::kernel::{Body, Kernel};
+use crate::error::to_datafusion;
 
 const DAY_US: i64 = 86_400_000_000;
 
@@ -25,6 +28,19 @@ impl ExprPlanner for Operators {
         let (Ok(left), Ok(right)) = (expr.left.get_type(schema), expr.right.get_type(schema)) else {
             return Ok(PlannerResult::Original(expr));
         };
+        // A string literal beside an array is an array literal.
+        if let DataType::List(_) = &left
+            && is_string_literal(&expr.right)
+        {
+            let right = cast_to(expr.right, left);
+            return Ok(PlannerResult::Original(RawBinaryExpr { op: expr.op, left: expr.left, right }));
+        }
+        if let DataType::List(_) = &right
+            && is_string_literal(&expr.left)
+        {
+            let left = cast_to(expr.left, right);
+            return Ok(PlannerResult::Original(RawBinaryExpr { op: expr.op, left, right: expr.right }));
+        }
         let timestamp = |t: &DataType| matches!(t, DataType::Timestamp(_, _));
         let planned = match (&expr.op, &left, &right) {
             (BinaryOperator::Plus, DataType::Date32, n) if n.is_integer() => {
@@ -43,14 +59,82 @@ impl ExprPlanner for Operators {
                 let field = Field::new("", DataType::Interval(IntervalUnit::MonthDayNano), true);
                 Kernel::call("timestamp_mi", Arc::new(field), vec![expr.left, expr.right], difference())
             }
+            (BinaryOperator::Plus, DataType::Date32, DataType::Interval(_)) => {
+                binary(midnight(expr.left), Operator::Plus, expr.right)
+            }
+            (BinaryOperator::Plus, DataType::Interval(_), DataType::Date32) => {
+                binary(midnight(expr.right), Operator::Plus, expr.left)
+            }
+            (BinaryOperator::Minus, DataType::Date32, DataType::Interval(_)) => {
+                binary(midnight(expr.left), Operator::Minus, expr.right)
+            }
+            (BinaryOperator::Multiply, n, DataType::Interval(_)) if n.is_numeric() => {
+                scaled("interval_mul", expr.right, expr.left, |v, n| v * n)
+            }
+            (BinaryOperator::Multiply, DataType::Interval(_), n) if n.is_numeric() => {
+                scaled("interval_mul", expr.left, expr.right, |v, n| v * n)
+            }
+            (BinaryOperator::Divide, DataType::Interval(_), n) if n.is_numeric() => {
+                scaled("interval_div", expr.left, expr.right, |v, n| v / n)
+            }
             _ => return Ok(PlannerResult::Original(expr)),
         };
         Ok(PlannerResult::Planned(planned))
     }
 }
 
+fn is_string_literal(expr: &Expr) -> bool {
+    matches!(expr, Expr::Literal(value, _) if matches!(value.data_type(), DataType::Utf8 | DataType::Utf8View))
+}
+
 fn binary(left: Expr, op: Operator, right: Expr) -> Expr {
     Expr::BinaryExpr(BinaryExpr { left: Box::new(left), op, right: Box::new(right) })
+}
+
+fn midnight(date: Expr) -> Expr {
+    cast_to(date, DataType::Timestamp(TimeUnit::Microsecond, None))
+}
+
+/// An interval times or divided by a number: what is left of months goes to days of 30, of days to time
+/// (`interval_mul` of PostgreSQL's timestamp.c).
+fn scaled(name: &str, interval: Expr, number: Expr, apply: fn(f64, f64) -> f64) -> Expr {
+    let field = Field::new("", DataType::Interval(IntervalUnit::MonthDayNano), true);
+    let number = cast_to(number, DataType::Float64);
+    let body: Body = Arc::new(move |arrays| {
+        let intervals = cast(&arrays[0], &DataType::Interval(IntervalUnit::MonthDayNano))?;
+        let intervals = intervals.as_primitive::<IntervalMonthDayNanoType>();
+        let numbers = arrays[1].as_primitive::<Float64Type>();
+        let out = intervals
+            .iter()
+            .zip(numbers)
+            .map(|pair| match pair {
+                (Some(interval), Some(n)) => scale(interval, n, apply).map(Some),
+                _ => Ok(None),
+            })
+            .collect::<Result<IntervalMonthDayNanoArray>>()?;
+        Ok(Arc::new(out) as ArrayRef)
+    });
+    Kernel::call(name, Arc::new(field), vec![interval, number], body)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the ranges are checked before")]
+fn scale(interval: IntervalMonthDayNano, n: f64, apply: fn(f64, f64) -> f64) -> Result<IntervalMonthDayNano> {
+    let out_of_range = || to_datafusion(Error::new(SqlState::DATETIME_FIELD_OVERFLOW, "interval out of range"));
+    let months = apply(f64::from(interval.months), n);
+    let days = apply(f64::from(interval.days), n);
+    let us = apply((interval.nanoseconds / 1000) as f64, n);
+    if n == 0.0 && !months.is_finite() || !days.is_finite() || !us.is_finite() {
+        return Err(to_datafusion(Error::new(SqlState::DIVISION_BY_ZERO, "division by zero")));
+    }
+    let days_of_months = (months.fract() * 30.0 * 1e6).round() / 1e6;
+    let us_of_days = ((days.fract() + days_of_months.fract()) * DAY_US as f64).round();
+    let days = days.trunc() + days_of_months.trunc();
+    let us = (us + us_of_days).round();
+    let fits = months.abs() < f64::from(i32::MAX) && days.abs() < f64::from(i32::MAX) && us.abs() < 9.2e15;
+    if !fits {
+        return Err(out_of_range());
+    }
+    Ok(IntervalMonthDayNano::new(months.trunc() as i32, days as i32, us as i64 * 1000))
 }
 
 fn shifted(date: Expr, op: Operator, days: Expr) -> Expr {

@@ -91,7 +91,23 @@ impl VisitorMut for Pass {
                     *expr = rewritten;
                 }
             }
-            Expr::Cast { .. } => reg_cast(expr),
+            Expr::Cast { .. } => {
+                exact_float(expr);
+                reg_cast(expr);
+            }
+            Expr::AtTimeZone { timestamp, time_zone } => {
+                *expr = call("timezone", vec![(**time_zone).clone(), (**timestamp).clone()]);
+            }
+            Expr::AnyOp { left, compare_op, right, .. } if *compare_op == BinaryOperator::Eq => {
+                if let Expr::Subquery(subquery) = right.as_ref() {
+                    *expr = in_subquery(left, subquery, false);
+                }
+            }
+            Expr::AllOp { left, compare_op, right } if *compare_op == BinaryOperator::NotEq => {
+                if let Expr::Subquery(subquery) = right.as_ref() {
+                    *expr = in_subquery(left, subquery, true);
+                }
+            }
             Expr::BinaryOp { op, .. } | Expr::AnyOp { compare_op: op, .. } | Expr::AllOp { compare_op: op, .. } => {
                 if let BinaryOperator::PGCustomBinaryOperator(name) = op
                     && let Some(known) = operator(name)
@@ -119,6 +135,7 @@ impl VisitorMut for Pass {
     }
 
     fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        table_oids(select);
         if let GroupByExpr::Expressions(exprs, _) = &mut select.group_by {
             exprs.iter_mut().for_each(bare);
         }
@@ -131,6 +148,7 @@ impl VisitorMut for Pass {
     }
 
     fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        unnest_factor(factor);
         if let TableFactor::Table { name, alias, args: Some(args), .. } = factor {
             for arg in &mut args.args {
                 if let FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) = arg {
@@ -141,6 +159,73 @@ impl VisitorMut for Pass {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// `pg_catalog.unnest(a) x` is `UNNEST(a) AS x(x)`.
+fn unnest_factor(factor: &mut TableFactor) {
+    if let TableFactor::Table { name, alias, args: Some(args), with_ordinality, .. } = factor {
+        strip_schema(name);
+        let exprs = args.args.iter().map(|arg| match arg {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => Some(e.clone()),
+            _ => None,
+        });
+        if name.to_string().eq_ignore_ascii_case("unnest")
+            && let Some(array_exprs) = exprs.collect::<Option<Vec<_>>>()
+        {
+            *factor = TableFactor::UNNEST {
+                alias: alias.take(),
+                array_exprs,
+                with_offset: false,
+                with_offset_alias: None,
+                with_ordinality: *with_ordinality,
+            };
+        }
+    }
+    if let TableFactor::UNNEST { alias: Some(alias), array_exprs, with_ordinality: false, .. } = factor
+        && array_exprs.len() == 1
+        && alias.columns.is_empty()
+    {
+        alias.columns.push(ast::TableAliasColumnDef::from_name(fold(&alias.name)));
+    }
+}
+
+/// `c.tableoid` of a relation of the system is its OID.
+fn table_oids(select: &mut Select) {
+    let mut known = HashMap::new();
+    let factors = select.from.iter().flat_map(|t| {
+        std::iter::once(&t.relation).chain(t.joins.iter().map(|j| &j.relation))
+    });
+    for factor in factors {
+        let TableFactor::Table { name, alias, args: None, .. } = factor else { continue };
+        let parts = name.0.iter().filter_map(|p| p.as_ident()).map(fold).collect::<Vec<_>>();
+        let (schema, relation) = match parts.as_slice() {
+            [relation] => ("pg_catalog", relation),
+            [schema, relation] => (schema.as_str(), relation),
+            _ => continue,
+        };
+        if let Some(oid) = crate::catalog::relation_oid(schema, relation) {
+            known.insert(alias.as_ref().map_or_else(|| relation.clone(), |a| fold(&a.name)), oid);
+        }
+    }
+    if known.is_empty() {
+        return;
+    }
+    let _: ControlFlow<()> = ast::visit_expressions_mut(select, |expr| {
+        if let Expr::CompoundIdentifier(parts) = expr
+            && let [table, column] = parts.as_slice()
+            && fold(column) == "tableoid"
+            && let Some(oid) = known.get(&fold(table))
+        {
+            *expr = Expr::Cast {
+                kind: ast::CastKind::Cast,
+                expr: Box::new(Expr::value(Value::Number(oid.to_string(), false))),
+                data_type: DataType::Custom(ObjectName(vec![ObjectNamePart::Identifier(Ident::new("oid"))]), vec![]),
+                array: false,
+                format: None,
+            };
+        }
+        ControlFlow::Continue(())
+    });
 }
 
 /// `generate_series(1, 3) AS g` has one column `g`, as has `generate_series(1, 3)` one `generate_series`.
@@ -249,14 +334,14 @@ fn bare_bound(bound: &mut WindowFrameBound) {
     }
 }
 
-fn call(name: &str, argument: Expr) -> Expr {
+fn call(name: &str, arguments: Vec<Expr>) -> Expr {
     Expr::Function(Function {
         name: ObjectName(vec![ObjectNamePart::Identifier(Ident::new(name))]),
         uses_odbc_syntax: false,
         parameters: FunctionArguments::None,
         args: FunctionArguments::List(FunctionArgumentList {
             duplicate_treatment: None,
-            args: vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))],
+            args: arguments.into_iter().map(|a| FunctionArg::Unnamed(FunctionArgExpr::Expr(a))).collect(),
             clauses: vec![],
         }),
         filter: None,
@@ -282,15 +367,31 @@ fn reg_cast(expr: &mut Expr) {
     let Expr::Cast { expr: inner, data_type, .. } = expr else { return };
     let Ok(ty) = super::types::sql_type(data_type) else { return };
     match ty {
-        SqlType::Reg(kind) => *expr = call(&format!("{}_in", reg_type(kind)), (**inner).clone()),
+        SqlType::Reg(kind) => *expr = call(&format!("{}_in", reg_type(kind)), vec![(**inner).clone()]),
         SqlType::Text | SqlType::Varchar(_) | SqlType::Name => {
             let Expr::Function(f) = inner.as_ref() else { return };
             let Some(name) = f.name.0.last().and_then(|p| p.as_ident()).map(|i| i.value.clone()) else { return };
             if let Some(reg) = name.strip_suffix("_in").filter(|n| n.starts_with("reg")) {
-                *expr = call(&format!("{reg}_out"), (**inner).clone());
+                *expr = call(&format!("{reg}_out"), vec![(**inner).clone()]);
             }
         }
         _ => {}
+    }
+}
+
+/// `x = ANY (SELECT …)` is `x IN (SELECT …)`.
+fn in_subquery(left: &Expr, subquery: &Query, negated: bool) -> Expr {
+    Expr::InSubquery { expr: Box::new(left.clone()), subquery: Box::new(subquery.clone()), negated }
+}
+
+/// `1e100::float8` reads the digits as a float at once: by way of a decimal it would not be exact.
+fn exact_float(expr: &mut Expr) {
+    let Expr::Cast { expr: inner, data_type, .. } = expr else { return };
+    if let Expr::Value(v) = inner.as_mut()
+        && let Value::Number(digits, _) = &v.value
+        && matches!(super::types::sql_type(data_type), Ok(SqlType::Real | SqlType::Double))
+    {
+        v.value = Value::SingleQuotedString(digits.clone());
     }
 }
 
@@ -301,7 +402,7 @@ fn set_returning(expr: &mut Expr) {
         && let Some(name) = f.name.0.last().and_then(|p| p.as_ident()).map(fold)
         && SET_RETURNING.contains(&name.as_str())
     {
-        *expr = call("unnest", expr.clone());
+        *expr = call("unnest", vec![expr.clone()]);
     }
 }
 
@@ -329,7 +430,7 @@ fn array_subquery(f: &mut Function) -> Option<Expr> {
             .collect::<Vec<_>>(),
         _ => vec![],
     };
-    let mut aggregate = call("array_agg", item.clone());
+    let mut aggregate = call("array_agg", vec![item.clone()]);
     if let Expr::Function(g) = &mut aggregate
         && let FunctionArguments::List(list) = &mut g.args
         && !order_by.is_empty()
@@ -337,7 +438,7 @@ fn array_subquery(f: &mut Function) -> Option<Expr> {
         list.clauses.push(ast::FunctionArgumentClause::OrderBy(order_by));
     }
     select.projection = vec![SelectItem::UnnamedExpr(aggregate)];
-    let mut coalesce = call("coalesce", Expr::Subquery(inner));
+    let mut coalesce = call("coalesce", vec![Expr::Subquery(inner)]);
     if let Expr::Function(g) = &mut coalesce
         && let FunctionArguments::List(list) = &mut g.args
     {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::{ArrayRef, RecordBatch};
-use arrow::compute::cast;
+use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{DataType, Schema};
 use datafusion::common::ParamValues;
 use datafusion::common::metadata::ScalarAndMetadata;
@@ -183,7 +183,11 @@ fn conform_array(array: &ArrayRef, ty: &SqlType) -> Result<ArrayRef> {
         SqlType::Reg(_) | SqlType::Void => true,
         _ => *array.data_type() == wanted,
     };
-    if keep { Ok(array.clone()) } else { Ok(cast(array, &wanted)?) }
+    if keep {
+        return Ok(array.clone());
+    }
+    let strict = CastOptions { safe: false, ..CastOptions::default() };
+    Ok(cast_with_options(array, &wanted, &strict)?)
 }
 
 /// Runs a plan inside another statement: rows as DataFusion makes them, under the other's limits.

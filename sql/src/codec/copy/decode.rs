@@ -60,8 +60,9 @@ struct Lines {
     /// Bytes of the pending line already looked at.
     scanned: usize,
     in_quotes: bool,
-    /// Newlines within quotes of this line.
+    /// Newlines within quotes of this line. As in PostgreSQL those of the first line do not count.
     embedded: u64,
+    first: bool,
 }
 
 impl Lines {
@@ -70,6 +71,7 @@ impl Lines {
         let end = if self.csv { self.csv_end(buffer, start) } else { self.text_end(buffer, start) };
         if end.is_some() {
             self.scanned = 0;
+            self.first = false;
         }
         end
     }
@@ -98,7 +100,7 @@ impl Lines {
             at += i;
             match buffer[at] {
                 b'\n' if !self.in_quotes => return Some(at),
-                b'\n' => self.embedded += 1,
+                b'\n' => self.embedded += u64::from(!self.first),
                 c if c == self.escape && self.escape != self.quote => {
                     if self.in_quotes && at + 1 >= buffer.len() {
                         self.scanned = at - start;
@@ -134,6 +136,7 @@ impl CopyDecoder {
                 scanned: 0,
                 in_quotes: false,
                 embedded: 0,
+                first: true,
             },
             pending: Vec::new(),
             scratch: Vec::new(),
