@@ -15,6 +15,9 @@ pub const DEFAULT: &str = include_str!("../config.toml");
 /// What an environment variable of ours begins with.
 const PREFIX: &str = "SIGHTLINE_";
 
+/// Variables of `./dev` and of the tests, by how they go on.
+const NOT_SETTINGS: [&str; 5] = ["BENCH_", "BIN", "CACHE", "DEV_", "TEST_"];
+
 /// Memory that `memory_limit = "auto"` takes of the machine's, in percent: the rest is for RocksDB, for results on
 /// their way out, and for the page cache.
 const AUTO_MEMORY_PERCENT: u64 = 60;
@@ -82,8 +85,8 @@ impl Config {
 pub fn unknown_variables(names: impl IntoIterator<Item = String>) -> Vec<String> {
     let known = Layers::defaults().0;
     let ours = names.into_iter().filter(|name| {
-        name.strip_prefix(PREFIX)
-            .is_some_and(|key| !known.contains_key(&key.to_lowercase()) && !key.starts_with("TEST_"))
+        let unknown = |key: &str| !known.contains_key(&key.to_lowercase());
+        name.strip_prefix(PREFIX).is_some_and(|key| unknown(key) && !NOT_SETTINGS.iter().any(|n| key.starts_with(n)))
     });
     ours.collect()
 }
