@@ -15,6 +15,7 @@ use async_trait::async_trait;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, Result, exec_err};
 use datafusion::logical_expr::async_udf::{AsyncScalarUDF, AsyncScalarUDFImpl};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{
     BinaryExpr, ColumnarValue, Expr, LogicalPlan, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl,
@@ -30,13 +31,17 @@ use crate::error::{from_datafusion, to_datafusion};
 /// Puts functions in the place of such subqueries.
 pub(super) fn rewrite(ctx: &Arc<QueryContext>, plan: LogicalPlan) -> sightline_storage::error::Result<LogicalPlan> {
     let rewritten = plan.transform_up_with_subqueries(|node| {
+        // What stands above names the expressions by their old form.
+        let names = NamePreserver::new(&node);
         node.map_expressions(|expr| {
-            expr.transform_up(|e| match e {
+            let saved = names.save(&expr);
+            let done = expr.transform_up(|e| match e {
                 Expr::ScalarSubquery(subquery) if !joinable(&subquery) => {
                     Ok(Transformed::yes(Dependent::call(ctx, subquery)?))
                 }
                 other => Ok(Transformed::no(other)),
-            })
+            })?;
+            Ok(done.update_data(|e| saved.restore(e)))
         })
     });
     rewritten.map(|t| t.data).map_err(from_datafusion)
@@ -117,16 +122,22 @@ impl Dependent {
     /// The subquery's value for one row of the outer query.
     async fn value(&self, outer: &[ScalarValue]) -> Result<ScalarValue> {
         let plan = self.plan.as_ref().clone().transform_down_with_subqueries(|node| {
+            // A function in FROM over outer columns; with values in their place it hangs on nothing.
+            let node = match node {
+                LogicalPlan::Subquery(lateral) => lateral.subquery.as_ref().clone(),
+                other => other,
+            };
+            let names = NamePreserver::new(&node);
             node.map_expressions(|expr| {
-                expr.transform_up(|e| match &e {
-                    Expr::OuterReferenceColumn(_, column) => {
-                        match self.outer.iter().position(|c| c == column) {
-                            Some(n) => Ok(Transformed::yes(Expr::Literal(outer[n].clone(), None))),
-                            None => Ok(Transformed::no(e)),
-                        }
-                    }
+                let saved = names.save(&expr);
+                let done = expr.transform_up(|e| match &e {
+                    Expr::OuterReferenceColumn(_, column) => match self.outer.iter().position(|c| c == column) {
+                        Some(n) => Ok(Transformed::yes(Expr::Literal(outer[n].clone(), None))),
+                        None => Ok(Transformed::no(e)),
+                    },
                     _ => Ok(Transformed::no(e)),
-                })
+                })?;
+                Ok(done.update_data(|e| saved.restore(e)))
             })
         })?;
         let mut rows = super::run::raw(&self.ctx, plan.data).await.map_err(to_datafusion)?;

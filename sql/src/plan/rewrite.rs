@@ -161,6 +161,19 @@ impl VisitorMut for Pass {
     }
 }
 
+fn table_alias(name: &str) -> ast::TableAlias {
+    ast::TableAlias { explicit: true, name: Ident::with_quote('"', name), columns: vec![], at: None }
+}
+
+/// Whether the expression has a column in it.
+fn names_column(expr: &Expr) -> bool {
+    let found = ast::visit_expressions(expr, |e| match e {
+        Expr::Identifier(_) | Expr::CompoundIdentifier(_) => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    found.is_break()
+}
+
 /// `pg_catalog.unnest(a) x` is `UNNEST(a) AS x(x)`.
 fn unnest_factor(factor: &mut TableFactor) {
     if let TableFactor::Table { name, alias, args: Some(args), with_ordinality, .. } = factor {
@@ -169,9 +182,20 @@ fn unnest_factor(factor: &mut TableFactor) {
             FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => Some(e.clone()),
             _ => None,
         });
-        if name.to_string().eq_ignore_ascii_case("unnest")
-            && let Some(array_exprs) = exprs.collect::<Option<Vec<_>>>()
-        {
+        let function = name.to_string().to_lowercase();
+        let exprs = exprs.collect::<Option<Vec<_>>>();
+        // A series over columns of an outer query: only the function that answers a list can have them.
+        let series =
+            SET_RETURNING.contains(&function.as_str()) && exprs.as_ref().is_some_and(|e| e.iter().any(names_column));
+        let exprs = match exprs {
+            Some(exprs) if series => {
+                alias.get_or_insert_with(|| table_alias(&function));
+                Some(vec![call(&function, exprs)])
+            }
+            Some(exprs) if function == "unnest" => Some(exprs),
+            _ => None,
+        };
+        if let Some(array_exprs) = exprs {
             *factor = TableFactor::UNNEST {
                 alias: alias.take(),
                 array_exprs,
@@ -192,9 +216,8 @@ fn unnest_factor(factor: &mut TableFactor) {
 /// `c.tableoid` of a relation of the system is its OID.
 fn table_oids(select: &mut Select) {
     let mut known = HashMap::new();
-    let factors = select.from.iter().flat_map(|t| {
-        std::iter::once(&t.relation).chain(t.joins.iter().map(|j| &j.relation))
-    });
+    let factors =
+        select.from.iter().flat_map(|t| std::iter::once(&t.relation).chain(t.joins.iter().map(|j| &j.relation)));
     for factor in factors {
         let TableFactor::Table { name, alias, args: None, .. } = factor else { continue };
         let parts = name.0.iter().filter_map(|p| p.as_ident()).map(fold).collect::<Vec<_>>();
@@ -235,12 +258,7 @@ fn name_table_function(name: &mut ObjectName, alias: &mut Option<ast::TableAlias
     if !SET_RETURNING.contains(&function.as_str()) {
         return;
     }
-    let alias = alias.get_or_insert_with(|| ast::TableAlias {
-        explicit: true,
-        name: Ident::with_quote('"', function),
-        columns: vec![],
-        at: None,
-    });
+    let alias = alias.get_or_insert_with(|| table_alias(&function));
     if alias.columns.is_empty() {
         alias.columns.push(ast::TableAliasColumnDef::from_name(fold(&alias.name)));
     }
@@ -414,7 +432,8 @@ fn array_subquery(f: &mut Function) -> Option<Expr> {
     }
     let mut inner = query.clone();
     let SetExpr::Select(select) = inner.body.as_mut() else { return None };
-    let [SelectItem::UnnamedExpr(item) | SelectItem::ExprWithAlias { expr: item, .. }] = select.projection.as_mut_slice()
+    let [SelectItem::UnnamedExpr(item) | SelectItem::ExprWithAlias { expr: item, .. }] =
+        select.projection.as_mut_slice()
     else {
         return None;
     };
@@ -469,10 +488,8 @@ fn name_set(body: &mut SetExpr, top: bool) {
 }
 
 fn name_select(select: &mut Select, top: bool) {
-    let wildcard = select
-        .projection
-        .iter()
-        .any(|i| matches!(i, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(_, _)));
+    let wildcard =
+        select.projection.iter().any(|i| matches!(i, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(_, _)));
     let mut seen: HashMap<String, usize> = HashMap::new();
     for (n, item) in select.projection.iter_mut().enumerate() {
         let (expr, name, plain, aliased) = match item {
