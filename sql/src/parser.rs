@@ -91,6 +91,56 @@ pub enum Body {
     Unsupported(String, Option<&'static str>),
 }
 
+impl Body {
+    /// What kind of statement it is, as PostgreSQL names it in messages.
+    pub fn command(&self) -> &'static str {
+        match self {
+            Body::Query(_) => "SELECT",
+            Body::Insert(_) => "INSERT",
+            Body::Copy(copy) if copy.from => "COPY FROM",
+            Body::Copy(_) => "COPY TO",
+            Body::Truncate(_) => "TRUNCATE TABLE",
+            Body::CreateTable(table) if table.select_into => "SELECT INTO",
+            Body::CreateTable(table) if table.query.is_some() => "CREATE TABLE AS",
+            Body::CreateTable(_) => "CREATE TABLE",
+            Body::CreateView(_) => "CREATE VIEW",
+            Body::AlterTable(_) => "ALTER TABLE",
+            Body::Rename(rename) => match rename.kind {
+                definition::Kind::View => "ALTER VIEW",
+                definition::Kind::Schema => "ALTER SCHEMA",
+                _ => "ALTER TABLE",
+            },
+            Body::Drop(drop) => match drop.kind {
+                definition::Kind::View => "DROP VIEW",
+                definition::Kind::Schema => "DROP SCHEMA",
+                _ => "DROP TABLE",
+            },
+            Body::Schema(_) => "CREATE SCHEMA",
+            Body::Comment(_) => "COMMENT",
+            Body::Tenant(_) => "CREATE DATABASE",
+            Body::Role(_) => "CREATE ROLE",
+            Body::Grant(grant) => {
+                if grant.grant {
+                    "GRANT"
+                } else {
+                    "REVOKE"
+                }
+            }
+            Body::Set(_) => "SET",
+            Body::Show(_) => "SHOW",
+            Body::Reset(_) => "RESET",
+            Body::Discard(_) => "DISCARD",
+            Body::Prepare { .. } => "PREPARE",
+            Body::Execute { .. } => "EXECUTE",
+            Body::Deallocate(_) => "DEALLOCATE",
+            Body::Explain(_) => "EXPLAIN",
+            Body::Transaction(_) => "BEGIN",
+            Body::Nothing(tag) => tag,
+            Body::Unsupported(..) => "this statement",
+        }
+    }
+}
+
 /// Splits and parses a query string.
 ///
 /// # Errors
@@ -139,7 +189,8 @@ fn with_parser<T>(text: &str, offset: usize, rule: impl FnOnce(&mut Parser) -> R
         Error::new(SqlState::SYNTAX_ERROR, format!("syntax error at or near \"{at}\"")).position(position).source(e)
     })?;
     depth::check(&tokens)?;
-    if let Some(token) = clause_without_table(&tokens) {
+    let tokens = expand_table(tokens);
+    if let Some(token) = refused_token(&tokens) {
         let start = char_position(text, token.span.start.line, token.span.start.column);
         let message = format!("syntax error at or near \"{}\"", token.token);
         return Err(Error::new(SqlState::SYNTAX_ERROR, message).position(offset + start));
@@ -152,25 +203,68 @@ fn with_parser<T>(text: &str, offset: usize, rule: impl FnOnce(&mut Parser) -> R
     parsed.map_err(|e| syntax_error(e, parser, text, offset))
 }
 
-/// The WHERE of `SELECT * FROM WHERE a = 1`, which sqlparser takes for a table.
-fn clause_without_table(tokens: &[TokenWithSpan]) -> Option<&TokenWithSpan> {
-    let word = |t: &TokenWithSpan| match &t.token {
-        Token::Word(w) if w.quote_style.is_none() => Some(w.keyword),
-        _ => None,
-    };
+/// What sqlparser takes and PostgreSQL does not: the WHERE of `SELECT * FROM WHERE a = 1` for a table, `?` and `:a` for
+/// parameters.
+fn refused_token(tokens: &[TokenWithSpan]) -> Option<&TokenWithSpan> {
     let mut after_from = false;
     for token in tokens.iter().filter(|t| !matches!(t.token, Token::Whitespace(_))) {
-        let keyword = word(token);
-        let clause = matches!(
-            keyword,
-            Some(Keyword::WHERE | Keyword::GROUP | Keyword::ORDER | Keyword::HAVING | Keyword::LIMIT | Keyword::FROM)
-        );
-        if after_from && clause {
-            return Some(token);
+        let mut from = false;
+        match &token.token {
+            Token::Word(w) if w.quote_style.is_none() => match w.keyword {
+                Keyword::FROM if !after_from => from = true,
+                Keyword::FROM | Keyword::WHERE | Keyword::GROUP | Keyword::ORDER | Keyword::HAVING | Keyword::LIMIT
+                    if after_from =>
+                {
+                    return Some(token);
+                }
+                _ => {}
+            },
+            Token::Placeholder(text) => {
+                let number = text.strip_prefix('$').is_some_and(|n| n.parse::<u16>().is_ok_and(|n| n > 0));
+                if !number {
+                    return Some(token);
+                }
+            }
+            _ => {}
         }
-        after_from = keyword == Some(Keyword::FROM);
+        after_from = from;
     }
     None
+}
+
+/// PostgreSQL's `TABLE t` as `SELECT * FROM t`: sqlparser reads it without its quotes, DataFusion not at all.
+fn expand_table(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let keyword = |t: &TokenWithSpan| match &t.token {
+        Token::Word(w) if w.quote_style.is_none() => w.keyword,
+        _ => Keyword::NoKeyword,
+    };
+    if !tokens.iter().any(|t| keyword(t) == Keyword::TABLE) {
+        return tokens;
+    }
+    let significant = |t: &&TokenWithSpan| !matches!(t.token, Token::Whitespace(_));
+    let inserts = tokens.iter().find(significant).is_some_and(|t| keyword(t) == Keyword::INSERT);
+    let mut expanded: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len() + 2);
+    for token in tokens {
+        let begins = match expanded.iter().rev().find(significant) {
+            None => true,
+            Some(before) => {
+                inserts
+                    || before.token == Token::LParen
+                    || matches!(
+                        keyword(before),
+                        Keyword::AS | Keyword::UNION | Keyword::ALL | Keyword::EXCEPT | Keyword::INTERSECT
+                    )
+            }
+        };
+        if !begins || keyword(&token) != Keyword::TABLE {
+            expanded.push(token);
+            continue;
+        }
+        for word in [Token::make_keyword("SELECT"), Token::Mul, Token::make_keyword("FROM")] {
+            expanded.push(TokenWithSpan { token: word, span: token.span });
+        }
+    }
+    expanded
 }
 
 /// The rule for a statement, chosen by its leading words.
@@ -219,6 +313,9 @@ fn query_or_write(p: &mut Parser) -> Result<Body, ParserError> {
 }
 
 fn insert(p: &mut Parser) -> Result<Body, ParserError> {
+    if !tokens::is_word(p, 1, "INTO") {
+        return p.expected("INTO", p.peek_nth_token(1));
+    }
     match p.parse_statement()? {
         ast::Statement::Insert(insert) => Ok(Body::Insert(Box::new(insert))),
         other => Ok(Body::Unsupported(format!("{} is not supported", leading(&other.to_string())), None)),
@@ -261,7 +358,7 @@ fn syntax_error(e: ParserError, parser: Parser, text: &str, offset: usize) -> Er
     let found = location(&message)
         .and_then(|(line, column)| tokens.iter().find(|t| t.span.start.line == line && t.span.start.column == column));
     let whole = |t: &&TokenWithSpan| !matches!(t.token, Token::Whitespace(_) | Token::EOF);
-    let at_end = message.contains("found: EOF");
+    let at_end = message.contains("found: EOF") || unfinished(&tokens);
     let found = found.or_else(|| tokens.get(current)).filter(whole).filter(|_| !at_end);
     let source = ParserError::ParserError(message);
     match found {
@@ -277,6 +374,26 @@ fn syntax_error(e: ParserError, parser: Parser, text: &str, offset: usize) -> Er
             .position(offset + text.chars().count() + 1)
             .source(source),
     }
+}
+
+/// True if the text ends in the middle of something. sqlparser tries several ways to read a parenthesis or CASE, and
+/// complains about the last one.
+fn unfinished(tokens: &[TokenWithSpan]) -> bool {
+    let (mut parentheses, mut cases) = (0, 0);
+    let mut last = Keyword::NoKeyword;
+    for token in tokens.iter().filter(|t| !matches!(t.token, Token::Whitespace(_) | Token::EOF)) {
+        last = Keyword::NoKeyword;
+        match &token.token {
+            Token::LParen => parentheses += 1,
+            Token::RParen => parentheses -= 1,
+            Token::Word(w) if w.quote_style.is_none() => {
+                last = w.keyword;
+                cases += i32::from(last == Keyword::CASE) - i32::from(last == Keyword::END);
+            }
+            _ => {}
+        }
+    }
+    parentheses > 0 || cases > 0 || matches!(last, Keyword::GROUP | Keyword::ORDER | Keyword::BY | Keyword::WHERE)
 }
 
 /// The ` at Line: 1, Column: 5` at the end of a message of sqlparser.

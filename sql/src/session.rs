@@ -108,6 +108,8 @@ pub struct Session {
     inbox: Arc<Inbox>,
     pub(crate) prepared: BTreeMap<String, Prepared>,
     notices: Vec<Notice>,
+    /// The kind of the running statement, for messages.
+    command: &'static str,
     reported: Vec<(&'static str, String)>,
 }
 
@@ -155,6 +157,7 @@ impl Session {
             inbox: Arc::default(),
             prepared: BTreeMap::new(),
             notices: Vec::new(),
+            command: "",
             reported: Vec::new(),
         };
         // From here on a failure drops the session, which takes it out of the register.
@@ -310,6 +313,7 @@ impl Session {
     async fn run(&mut self, prepared: &Prepared, parameters: Vec<ScalarValue>) -> Result<Answer> {
         self.take_arrived()?;
         let body = &prepared.statement.body;
+        self.command = body.command();
         self.refuse_in_failed_block(body)?;
         if let Body::Transaction(control) = body {
             return self.control(control).await;
@@ -499,7 +503,7 @@ impl Session {
     /// # Errors
     /// 25006.
     pub(crate) fn writable(&self) -> Result<()> {
-        if self.settings.is_on("transaction_read_only") { Err(read_only()) } else { Ok(()) }
+        if self.settings.is_on("transaction_read_only") { Err(read_only(self.command)) } else { Ok(()) }
     }
 
     /// Changes settings: for the session, or with `local` until the end of the transaction.
@@ -585,8 +589,8 @@ fn answers_rows(body: &Body) -> bool {
     matches!(body, Body::Query(_) | Body::Copy(_) | Body::Execute { .. } | Body::Explain(_) | Body::Show(_))
 }
 
-fn read_only() -> Error {
-    Error::new(SqlState::new("25006"), "cannot execute this statement in a read-only transaction")
+fn read_only(command: &str) -> Error {
+    Error::new(SqlState::new("25006"), format!("cannot execute {command} in a read-only transaction"))
 }
 
 /// The order of `client_min_messages`.

@@ -1,7 +1,7 @@
 //! Small readers over sqlparser's `Parser`, for words it has no keyword for.
 
 use datafusion::sql::sqlparser::ast;
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
@@ -56,10 +56,80 @@ pub(super) fn name(p: &mut Parser) -> Result<String, ParserError> {
     Ok(fold(&p.parse_identifier()?))
 }
 
-/// A possibly qualified name.
+/// A possibly qualified name. Words that PostgreSQL reserves are none.
 pub(super) fn object(p: &mut Parser) -> Result<ast::ObjectName, ParserError> {
+    if let Token::Word(w) = &p.peek_token_ref().token
+        && w.quote_style.is_none()
+        && RESERVED.contains(&w.keyword)
+    {
+        return p.expected("a name", p.peek_token());
+    }
     p.parse_object_name(false)
 }
+
+/// Words that PostgreSQL takes for a name only in quotes.
+const RESERVED: [Keyword; 60] = [
+    Keyword::ALL,
+    Keyword::ANALYZE,
+    Keyword::AND,
+    Keyword::ANY,
+    Keyword::ARRAY,
+    Keyword::AS,
+    Keyword::ASC,
+    Keyword::BOTH,
+    Keyword::CASE,
+    Keyword::CAST,
+    Keyword::CHECK,
+    Keyword::COLLATE,
+    Keyword::COLUMN,
+    Keyword::CONSTRAINT,
+    Keyword::CREATE,
+    Keyword::CURRENT_DATE,
+    Keyword::CURRENT_TIME,
+    Keyword::CURRENT_TIMESTAMP,
+    Keyword::DEFAULT,
+    Keyword::DEFERRABLE,
+    Keyword::DESC,
+    Keyword::DISTINCT,
+    Keyword::DO,
+    Keyword::ELSE,
+    Keyword::END,
+    Keyword::EXCEPT,
+    Keyword::FALSE,
+    Keyword::FETCH,
+    Keyword::FOR,
+    Keyword::FOREIGN,
+    Keyword::FROM,
+    Keyword::GRANT,
+    Keyword::GROUP,
+    Keyword::HAVING,
+    Keyword::IN,
+    Keyword::INTERSECT,
+    Keyword::INTO,
+    Keyword::LATERAL,
+    Keyword::LEADING,
+    Keyword::LIMIT,
+    Keyword::NOT,
+    Keyword::NULL,
+    Keyword::OFFSET,
+    Keyword::ON,
+    Keyword::ONLY,
+    Keyword::OR,
+    Keyword::ORDER,
+    Keyword::PRIMARY,
+    Keyword::REFERENCES,
+    Keyword::SELECT,
+    Keyword::TABLE,
+    Keyword::THEN,
+    Keyword::TO,
+    Keyword::TRAILING,
+    Keyword::TRUE,
+    Keyword::UNION,
+    Keyword::UNIQUE,
+    Keyword::WHEN,
+    Keyword::WHERE,
+    Keyword::WITH,
+];
 
 /// Possibly qualified names with commas.
 pub(super) fn objects(p: &mut Parser) -> Result<Vec<ast::ObjectName>, ParserError> {
@@ -100,16 +170,9 @@ pub(super) fn cascade(p: &mut Parser) -> bool {
     one_of(p, &["CASCADE", "RESTRICT"]) == Some("CASCADE")
 }
 
-/// A query; also PostgreSQL's `TABLE t`, which sqlparser reads without its quotes.
+/// A query.
 pub(super) fn query(p: &mut Parser) -> Result<Box<ast::Query>, ParserError> {
-    if !is_word(p, 0, "TABLE") {
-        return p.parse_query();
-    }
-    p.advance_token();
-    words(p, &["ONLY"]);
-    let table = object(p)?;
-    let dialect = PostgreSqlDialect {};
-    Parser::new(&dialect).try_with_sql(&format!("SELECT * FROM {table}"))?.parse_query()
+    p.parse_query()
 }
 
 /// `(name = value, …)`: values as plain text, none where there is only a name.

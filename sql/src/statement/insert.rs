@@ -9,6 +9,7 @@ mod values;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast;
 use futures::TryStreamExt;
@@ -17,11 +18,11 @@ use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::types::SqlType;
 
 use super::{done, names, query};
-use crate::answer::Answer;
+use crate::answer::{Answer, Column};
 use crate::authorize::{Action, authorize};
 use crate::exec::write::{TableWriter, Written, abandon};
 use crate::parser;
-use crate::plan::{QueryContext, Relation, fold, plan_query, resolve_relation, run as run_plan};
+use crate::plan::{Planned, QueryContext, Relation, fold, plan_query, resolve_relation, run as run_plan};
 use crate::session::Session;
 
 pub(super) async fn run(
@@ -244,16 +245,77 @@ async fn from_query(
 ) -> Result<Written> {
     let source = insert.source.as_ref().ok_or_else(|| Error::internal("an INSERT without rows"))?;
     query::may_read(ctx, source)?;
-    let source = without_defaults(source, table, &targets)?;
+    let mut source = without_defaults(source, table, &targets)?;
+    values_as_selects(&mut source)?;
     let planned = query::plan(ctx, &source, types)?;
+    let columns = source_columns(&planned);
     check_width(planned.columns.len(), &targets, !insert.columns.is_empty())?;
     targets.truncate(planned.columns.len());
     let mut writer = TableWriter::new(ctx, table, targets)?;
     let mut rows = run_plan(ctx, planned.plan, &planned.columns, parameters).await?;
     while let Some(batch) = rows.try_next().await? {
-        writer.write(super::table::typed(batch, &planned.columns)?).await?;
+        writer.write(super::table::typed(batch, &columns)?).await?;
     }
     writer.finish().await
+}
+
+/// The columns of the source; a bare string or NULL has no type of its own yet and takes that of its target.
+fn source_columns(planned: &Planned) -> Vec<Column> {
+    let exprs = outputs(&planned.plan);
+    let untyped = |n: usize| {
+        exprs.get(n).is_some_and(|expr| {
+            let expr = (*expr).clone().unalias_nested().data;
+            matches!(&expr, Expr::Literal(value, _) if value.data_type().is_string() || value.data_type().is_null())
+        })
+    };
+    let columns = planned.columns.iter().cloned().enumerate();
+    columns.map(|(n, c)| if untyped(n) { Column { ty: SqlType::Unknown, ..c } } else { c }).collect()
+}
+
+/// The expressions of a plan's columns, if it ends in a projection.
+fn outputs(plan: &LogicalPlan) -> &[Expr] {
+    match plan {
+        LogicalPlan::Projection(projection) => &projection.expr,
+        LogicalPlan::Sort(sort) => outputs(&sort.input),
+        LogicalPlan::Limit(limit) => outputs(&limit.input),
+        _ => &[],
+    }
+}
+
+/// VALUES with subqueries in them as SELECTs, which DataFusion can run.
+fn values_as_selects(query: &mut ast::Query) -> Result<()> {
+    let ast::SetExpr::Values(values) = query.body.as_mut() else { return Ok(()) };
+    let has_subquery = |item: &ast::Expr| {
+        let mut found = false;
+        let _: ControlFlow<()> = ast::visit_expressions(item, |e| {
+            found |= matches!(e, ast::Expr::Subquery(_) | ast::Expr::Exists { .. } | ast::Expr::InSubquery { .. });
+            if found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        found
+    };
+    if !values.rows.iter().flat_map(|row| &row.content).any(has_subquery) {
+        return Ok(());
+    }
+    let mut selects = None;
+    for row in std::mem::take(&mut values.rows) {
+        let mut one = parser::query("SELECT 1")?;
+        if let ast::SetExpr::Select(select) = one.body.as_mut() {
+            select.projection = row.content.into_iter().map(ast::SelectItem::UnnamedExpr).collect();
+        }
+        selects = Some(match selects {
+            None => one.body,
+            Some(left) => Box::new(ast::SetExpr::SetOperation {
+                left,
+                op: ast::SetOperator::Union,
+                set_quantifier: ast::SetQuantifier::All,
+                right: one.body,
+            }),
+        });
+    }
+    if let Some(selects) = selects {
+        query.body = selects;
+    }
+    Ok(())
 }
 
 /// The query with the DEFAULT expressions in place of the word DEFAULT in VALUES.

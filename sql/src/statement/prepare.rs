@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast;
 use sightline_storage::error::{Error, Result, SqlState};
+use sightline_storage::types::SqlType;
 
 use super::done;
 use crate::answer::Answer;
+use crate::codec::input::parse_text_styled;
 use crate::parser::{Body, Statement};
-use crate::plan::{evaluate, sql_type};
+use crate::plan::{QueryContext, evaluate, sql_type};
 use crate::session::Session;
 
 pub(super) async fn prepare(
@@ -35,8 +38,18 @@ pub(super) async fn execute(session: &mut Session, name: &str, arguments: &[ast:
     }
     let ctx = session.context()?;
     let values = arguments.iter().zip(&prepared.parameters);
-    let values = values.map(|(expr, ty)| evaluate(&ctx, expr, ty)).collect::<Result<Vec<_>>>()?;
+    let values = values.map(|(expr, ty)| argument(&ctx, expr, ty)).collect::<Result<Vec<_>>>()?;
     Box::pin(super::run(session, &prepared, values)).await
+}
+
+/// The value of an argument. A number keeps its own scale, which a numeric without precision would not.
+fn argument(ctx: &Arc<QueryContext>, expr: &ast::Expr, ty: &SqlType) -> Result<ScalarValue> {
+    if let (SqlType::Numeric(None), ast::Expr::Value(value)) = (ty, expr)
+        && let ast::Value::Number(digits, _) = &value.value
+    {
+        return parse_text_styled(ty, digits, ctx.settings.style());
+    }
+    evaluate(ctx, expr, ty)
 }
 
 pub(super) fn deallocate(session: &mut Session, name: Option<&str>) -> Result<Answer> {

@@ -129,7 +129,11 @@ async fn put(session: &mut Session, ctx: &Arc<QueryContext>, allowed: Allowed, r
 }
 
 async fn drop(session: &mut Session, ctx: &Arc<QueryContext>, name: &str, if_exists: bool) -> Result<()> {
-    let role = match names::role(ctx, own_name(ctx, name)) {
+    if matches!(name, "current_user" | "session_user" | "current_role") {
+        let text = "cannot use special role specifier in DROP ROLE";
+        return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, text));
+    }
+    let role = match names::role(ctx, name) {
         Ok(role) => role,
         Err(e) if if_exists => {
             session.notice(Notice::notice(SqlState::new("00000"), format!("{}, skipping", e.message())));

@@ -16,7 +16,7 @@ use super::{done, names};
 use crate::answer::{Answer, Column, Notice};
 use crate::authorize::{Action, authorize};
 use crate::parser::definition::{Drop, Kind};
-use crate::plan::{QueryContext, Relation, resolve_relation};
+use crate::plan::{QueryContext, Relation, fold, resolve_relation};
 use crate::session::Session;
 
 pub(super) use alter::{alter, new_schema, rename};
@@ -39,7 +39,7 @@ pub(super) fn drop(session: &mut Session, drop: &Drop) -> Result<Answer> {
     let (kind, tag) = if drop.kind == Kind::Table { ("table", "DROP TABLE") } else { ("view", "DROP VIEW") };
     let mut oids = Vec::new();
     for name in &drop.names {
-        match find(&ctx, name, drop.kind) {
+        match find(&ctx, name, drop.kind).map_err(|e| in_schema(&ctx, name, e)) {
             Ok(oid) if oids.contains(&oid) => {}
             Ok(oid) => oids.push(oid),
             Err(e)
@@ -61,6 +61,15 @@ pub(super) fn drop(session: &mut Session, drop: &Drop) -> Result<Answer> {
     }
     drop_relations(session, &ctx, &oids, drop.cascade)?;
     Ok(done(tag))
+}
+
+/// The error of a missing relation, if what is missing is its schema.
+fn in_schema(ctx: &QueryContext, name: &ast::ObjectName, e: Error) -> Error {
+    let schema = name.0.iter().rev().nth(1).and_then(|part| part.as_ident()).map(fold);
+    match schema {
+        Some(schema) if e.code() == SqlState::UNDEFINED_TABLE => names::schema(ctx, &schema).err().unwrap_or(e),
+        _ => e,
+    }
 }
 
 /// The OID of a relation of this kind.

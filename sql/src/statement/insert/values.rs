@@ -134,15 +134,18 @@ fn value(
                 if let Some(number) = number(digits, false, ty) {
                     return Ok(Some(number));
                 }
+                in_range(digits, ty)?;
             }
             _ => {}
         },
         ast::Expr::UnaryOp { op: ast::UnaryOperator::Minus, expr } => {
             if let ast::Expr::Value(value) = expr.as_ref()
                 && let ast::Value::Number(digits, _) = &value.value
-                && let Some(number) = number(digits, true, ty)
             {
-                return Ok(Some(number));
+                if let Some(number) = number(digits, true, ty) {
+                    return Ok(Some(number));
+                }
+                in_range(digits, ty)?;
             }
         }
         _ => {}
@@ -193,6 +196,15 @@ fn number(digits: &str, negative: bool, ty: &SqlType) -> Option<ScalarValue> {
         SqlType::Numeric(Some((precision @ ..=38, scale))) => decimal(digits, negative, *precision, *scale)?,
         _ => return None,
     })
+}
+
+/// Refuses a whole number that its column cannot hold.
+fn in_range(digits: &str, ty: &SqlType) -> Result<()> {
+    let whole = digits.bytes().all(|b| b.is_ascii_digit());
+    if whole && matches!(ty, SqlType::SmallInt | SqlType::Integer | SqlType::BigInt) {
+        return Err(Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, format!("{ty} out of range")));
+    }
+    Ok(())
 }
 
 /// A plain decimal number that fits without rounding.

@@ -30,6 +30,8 @@ use crate::session::Session;
 struct MustBeEmpty {
     /// A condition on rows of the table.
     condition: String,
+    /// It is asked of the table as it was: as it will be, the planner would take the answer for granted.
+    before: bool,
     error: Error,
 }
 
@@ -62,7 +64,8 @@ pub(in crate::statement) async fn alter(session: &mut Session, alter: &AlterTabl
             .hint("Drop the view first, and create it again afterwards.")
     })?;
     for scan in scans {
-        if any_row(&changed, &table, &scan.condition).await? {
+        let (ctx, table) = if scan.before { (&ctx, &*old) } else { (&changed, &table) };
+        if any_row(ctx, table, &scan.condition).await? {
             return Err(scan.error);
         }
     }
@@ -166,7 +169,8 @@ fn add_checked(
 ) -> Result<()> {
     let name = add_check(ctx, table, name, expr, column)?;
     let text = format!("check constraint \"{name}\" of relation \"{}\" is violated by some row", table.name);
-    scans.push(MustBeEmpty { condition: format!("NOT ({expr})"), error: Error::new(SqlState::new("23514"), text) });
+    let error = Error::new(SqlState::new("23514"), text);
+    scans.push(MustBeEmpty { condition: format!("NOT ({expr})"), before: false, error });
     Ok(())
 }
 
@@ -174,6 +178,7 @@ fn nulls(table: &TableDef, column: &str) -> MustBeEmpty {
     let text = format!("column \"{column}\" of relation \"{}\" contains null values", table.name);
     MustBeEmpty {
         condition: format!("{} IS NULL", quoted(column)),
+        before: true,
         error: Error::new(SqlState::NOT_NULL_VIOLATION, text),
     }
 }
@@ -206,10 +211,10 @@ fn add(
         }
         def.missing = Some(one_value(&evaluate(ctx, &expr, &def.ty)?, &def.ty)?);
     }
-    let (name, not_null) = (def.name.clone(), def.not_null);
+    let (name, empty_only) = (def.name.clone(), def.not_null && def.missing.is_none());
     add_column(table, def)?;
-    if not_null {
-        scans.push(nulls(table, &name));
+    if empty_only {
+        scans.push(MustBeEmpty { condition: "true".to_string(), ..nulls(table, &name) });
     }
     for (given, expr, column) in checks {
         add_checked(ctx, table, given, &expr, column.as_deref(), scans)?;

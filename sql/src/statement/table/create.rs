@@ -325,8 +325,10 @@ pub(super) fn default_text(
         return Err(Error::unsupported("cannot use column reference in DEFAULT expression"));
     }
     let schema = DFSchema::empty();
-    let planned = plan_expr(ctx, expr, &schema)?;
-    let checked = if planned.is_volatile() {
+    let planned = plan_expr(ctx, expr, &schema).map_err(|e| placed(e, "DEFAULT expression", "DEFAULT expressions"))?;
+    let literal = matches!(&planned, Expr::Literal(value, _) if value.data_type().is_string());
+    // Only a bare string is read now; whether a number fits is seen when a row needs it, as in PostgreSQL.
+    let checked = if !literal {
         let from = SqlType::of_field(&planned.to_field(&schema).map_err(from_datafusion)?.1);
         assignment_cast(planned, &from, ty, column).map(|_| ())
     } else {
@@ -334,6 +336,17 @@ pub(super) fn default_text(
     };
     checked.map_err(|e| default_error(e, ty, column))?;
     Ok(Some(expr.to_string()))
+}
+
+/// Where an expression stands that has a subquery or an aggregate in it.
+fn placed(e: Error, one: &str, many: &str) -> Error {
+    match e.message() {
+        "cannot use subquery in this expression" => Error::unsupported(format!("cannot use subquery in {one}")),
+        "aggregate functions are not allowed in this expression" => {
+            Error::new(SqlState::GROUPING_ERROR, format!("aggregate functions are not allowed in {many}"))
+        }
+        _ => e,
+    }
 }
 
 /// PostgreSQL says what a DEFAULT of another type is a little differently from a value.
@@ -374,7 +387,7 @@ pub(super) fn add_check(
     column: Option<&str>,
 ) -> Result<String> {
     let schema = DFSchema::try_from(table.arrow_schema().as_ref().clone()).map_err(from_datafusion)?;
-    let planned = plan_expr(ctx, expr, &schema)?;
+    let planned = plan_expr(ctx, expr, &schema).map_err(|e| placed(e, "check constraint", "check constraints"))?;
     let (_, field) = planned.to_field(&schema).map_err(from_datafusion)?;
     let ty = SqlType::of_field(&field);
     if ty != SqlType::Boolean && !matches!(planned, Expr::Literal(ScalarValue::Null, _)) {
