@@ -175,6 +175,9 @@ fn missing_column(field: &datafusion::common::Column, valid: &[datafusion::commo
     }
 }
 
+/// An error of ours that DataFusion put into a text of its own.
+static STATED: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"coercion failed with: (?:External error: )?(.+?) \(SQLSTATE ([0-9A-Z]{5})\)"));
 static INVALID_FUNCTION: LazyLock<Regex> = LazyLock::new(|| pattern(r"Invalid function '([^']*)'"));
 static TABLE_FUNCTION: LazyLock<Regex> = LazyLock::new(|| pattern(r"table function '([^']*)' not found"));
 static GROUPING: LazyLock<Regex> =
@@ -191,6 +194,15 @@ fn undefined_function(name: &str) -> Error {
 /// What DataFusion's planner says in words.
 fn plan(text: &str) -> Error {
     let line = first_line(text);
+    if let Some(found) = STATED.captures(text) {
+        let error = Error::new(SqlState::new(&found[2]), &found[1]);
+        return match &found[2] {
+            "42883" => error.hint(
+                "No function matches the given name and argument types. You might need to add explicit type casts.",
+            ),
+            _ => error,
+        };
+    }
     if let Some(found) = INVALID_FUNCTION.captures(text).or_else(|| TABLE_FUNCTION.captures(text)) {
         return undefined_function(&found[1]);
     }

@@ -2,6 +2,7 @@
 
 mod chr;
 mod concat;
+mod escape;
 mod format;
 mod keywords;
 mod parse_ident;
@@ -22,6 +23,8 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     chr::FUNCTION,
     concat::CONCAT,
     concat::CONCAT_WS,
+    escape::LIKE_ESCAPE,
+    escape::SIMILAR_TO_ESCAPE,
     format::FUNCTION,
     parse_ident::FUNCTION,
     quote::QUOTE_IDENT,

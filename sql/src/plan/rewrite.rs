@@ -91,6 +91,26 @@ impl VisitorMut for Pass {
                     *expr = rewritten;
                 }
             }
+            Expr::UnaryOp { op, expr: inner } => {
+                if let Some(rewritten) = unary(*op, inner) {
+                    *expr = rewritten;
+                }
+            }
+            Expr::SimilarTo { negated, expr: text, pattern, escape_char } => {
+                let mut arguments = vec![(**pattern).clone()];
+                arguments.extend(escape_char.clone().map(Expr::Value));
+                let pattern = call("similar_to_escape", arguments);
+                let found = call("regexp_like", vec![(**text).clone(), pattern]);
+                *expr = if *negated { not(found) } else { found };
+            }
+            Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
+                if let Some(escape) = escape_char.take() {
+                    **pattern = call("like_escape", vec![(**pattern).clone(), Expr::Value(escape)]);
+                }
+                if let Some(rewritten) = like_any(expr) {
+                    *expr = rewritten;
+                }
+            }
             Expr::Cast { .. } => {
                 exact_float(expr);
                 reg_cast(expr);
@@ -113,6 +133,9 @@ impl VisitorMut for Pass {
                     && let Some(known) = operator(name)
                 {
                     *op = known;
+                }
+                if let Some(rewritten) = regex_match(expr) {
+                    *expr = rewritten;
                 }
             }
             _ => {}
@@ -300,6 +323,77 @@ fn bare_positions(query: &mut Query) {
     if let Some(fetch) = &mut query.fetch {
         fetch.quantity.iter_mut().for_each(bare);
     }
+}
+
+/// `@ x`, `|/ x`, `||/ x` and `~ x` are functions to DataFusion.
+fn unary(op: ast::UnaryOperator, inner: &Expr) -> Option<Expr> {
+    use ast::UnaryOperator as U;
+    Some(match op {
+        U::PGAbs => call("abs", vec![inner.clone()]),
+        U::PGSquareRoot => call("sqrt", vec![inner.clone()]),
+        U::PGCubeRoot => call("cbrt", vec![inner.clone()]),
+        U::BitwiseNot => Expr::Nested(Box::new(Expr::BinaryOp {
+            left: Box::new(inner.clone()),
+            op: BinaryOperator::PGBitwiseXor,
+            right: Box::new(integer(Expr::value(Value::Number("-1".to_string(), false)))),
+        })),
+        _ => return None,
+    })
+}
+
+fn not(expr: Expr) -> Expr {
+    Expr::UnaryOp { op: ast::UnaryOperator::Not, expr: Box::new(Expr::Nested(Box::new(expr))) }
+}
+
+/// `a ~ b` is a function of ours, which knows PostgreSQL's expressions.
+fn regex_match(expr: &Expr) -> Option<Expr> {
+    let Expr::BinaryOp { left, op, right } = expr else { return None };
+    let (negated, insensitive) = match op {
+        BinaryOperator::PGRegexMatch => (false, false),
+        BinaryOperator::PGRegexIMatch => (false, true),
+        BinaryOperator::PGRegexNotMatch => (true, false),
+        BinaryOperator::PGRegexNotIMatch => (true, true),
+        _ => return None,
+    };
+    let mut arguments = vec![(**left).clone(), (**right).clone()];
+    if insensitive {
+        arguments.push(Expr::value(Value::SingleQuotedString("i".to_string())));
+    }
+    let found = call("regexp_like", arguments);
+    Some(if negated { not(found) } else { found })
+}
+
+/// `s LIKE ANY (ARRAY[a, b])` is `s LIKE a OR s LIKE b`.
+fn like_any(expr: &Expr) -> Option<Expr> {
+    let one = |pattern: &Expr| match expr {
+        Expr::Like { negated, expr, any: true, .. } => Some(Expr::Like {
+            negated: *negated,
+            any: false,
+            expr: expr.clone(),
+            pattern: Box::new(pattern.clone()),
+            escape_char: None,
+        }),
+        Expr::ILike { negated, expr, any: true, .. } => Some(Expr::ILike {
+            negated: *negated,
+            any: false,
+            expr: expr.clone(),
+            pattern: Box::new(pattern.clone()),
+            escape_char: None,
+        }),
+        _ => None,
+    };
+    let (Expr::Like { pattern, .. } | Expr::ILike { pattern, .. }) = expr else { return None };
+    let mut list = pattern.as_ref();
+    while let Expr::Nested(inner) = list {
+        list = inner;
+    }
+    let Expr::Array(array) = list else { return None };
+    let either = array.elem.iter().filter_map(one).reduce(|a, b| Expr::BinaryOp {
+        left: Box::new(a),
+        op: BinaryOperator::Or,
+        right: Box::new(b),
+    });
+    either.map(|e| Expr::Nested(Box::new(e)))
 }
 
 /// `OPERATOR(pg_catalog.~)` is `~`.
