@@ -116,7 +116,12 @@ fn serve(config: Option<PathBuf>, flags: &[(&str, String)]) -> ExitCode {
         .enable_all()
         .build();
     match runtime {
-        Ok(runtime) => exit_code(runtime.block_on(node::run(config))),
+        Ok(runtime) => {
+            let result = runtime.block_on(node::run(config));
+            // Waits for nobody: the node has stopped, and a thread that still computes must not keep the process.
+            runtime.shutdown_background();
+            exit_code(result)
+        }
         Err(e) => fail(&format!("cannot start threads: {e}"), 1),
     }
 }
