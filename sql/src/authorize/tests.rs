@@ -1,3 +1,5 @@
+//! Who may do what, by role, owner and grant.
+
 use std::sync::Arc;
 
 use sightline_storage::ids::{SchemaId, TableId, TenantId};

@@ -1,3 +1,5 @@
+//! Statements as they are split and read, and the errors of those that are not.
+
 use sightline_storage::error::SqlState;
 
 use super::*;

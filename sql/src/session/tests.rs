@@ -1,3 +1,5 @@
+//! Sessions over a real engine: statements, transactions, settings.
+
 use std::sync::Arc;
 
 use arrow::util::display::{ArrayFormatter, FormatOptions};

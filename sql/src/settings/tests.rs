@@ -1,3 +1,5 @@
+//! Values of settings, as SET takes them and SHOW gives them back.
+
 use super::*;
 
 fn set(name: &str, value: &str) -> Result<String> {

@@ -1,3 +1,5 @@
+//! COPY's text and csv, cut at every place, and what is wrong in them.
+
 use arrow::util::display::array_value_to_string;
 use sightline_storage::types::SqlType;
 
