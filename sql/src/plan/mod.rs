@@ -21,6 +21,7 @@ mod rewrite;
 mod run;
 mod shared;
 mod types;
+mod yielding;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

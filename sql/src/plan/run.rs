@@ -19,6 +19,7 @@ use sightline_storage::types::SqlType;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::yielding::yielding;
 use super::{QueryContext, rewrite, shared};
 use crate::answer::{Column, RowStream};
 use crate::catalog::table::Table;
@@ -63,7 +64,7 @@ async fn physical(
     parameters: Vec<ScalarValue>,
 ) -> Result<(Arc<dyn ExecutionPlan>, Arc<datafusion::execution::TaskContext>)> {
     let (_, physical, task) = Box::pin(explain(ctx, plan, parameters)).await?;
-    Ok((physical, task))
+    Ok((yielding(physical)?, task))
 }
 
 fn with_parameters(plan: LogicalPlan, parameters: Vec<ScalarValue>) -> Result<LogicalPlan> {
