@@ -22,13 +22,13 @@ grouped() { sed -E ':a; s/^([0-9]+)([0-9]{3})/\1,\2/; ta' <<<"$1"; }
 
 # psql as it comes, without the reader's own settings.
 unset "${!PG@}"
-export PGCLIENTENCODING=UTF8
+export PGCLIENTENCODING=UTF8 LC_ALL=C.UTF-8
 sql() { psql -X -q -P pager=off -v ON_ERROR_STOP=1 -h "$host" -p "$port" -U sightline -d "${database:-demo}" "$@"; }
 ask() { sql -At -c "$1"; }
 
 # start PG_ADDRESS HTTP_ADDRESS: starts a server on the demo's directory and waits until it says that it is ready.
 start() {
-    rm -f "$work/ready"
+    : >"$work/ready"
     "$sightline" serve --data-dir "$data" --pg-listen "$1" --http-listen "$2" >"$work/ready" 2>>"$work/server.log" &
     server=$!
     until grep -q ready "$work/ready"; do

@@ -11,3 +11,7 @@ pub mod metrics;
 pub mod pg;
 
 pub mod parquet_to_csv;
+
+/// The allocator of every binary that links the server. glibc keeps what many threads freed in their arenas.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -1,17 +1,50 @@
-//! `/metrics`: what the node counts, in Prometheus' text format. Counters live where things happen; this page only
-//! reads them.
+//! `/metrics`: what the node counts, in Prometheus' text format, by tenant. Storage and sessions count for themselves;
+//! the statements of the listeners are counted here.
 
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use parking_lot::Mutex;
 use sightline_sql::database::Database;
+use sightline_storage::ids::TenantId;
 use sightline_storage::metrics::TenantMetrics;
 
 use crate::http::health::Phase;
 
+/// What the listeners did, by tenant. A tenant that was dropped is no longer shown.
+#[derive(Debug, Default)]
+pub struct Statements(Mutex<BTreeMap<TenantId, Arc<TenantStatements>>>);
+
+/// What one tenant's clients did since the start.
+#[derive(Debug, Default)]
+pub struct TenantStatements {
+    run: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl Statements {
+    /// The counters of a tenant, for a connection to keep.
+    pub fn of(&self, tenant: TenantId) -> Arc<TenantStatements> {
+        Arc::clone(self.0.lock().entry(tenant).or_default())
+    }
+}
+
+impl TenantStatements {
+    /// Counts a simple query or an Execute message.
+    pub fn count_run(&self) {
+        self.run.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts an error that a client is sent.
+    pub fn count_failed(&self) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// The metrics page. There is no database while the node starts.
-pub fn render(phase: Phase, database: Option<&Arc<Database>>) -> String {
+pub fn render(phase: Phase, statements: &Statements, database: Option<&Arc<Database>>) -> String {
     let mut page = Page::default();
     page.family("sightline_build_info", "gauge", "Always 1; the version is a label.");
     page.sample("sightline_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
@@ -19,8 +52,11 @@ pub fn render(phase: Phase, database: Option<&Arc<Database>>) -> String {
     page.sample("sightline_ready", &[], u8::from(phase == Phase::Serving));
     process(&mut page);
     if let Some(database) = database {
+        let meta = database.engine.meta();
+        let names = meta.tenants.iter().map(|(name, tenant)| (tenant.id, name.as_str())).collect();
         sessions(&mut page, database);
-        storage(&mut page, database);
+        statements_run(&mut page, statements, &names);
+        storage(&mut page, database, &names);
     }
     page.0
 }
@@ -64,12 +100,26 @@ fn sessions(page: &mut Page, database: &Arc<Database>) {
     }
 }
 
+/// The names of tenants. One that was dropped meanwhile has none any more.
+type Names<'a> = BTreeMap<TenantId, &'a str>;
+
 /// A value that each tenant has: its name, what it is, and where it stands.
 type Gauge = (&'static str, &'static str, fn(&TenantMetrics) -> u64);
 
-fn storage(page: &mut Page, database: &Arc<Database>) {
-    let engine = &database.engine;
-    let metrics = engine.metrics();
+fn statements_run(page: &mut Page, statements: &Statements, names: &Names<'_>) {
+    let counted = statements.0.lock().clone();
+    let mut family = |name, help, counter: fn(&TenantStatements) -> &AtomicU64| {
+        page.family(name, "counter", help);
+        for (tenant, label) in counted.iter().filter_map(|(id, tenant)| Some((tenant, *names.get(id)?))) {
+            page.sample(name, &[("tenant", label)], counter(tenant).load(Ordering::Relaxed));
+        }
+    };
+    family("sightline_statements_total", "Simple queries and Execute messages.", |tenant| &tenant.run);
+    family("sightline_statement_errors_total", "Errors that clients were sent.", |tenant| &tenant.failed);
+}
+
+fn storage(page: &mut Page, database: &Arc<Database>, names: &Names<'_>) {
+    let metrics = database.engine.metrics();
     let counters = [
         ("sightline_log_entries_total", "Entries written to the log.", metrics.log_entries),
         ("sightline_log_syncs_total", "Writes of the log, each with one sync.", metrics.log_syncs),
@@ -83,8 +133,6 @@ fn storage(page: &mut Page, database: &Arc<Database>) {
         page.family(name, "counter", help);
         page.sample(name, &[], value);
     }
-    let meta = engine.meta();
-    let names: BTreeMap<_, _> = meta.tenants.iter().map(|(name, tenant)| (tenant.id, name.as_str())).collect();
     let gauges: [Gauge; 4] = [
         ("sightline_hot_rows", "Rows that are not in parts yet.", |tenant| tenant.hot_rows),
         ("sightline_hot_bytes", "Memory that those rows hold.", |tenant| tenant.hot_bytes),
@@ -93,7 +141,6 @@ fn storage(page: &mut Page, database: &Arc<Database>) {
     ];
     for (name, help, value) in gauges {
         page.family(name, "gauge", help);
-        // A tenant that was dropped meanwhile has no name any more.
         for (tenant, label) in metrics.tenants.iter().filter_map(|t| Some((t, *names.get(&t.tenant)?))) {
             page.sample(name, &[("tenant", label)], value(tenant));
         }
@@ -140,7 +187,7 @@ mod tests {
 
     #[test]
     fn every_sample_has_a_family() {
-        let text = render(Phase::Starting, None);
+        let text = render(Phase::Starting, &Statements::default(), None);
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             let name = line.split(['{', ' ']).next().unwrap();
             assert!(text.contains(&format!("# TYPE {name} ")), "{line}");

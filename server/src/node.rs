@@ -100,7 +100,11 @@ pub async fn start(config: Config) -> Result<Node> {
 
     let pg_listener = listen(pg_socket, "pg_listen")?;
     let pg_address = pg_listener.local_addr()?;
-    let options = PgOptions { door: Door::new(config.trust_remote), statement_timeout: config.statement_timeout };
+    let options = PgOptions {
+        door: Door::new(config.trust_remote),
+        statement_timeout: config.statement_timeout,
+        statements: Arc::clone(&shared.statements),
+    };
     let served = Arc::clone(&database);
     let pg = Service::start(|stop| serve(pg_listener, served, stop, options));
     shared.readiness.set(Phase::Serving);

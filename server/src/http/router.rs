@@ -10,13 +10,15 @@ use axum::routing::get;
 use sightline_sql::database::Database;
 
 use super::health::{self, Readiness};
-use crate::metrics;
+use crate::metrics::{self, Statements};
 
 /// What endpoints read. HTTP answers before the database is open, so that a start can be watched.
 #[derive(Default)]
 pub struct Shared {
     pub readiness: Readiness,
     pub database: OnceLock<Arc<Database>>,
+    /// What the listeners count.
+    pub statements: Arc<Statements>,
 }
 
 /// The endpoints.
@@ -31,7 +33,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
 }
 
 fn metrics_answer(shared: &Shared) -> Response {
-    let text = metrics::render(shared.readiness.get(), shared.database.get());
+    let text = metrics::render(shared.readiness.get(), &shared.statements, shared.database.get());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 

@@ -19,6 +19,7 @@ use super::message::{Frontend, decode};
 use super::portal::Portal;
 use super::wire::{Broken, Reader, Writer, framed};
 use crate::logging;
+use crate::metrics::TenantStatements;
 
 /// How long a running statement may go on when the server stops.
 const STOP_GRACE: Duration = Duration::from_secs(5);
@@ -126,11 +127,18 @@ pub(super) struct Connection {
     pub pipeline: bool,
     /// The number of the statement at work, for the log: counts what simple queries and Execute messages there were.
     statement: u64,
+    counters: Arc<TenantStatements>,
 }
 
 impl Connection {
     /// A connection at the beginning.
-    pub(super) fn new(reader: Reader, writer: Writer, session: Session, link: Link) -> Connection {
+    pub(super) fn new(
+        reader: Reader,
+        writer: Writer,
+        session: Session,
+        link: Link,
+        counters: Arc<TenantStatements>,
+    ) -> Connection {
         Connection {
             reader,
             writer,
@@ -142,6 +150,7 @@ impl Connection {
             skip_to_sync: false,
             pipeline: false,
             statement: 0,
+            counters,
         }
     }
 
@@ -183,7 +192,10 @@ impl Connection {
             Ok(message) => message,
             Err(e) => return self.refuse(kind, &e).await.map(|()| true),
         };
-        self.statement += u64::from(matches!(kind, b'Q' | b'E'));
+        if matches!(kind, b'Q' | b'E') {
+            self.statement += 1;
+            self.counters.count_run();
+        }
         let span = logging::statement_span(self.statement);
         Box::pin(self.dispatch(message)).instrument(span).await
     }
@@ -222,6 +234,7 @@ impl Connection {
 
     /// Sends what a statement's error is; a transaction block has failed with it.
     pub(super) fn report(&mut self, e: &Error) -> Step<()> {
+        self.counters.count_failed();
         info!(code = e.code().as_str(), "statement failed: {}", e.message());
         self.session.fail_transaction();
         self.tell_notices()?;

@@ -19,6 +19,7 @@ use super::startup;
 use super::wire::{Reader, Writer};
 use crate::authenticate::Door;
 use crate::logging;
+use crate::metrics::Statements;
 
 /// How long connections have to say good-bye after running statements have had their time.
 const STOP_TIMEOUT: Duration = Duration::from_secs(8);
@@ -34,6 +35,8 @@ pub struct PgOptions {
     pub door: Door,
     /// What `statement_timeout` is until a client sets it; None is off.
     pub statement_timeout: Option<Duration>,
+    /// Where statements are counted.
+    pub statements: Arc<Statements>,
 }
 
 /// Serves clients until `stop`; then idle connections end with 57P01, running statements have five seconds more.

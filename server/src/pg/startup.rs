@@ -62,8 +62,9 @@ pub(super) async fn log_in(
             logging::record_connection(pid);
             info!(role = session.identity().role_name, tenant = session.identity().tenant_name, "logged in");
             greet(&mut writer, &session, version)?;
+            let counters = options.statements.of(session.identity().tenant);
             let link = Link { database, pid, secret, stop };
-            let mut connection = Connection::new(reader, writer, session, link);
+            let mut connection = Connection::new(reader, writer, session, link, counters);
             connection.ready().await?;
             Ok(Some(connection))
         }
