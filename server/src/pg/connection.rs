@@ -90,8 +90,8 @@ pub(super) async fn attend<T>(reader: &mut Reader, link: &Link, work: impl Futur
     let (mut left, mut stopped) = (false, false);
     loop {
         tokio::select! {
+            // The work last: when it gives way it has used up the task's budget, and nothing after it would be polled.
             biased;
-            done = &mut work => return done,
             () = reader.left(), if !left => {
                 left = true;
                 link.cancel_statement();
@@ -100,6 +100,7 @@ pub(super) async fn attend<T>(reader: &mut Reader, link: &Link, work: impl Futur
                 stopped = true;
                 link.cancel_statement();
             }
+            done = &mut work => return done,
         }
     }
 }
