@@ -30,6 +30,9 @@ pub(crate) enum Type {
     TimestampTz,
     Interval,
     TextArray,
+    Int4Array,
+    /// A list of lists of text.
+    TextArrays,
     /// A list of anything, as it comes.
     Array,
     /// Anything, as it comes.
@@ -56,6 +59,8 @@ impl Type {
             Type::TimestampTz => "timestamp with time zone",
             Type::Interval => "interval",
             Type::TextArray => "text[]",
+            Type::Int4Array => "integer[]",
+            Type::TextArrays => "text[][]",
             Type::Array => "anyarray",
             Type::Any | Type::Shown => "any",
             Type::Bytea => "bytea",
@@ -82,6 +87,8 @@ impl Type {
             Type::TimestampTz => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
             Type::Interval => DataType::Interval(IntervalUnit::MonthDayNano),
             Type::TextArray => DataType::new_list(DataType::Utf8View, true),
+            Type::Int4Array => DataType::new_list(DataType::Int32, true),
+            Type::TextArrays => DataType::new_list(DataType::new_list(DataType::Utf8View, true), true),
             Type::Shown if *given == DataType::Boolean => DataType::Boolean,
             Type::Shown => DataType::Utf8View,
             Type::Bytea => DataType::Binary,
@@ -104,7 +111,7 @@ impl Type {
                 DataType::Binary | DataType::BinaryView | DataType::LargeBinary => Some(0),
                 _ => text.then_some(6),
             },
-            Type::Array => list.then_some(0),
+            Type::Array | Type::Int4Array | Type::TextArrays => list.then_some(0),
             Type::TextArray => list.then_some(0).or(text.then_some(6)),
             Type::Text => text.then_some(0),
             _ if list => None,

@@ -28,7 +28,8 @@ Every setting is also an environment variable, SIGHTLINE_ and its name in capita
 const EXIT_USAGE: u8 = 2;
 
 /// Stack of a worker thread. DataFusion plans nested expressions by recursion, and a debug build has large frames.
-const STACK_BYTES: usize = 8 << 20;
+/// Only what is touched takes memory.
+const STACK_BYTES: usize = 64 << 20;
 
 /// Flags of `serve` that are settings: the flag without its dashes is the key with `_` for `-`.
 const SETTING_FLAGS: [&str; 3] = ["data_dir", "pg_listen", "http_listen"];

@@ -50,6 +50,8 @@ pub(crate) struct Registered {
     pub info: SessionInfo,
     /// Stops the statement that runs now.
     pub running: Mutex<Running>,
+    /// What `set_config` asked for: name, value, and whether for the transaction only.
+    pub settings: Mutex<Vec<(String, Vec<String>, bool)>>,
 }
 
 /// What a session does now.
@@ -149,7 +151,8 @@ impl Database {
             peer: startup.peer,
             connected_us: self.engine.clock().now_us(),
         };
-        let registered = Arc::new(Registered { pid, secret: secret(), info, running: Mutex::default() });
+        let registered =
+            Arc::new(Registered { pid, secret: secret(), info, running: Mutex::default(), settings: Mutex::default() });
         sessions.insert(pid, registered.clone());
         Ok(registered)
     }
@@ -176,6 +179,13 @@ impl Database {
             session.running.lock().cancel.cancel();
         }
         found.is_some()
+    }
+
+    /// Has the session change a setting before its next statement, for `set_config`.
+    pub(crate) fn request_setting(&self, pid: i32, name: &str, values: Vec<String>, local: bool) {
+        if let Some(session) = self.sessions.lock().get(&pid) {
+            session.settings.lock().push((name.to_string(), values, local));
+        }
     }
 
     /// All sessions and what they do.

@@ -34,7 +34,7 @@ use self::utility::{Explain, Set, Transaction};
 use tokens::{peek_word, words};
 
 /// How deep expressions and queries may nest. Deep enough for what programs write, shallow enough for the stack.
-const NESTING_MAX: usize = 300;
+const NESTING_MAX: usize = 128;
 
 /// One parsed statement.
 #[derive(Clone, Debug)]
@@ -162,7 +162,9 @@ pub fn parse(sql: &str) -> Result<Vec<Arc<Statement>>> {
 /// # Errors
 /// 42601, 54001.
 pub fn parse_expr(text: &str) -> Result<ast::Expr> {
-    with_parser(text, 0, |p| p.parse_expr())
+    let mut expr = with_parser(text, 0, |p| p.parse_expr())?;
+    depth::balance(&mut expr);
+    Ok(expr)
 }
 
 /// Parses a query, such as that of a view.
@@ -317,7 +319,10 @@ fn insert(p: &mut Parser) -> Result<Body, ParserError> {
         return p.expected("INTO", p.peek_nth_token(1));
     }
     match p.parse_statement()? {
-        ast::Statement::Insert(insert) => Ok(Body::Insert(Box::new(insert))),
+        ast::Statement::Insert(mut insert) => {
+            depth::balance(&mut insert);
+            Ok(Body::Insert(Box::new(insert)))
+        }
         other => Ok(Body::Unsupported(format!("{} is not supported", leading(&other.to_string())), None)),
     }
 }

@@ -192,6 +192,7 @@ impl Session {
 
     /// Reported parameters that changed since the last call.
     pub fn take_changed_parameters(&mut self) -> Vec<(&'static str, String)> {
+        self.take_requested();
         let now = self.settings.reported();
         let changed = now.iter().filter(|p| !self.reported.contains(p)).cloned().collect();
         self.reported = now;
@@ -312,6 +313,7 @@ impl Session {
     /// Chooses the transaction and ends it if it is that of one statement.
     async fn run(&mut self, prepared: &Prepared, parameters: Vec<ScalarValue>) -> Result<Answer> {
         self.take_arrived()?;
+        self.take_requested();
         let body = &prepared.statement.body;
         self.command = body.command();
         self.refuse_in_failed_block(body)?;
@@ -431,6 +433,19 @@ impl Session {
     /// Where a COPY of this block leaves its operations.
     pub(crate) fn inbox(&self) -> Arc<Inbox> {
         self.inbox.clone()
+    }
+
+    /// Makes the changes that `set_config` asked for; it has checked them.
+    fn take_requested(&mut self) {
+        let requested = std::mem::take(&mut *self.registered.settings.lock());
+        for (name, values, local) in requested {
+            if local && self.transaction.is_none() {
+                continue;
+            }
+            if let Err(e) = self.change_settings(local, |s| s.set(&name, Some(&values))) {
+                self.notice(Notice::warning(e.code(), e.message()));
+            }
+        }
     }
 
     fn take_arrived(&mut self) -> Result<()> {

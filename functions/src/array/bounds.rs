@@ -68,7 +68,7 @@ fn per_row(call: &Call, f: impl Fn(&[i32], usize) -> Option<i32>) -> Result<Arra
 }
 
 /// The length of each dimension; none for an empty array.
-fn shape(lists: &GenericListArray<i32>, row: usize) -> Vec<i32> {
+pub(super) fn shape(lists: &GenericListArray<i32>, row: usize) -> Vec<i32> {
     let length = lists.value_length(row);
     if length == 0 {
         return Vec::new();

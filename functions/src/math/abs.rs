@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, PrimitiveArray};
+use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray};
 use arrow::datatypes::{
     ArrowNativeTypeOp, ArrowPrimitiveType, DataType, Decimal128Type, Decimal256Type, Float32Type, Float64Type,
     Int16Type, Int32Type, Int64Type,
@@ -50,5 +50,6 @@ where
             Err(_) => refuse("22003", format!("{name} out of range")),
         }
     };
-    Ok(Arc::new(values.try_unary::<_, T, datafusion_common::DataFusionError>(positive)?))
+    let result = values.try_unary::<_, T, datafusion_common::DataFusionError>(positive)?;
+    Ok(Arc::new(result.with_data_type(values.data_type().clone())))
 }

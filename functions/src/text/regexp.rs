@@ -52,6 +52,15 @@ pub(super) const MATCH: Function = Function::new(
         Form::new(&[T, T, T], Type::TextArray, |call| first(call, Some(2))),
     ],
 );
+/// The planner unnests it.
+pub(super) const MATCHES: Function = Function::new(
+    "regexp_matches",
+    "The groups of the first match, or with flag g of each, one row a match.",
+    &[
+        Form::new(&[T, T], Type::TextArrays, |call| matches(call, None)),
+        Form::new(&[T, T, T], Type::TextArrays, |call| matches(call, Some(2))),
+    ],
+);
 pub(super) const REPLACE: Function = Function::new(
     "regexp_replace",
     "Replaces the first match, or with flag g all; \\1 stands for a group and \\& for the match.",
@@ -181,6 +190,27 @@ fn first(call: &Call, flag: Option<usize>) -> Result<ArrayRef> {
         }
     }
     Ok(Arc::new(lists.finish()))
+}
+
+fn matches(call: &Call, flag: Option<usize>) -> Result<ArrayRef> {
+    let patterns = Patterns::default();
+    let mut rows = ListBuilder::new(ListBuilder::new(StringViewBuilder::new()));
+    for row in 0..call.rows {
+        if !call.has_null(row) {
+            let flags = flags(call, flag, row);
+            let regex = patterns.get(call.text(1).value(row), &flags.replace('g', ""))?;
+            let most = if flags.contains('g') { usize::MAX } else { 1 };
+            for found in regex.captures_iter(call.text(0).value(row)).take(most) {
+                let skip = usize::from(found.len() > 1);
+                for group in found.iter().skip(skip) {
+                    rows.values().values().append_option(group.map(|g| g.as_str()));
+                }
+                rows.values().append(true);
+            }
+        }
+        rows.append(true);
+    }
+    Ok(Arc::new(rows.finish()))
 }
 
 fn replace(call: &Call, start: Option<usize>, which: Option<usize>, flag: Option<usize>) -> Result<ArrayRef> {

@@ -10,14 +10,16 @@ use super::pattern::Patterns;
 use crate::error::refuse;
 use crate::udf::{Call, Form, Function, Type};
 
-pub(super) const FUNCTION: Function = Function::new(
-    "regexp_split_to_array",
-    "Splits a text by a regular expression into an array.",
-    &[
-        Form::new(&[Type::Text, Type::Text], Type::TextArray, split),
-        Form::new(&[Type::Text, Type::Text, Type::Text], Type::TextArray, split),
-    ],
-);
+const FORMS: &[Form] = &[
+    Form::new(&[Type::Text, Type::Text], Type::TextArray, split),
+    Form::new(&[Type::Text, Type::Text, Type::Text], Type::TextArray, split),
+];
+
+pub(super) const FUNCTION: Function =
+    Function::new("regexp_split_to_array", "Splits a text by a regular expression into an array.", FORMS);
+/// The planner unnests it.
+pub(super) const TO_TABLE: Function =
+    Function::new("regexp_split_to_table", "Splits a text by a regular expression into rows.", FORMS);
 
 fn split(call: &Call) -> Result<ArrayRef> {
     let (texts, expressions, patterns) = (call.text(0), call.text(1), Patterns::default());

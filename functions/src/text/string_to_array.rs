@@ -7,13 +7,21 @@ use datafusion_common::Result;
 
 use crate::udf::{Call, Form, Function, Type};
 
+const FORMS: &[Form] = &[
+    Form::new(&[Type::Text, Type::Text], Type::TextArray, split),
+    Form::new(&[Type::Text, Type::Text, Type::Text], Type::TextArray, split),
+];
+
 pub(super) const FUNCTION: Function = Function::new(
     "string_to_array",
     "Splits a text at a delimiter into an array; parts that equal the third argument are NULL.",
-    &[
-        Form::new(&[Type::Text, Type::Text], Type::TextArray, split),
-        Form::new(&[Type::Text, Type::Text, Type::Text], Type::TextArray, split),
-    ],
+    FORMS,
+);
+/// The planner unnests it.
+pub(super) const TO_TABLE: Function = Function::new(
+    "string_to_table",
+    "Splits a text at a delimiter into rows; parts that equal the third argument are NULL.",
+    FORMS,
 );
 
 fn split(call: &Call) -> Result<ArrayRef> {

@@ -172,7 +172,9 @@ pub(super) fn cascade(p: &mut Parser) -> bool {
 
 /// A query.
 pub(super) fn query(p: &mut Parser) -> Result<Box<ast::Query>, ParserError> {
-    p.parse_query()
+    let mut query = p.parse_query()?;
+    super::depth::balance(query.as_mut());
+    Ok(query)
 }
 
 /// `(name = value, …)`: values as plain text, none where there is only a name.

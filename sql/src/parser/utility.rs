@@ -380,6 +380,12 @@ pub(super) fn explain(p: &mut Parser, text: &str, offset: usize) -> Result<Body,
         analyze = one_of(p, &["ANALYZE", "ANALYSE"]).is_some();
         verbose = words(p, &["VERBOSE"]);
     }
+    const EXPLAINED: [&str; 10] =
+        ["SELECT", "VALUES", "WITH", "TABLE", "INSERT", "UPDATE", "DELETE", "MERGE", "EXECUTE", "CREATE"];
+    let word = peek_word(p, 0);
+    if word.is_none_or(|w| !EXPLAINED.contains(&w.as_str())) && !matches!(p.peek_token_ref().token, Token::LParen) {
+        return p.expected("a query", p.peek_token());
+    }
     let statement = inner(p, text, offset)?;
     Ok(Body::Explain(Explain { analyze, verbose, options, statement }))
 }

@@ -103,6 +103,15 @@ fn assignable(from: &SqlType, to: &SqlType) -> bool {
     }
 }
 
+/// A type's name without its length or precision.
+fn unmodified(ty: &SqlType) -> String {
+    let text = ty.to_string();
+    match (text.find('('), text.find(')')) {
+        (Some(open), Some(close)) if open < close => format!("{}{}", &text[..open], &text[close + 1..]),
+        _ => text,
+    }
+}
+
 /// A cast as an assignment makes it: refuses other families of types (42804) and what does not fit (22003, 22001), and
 /// pads char(n).
 ///
@@ -112,7 +121,11 @@ pub fn assignment_cast(expr: Expr, from: &SqlType, to: &SqlType, column: &str) -
     if !assignable(from, to) {
         return Err(Error::new(
             SqlState::DATATYPE_MISMATCH,
-            format!("column \"{column}\" is of type {to} but expression is of type {from}"),
+            format!(
+                "column \"{column}\" is of type {} but expression is of type {}",
+                unmodified(to),
+                unmodified(from)
+            ),
         )
         .hint("You will need to rewrite or cast the expression."));
     }

@@ -17,7 +17,8 @@ use super::columns::{column_name, hide};
 use super::names::fold;
 
 /// Functions that return sets: in a select list they become `unnest(…)` of DataFusion's list-returning ones.
-const SET_RETURNING: [&str; 2] = ["generate_series", "regexp_split_to_table"];
+const SET_RETURNING: [&str; 5] =
+    ["generate_series", "generate_subscripts", "regexp_matches", "regexp_split_to_table", "string_to_table"];
 
 /// What the pass learned beside the rewritten query.
 #[derive(Debug, Default)]
@@ -96,6 +97,24 @@ impl VisitorMut for Pass {
                     *expr = rewritten;
                 }
             }
+            Expr::Substring { expr: text, substring_from, substring_for, .. } => {
+                let mut arguments = vec![(**text).clone()];
+                match (substring_from, substring_for) {
+                    (None, None) => {}
+                    (Some(from), None) => arguments.push((**from).clone()),
+                    (from, Some(length)) => {
+                        let first = || integer(Expr::value(Value::Number("1".to_string(), false)));
+                        arguments.push(from.as_ref().map_or_else(first, |f| (**f).clone()));
+                        arguments.push((**length).clone());
+                    }
+                }
+                *expr = call("substring", arguments);
+            }
+            Expr::Extract { field, expr: time, .. } => {
+                let field = field.to_string().trim_matches(['\'', '"']).to_lowercase();
+                let field = Expr::value(Value::SingleQuotedString(field));
+                *expr = call("date_part", vec![field, (**time).clone()]);
+            }
             Expr::SimilarTo { negated, expr: text, pattern, escape_char } => {
                 let mut arguments = vec![(**pattern).clone()];
                 arguments.extend(escape_char.clone().map(Expr::Value));
@@ -134,7 +153,7 @@ impl VisitorMut for Pass {
                 {
                     *op = known;
                 }
-                if let Some(rewritten) = regex_match(expr) {
+                if let Some(rewritten) = regex_match(expr).or_else(|| operator_call(expr)) {
                     *expr = rewritten;
                 }
             }
@@ -188,13 +207,13 @@ fn table_alias(name: &str) -> ast::TableAlias {
     ast::TableAlias { explicit: true, name: Ident::with_quote('"', name), columns: vec![], at: None }
 }
 
-/// Whether the expression has a column in it.
-fn names_column(expr: &Expr) -> bool {
-    let found = ast::visit_expressions(expr, |e| match e {
-        Expr::Identifier(_) | Expr::CompoundIdentifier(_) => ControlFlow::Break(()),
-        _ => ControlFlow::Continue(()),
-    });
-    found.is_break()
+/// Whether the expression is a whole number as written.
+fn is_number(expr: &Expr) -> bool {
+    match expr {
+        Expr::Cast { expr, data_type: DataType::Integer(None), .. } | Expr::UnaryOp { expr, .. } => is_number(expr),
+        Expr::Value(v) => matches!(v.value, Value::Number(_, _)),
+        _ => false,
+    }
 }
 
 /// `pg_catalog.unnest(a) x` is `UNNEST(a) AS x(x)`.
@@ -207,9 +226,9 @@ fn unnest_factor(factor: &mut TableFactor) {
         });
         let function = name.to_string().to_lowercase();
         let exprs = exprs.collect::<Option<Vec<_>>>();
-        // A series over columns of an outer query: only the function that answers a list can have them.
-        let series =
-            SET_RETURNING.contains(&function.as_str()) && exprs.as_ref().is_some_and(|e| e.iter().any(names_column));
+        // Only a series of plain numbers is a relation of its own; any other is the list that the function answers.
+        let series = SET_RETURNING.contains(&function.as_str())
+            && exprs.as_ref().is_some_and(|e| function != "generate_series" || !e.iter().all(is_number));
         let exprs = match exprs {
             Some(exprs) if series => {
                 alias.get_or_insert_with(|| table_alias(&function));
@@ -345,6 +364,17 @@ fn not(expr: Expr) -> Expr {
     Expr::UnaryOp { op: ast::UnaryOperator::Not, expr: Box::new(Expr::Nested(Box::new(expr))) }
 }
 
+/// Operators that are functions to DataFusion.
+fn operator_call(expr: &Expr) -> Option<Expr> {
+    let Expr::BinaryOp { left, op, right } = expr else { return None };
+    let name = match op {
+        BinaryOperator::PGOverlap => "array_has_any",
+        BinaryOperator::PGStartsWith => "starts_with",
+        _ => return None,
+    };
+    Some(call(name, vec![(**left).clone(), (**right).clone()]))
+}
+
 /// `a ~ b` is a function of ours, which knows PostgreSQL's expressions.
 fn regex_match(expr: &Expr) -> Option<Expr> {
     let Expr::BinaryOp { left, op, right } = expr else { return None };
@@ -432,6 +462,15 @@ fn strip_schema(name: &mut ObjectName) {
 
 fn function(f: &mut Function) {
     strip_schema(&mut f.name);
+    // DataFusion's functions of these names change the first match only.
+    let every = match f.name.to_string().to_lowercase().as_str() {
+        "array_remove" => Some("array_remove_all"),
+        "array_replace" => Some("array_replace_all"),
+        _ => None,
+    };
+    if let Some(name) = every {
+        f.name = ObjectName(vec![ObjectNamePart::Identifier(Ident::new(name))]);
+    }
     if let Some(WindowType::WindowSpec(spec)) = &mut f.over {
         if let Some(frame) = &mut spec.window_frame {
             bare_bound(&mut frame.start_bound);

@@ -32,6 +32,10 @@ pub(super) async fn run(
         match (name.as_str(), value.as_deref()) {
             ("costs" | "buffers" | "timing" | "summary" | "wal" | "settings" | "generic_plan", _) => {}
             ("format", Some("text")) => {}
+            ("format", Some(format)) if !matches!(format, "json" | "xml" | "yaml") => {
+                let text = format!("unrecognized value for EXPLAIN option \"format\": \"{format}\"");
+                return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, text));
+            }
             ("format", Some(format)) => {
                 return Err(
                     Error::unsupported(format!("EXPLAIN format \"{format}\" is not supported")).hint("Use TEXT.")

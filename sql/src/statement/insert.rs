@@ -39,7 +39,7 @@ pub(super) async fn run(
     let written = match rows_of(insert) {
         Rows::Defaults => values::defaults(&ctx, &table)?,
         Rows::Values(rows) => {
-            match values::direct(&ctx, &table, &targets, !insert.columns.is_empty(), rows, &parameters)? {
+            match values::direct(&ctx, &table, &targets, !insert.columns.is_empty(), rows, &parameters).await? {
                 Some(written) => written,
                 None => from_query(&ctx, &table, targets, insert, types, parameters).await?,
             }

@@ -128,19 +128,21 @@ pub(super) fn drop(session: &mut Session, drop: &Drop) -> Result<Answer> {
 /// `table t`, `view v` of a schema, as messages call them.
 fn described(ctx: &QueryContext, schema: &SchemaDef) -> impl Iterator<Item = String> {
     let catalog = &ctx.snapshot.catalog;
-    let (id, prefix) = (schema.id, format!("{}.", schema.name));
+    let (id, prefix) = (schema.id, format!("{}.", names::quoted(&schema.name)));
     let prefix = if schema.name == "public" { String::new() } else { prefix };
     let tables = catalog.tables.values().filter(move |t| t.schema == id);
     let views = catalog.views.values().filter(move |v| v.schema == id);
     let view_prefix = prefix.clone();
     tables
-        .map(move |t| format!("table {prefix}{}", t.name))
-        .chain(views.map(move |v| format!("view {view_prefix}{}", v.name)))
+        .map(move |t| format!("table {prefix}{}", names::quoted(&t.name)))
+        .chain(views.map(move |v| format!("view {view_prefix}{}", names::quoted(&v.name))))
 }
 
 fn not_empty(ctx: &QueryContext, schema: &SchemaDef) -> Error {
-    let lines = described(ctx, schema).map(|d| format!("{d} depends on schema {}", schema.name)).collect::<Vec<_>>();
-    let text = format!("cannot drop schema {} because other objects depend on it", schema.name);
+    let lines = described(ctx, schema)
+        .map(|d| format!("{d} depends on schema {}", names::quoted(&schema.name)))
+        .collect::<Vec<_>>();
+    let text = format!("cannot drop schema {} because other objects depend on it", names::quoted(&schema.name));
     Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, text)
         .detail(lines.join("\n"))
         .hint("Use DROP ... CASCADE to drop the dependent objects too.")

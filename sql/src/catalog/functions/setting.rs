@@ -5,9 +5,11 @@ use sightline_storage::error::{Error, Result, SqlState};
 use super::{Arg, Function, returns};
 use crate::catalog::rows::Value;
 use crate::plan::QueryContext;
+use crate::settings::Settings;
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("current_setting", &[Arg::Text, Arg::Bool], returns::text, current_setting).required(1),
+    Function::new("set_config", &[Arg::Text, Arg::Text, Arg::Bool], returns::text, set_config),
     Function::new("pg_cancel_backend", &[Arg::Int], returns::bool, pg_cancel_backend),
 ];
 
@@ -17,6 +19,21 @@ fn current_setting(ctx: &QueryContext, args: &[Value]) -> Result<Value> {
         return Ok(ctx.settings.get(name).map(str::to_string).into());
     }
     ctx.settings.show(name).map(|v| v.to_string().into())
+}
+
+/// Answers what SHOW will print; the session makes the change before its next statement.
+fn set_config(ctx: &QueryContext, args: &[Value]) -> Result<Value> {
+    let Some(name) = args[0].text() else {
+        return Err(Error::new(SqlState::new("22004"), "SET requires parameter name"));
+    };
+    let value = args[1].text().unwrap_or_default();
+    let list = name.eq_ignore_ascii_case("search_path");
+    let values = if list { Settings::names(value) } else { vec![value.to_string()] };
+    let mut settings = (*ctx.settings).clone();
+    settings.set(name, Some(&values))?;
+    let shown = settings.show(name)?.to_string();
+    ctx.database.request_setting(ctx.pid, name, values, args[2].bool().unwrap_or_default());
+    Ok(shown.into())
 }
 
 /// Others' statements can be stopped by a superuser, and one's own by anybody.

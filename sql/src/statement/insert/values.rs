@@ -3,7 +3,8 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::Schema;
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast;
 use sightline_storage::catalog::{ColumnDef, TableDef};
@@ -13,11 +14,11 @@ use sightline_storage::types::SqlType;
 use super::{check_width, placeholder};
 use crate::codec::{Style, input};
 use crate::error::from_datafusion;
-use crate::exec::write::{Shape, Written, append};
+use crate::exec::write::{Shape, TableWriter, Written, append};
 use crate::parser;
 use crate::plan::{QueryContext, evaluate};
 
-/// More rows than this go through the writer, which knows what to do with large amounts.
+/// More rows than this go through the writer, which knows what to do with large amounts, so many at a time.
 const ROWS_MAX: usize = 8192;
 
 /// `INSERT … DEFAULT VALUES`.
@@ -27,7 +28,7 @@ pub(super) fn defaults(ctx: &Arc<QueryContext>, table: &Arc<TableDef>) -> Result
 }
 
 /// The rows, or none if they need a query to be worked out.
-pub(super) fn direct(
+pub(super) async fn direct(
     ctx: &Arc<QueryContext>,
     table: &Arc<TableDef>,
     targets: &[usize],
@@ -35,17 +36,36 @@ pub(super) fn direct(
     rows: &[ast::Parens<Vec<ast::Expr>>],
     parameters: &[ScalarValue],
 ) -> Result<Option<Written>> {
-    if rows.len() > ROWS_MAX {
-        return Ok(None);
-    }
     let width = rows.first().map_or(0, |r| r.content.len());
     check_width(width, targets, named)?;
+    if rows.iter().any(|row| row.content.len() != width) {
+        return Err(Error::new(SqlState::SYNTAX_ERROR, "VALUES lists must all be the same length"));
+    }
+    if rows.len() <= ROWS_MAX {
+        let values = values(ctx, table, targets, rows, parameters)?;
+        return values.map(|values| build(ctx, table, values)).transpose();
+    }
+    let mut writer = TableWriter::new(ctx, table, (0..table.columns.len()).collect())?;
+    let fields = table.columns.iter().map(|c| c.ty.field(&c.name, true)).collect::<Vec<_>>();
+    let schema = Arc::new(Schema::new(fields));
+    for chunk in rows.chunks(ROWS_MAX) {
+        let Some(values) = values(ctx, table, targets, chunk, parameters)? else { return Ok(None) };
+        writer.write(RecordBatch::try_new(schema.clone(), arrays(table, values)?)?).await?;
+    }
+    writer.finish().await.map(Some)
+}
+
+/// The values by column of the table, or none if one needs a query.
+fn values(
+    ctx: &Arc<QueryContext>,
+    table: &TableDef,
+    targets: &[usize],
+    rows: &[ast::Parens<Vec<ast::Expr>>],
+    parameters: &[ScalarValue],
+) -> Result<Option<Vec<Vec<ScalarValue>>>> {
     let mut columns = vec![Vec::with_capacity(rows.len()); table.columns.len()];
     let style = Style { now_us: Some(ctx.now_us), ..ctx.settings.style().clone() };
     for row in rows {
-        if row.content.len() != width {
-            return Err(Error::new(SqlState::SYNTAX_ERROR, "VALUES lists must all be the same length"));
-        }
         for (item, position) in row.content.iter().zip(targets) {
             let value = if is_default(item) {
                 default_value(ctx, table, *position)?
@@ -65,22 +85,22 @@ pub(super) fn direct(
             }
         }
     }
-    build(ctx, table, columns).map(Some)
+    Ok(Some(columns))
 }
 
 fn build(ctx: &Arc<QueryContext>, table: &Arc<TableDef>, columns: Vec<Vec<ScalarValue>>) -> Result<Written> {
     let rows = columns.first().map_or(0, Vec::len);
-    let arrays = columns.into_iter().zip(&table.columns).map(|(values, column)| {
-        let array = ScalarValue::iter_to_array(values).map_err(from_datafusion)?;
-        if *array.data_type() == column.ty.arrow() {
-            Ok(array)
-        } else {
-            Ok(arrow::compute::cast(&array, &column.ty.arrow())?)
-        }
-    });
-    let arrays = arrays.collect::<Result<Vec<ArrayRef>>>()?;
     let shape = Shape::new(ctx, table, (0..table.columns.len()).collect())?;
-    Ok(append(table, shape.checked(arrays, rows)?))
+    Ok(append(table, shape.checked(arrays(table, columns)?, rows)?))
+}
+
+fn arrays(table: &TableDef, columns: Vec<Vec<ScalarValue>>) -> Result<Vec<ArrayRef>> {
+    let array = |(values, column): (Vec<ScalarValue>, &ColumnDef)| {
+        let array = ScalarValue::iter_to_array(values).map_err(from_datafusion)?;
+        let ty = column.ty.arrow();
+        if *array.data_type() == ty { Ok(array) } else { Ok(arrow::compute::cast(&array, &ty)?) }
+    };
+    columns.into_iter().zip(&table.columns).map(array).collect()
 }
 
 fn default_value(ctx: &Arc<QueryContext>, table: &TableDef, position: usize) -> Result<ScalarValue> {

@@ -9,6 +9,7 @@ use crate::answer::Notice;
 use crate::parser;
 use crate::plan::{QueryContext, plan_query};
 use crate::session::Session;
+use crate::statement::names::quoted;
 
 /// Views that read any of these relations, directly or through other views, without those named; in an order in which
 /// each comes after what it reads.
@@ -46,8 +47,8 @@ pub(super) fn readers_first<'a>(views: &[&'a Arc<ViewDef>]) -> Vec<&'a Arc<ViewD
 /// How a relation is called in a message.
 fn shown(ctx: &QueryContext, oid: u32) -> String {
     let catalog = &ctx.snapshot.catalog;
-    let table = catalog.tables.values().find(|t| t.id.0 == oid).map(|t| format!("table {}", t.name));
-    let view = || catalog.views.values().find(|v| v.id.0 == oid).map(|v| format!("view {}", v.name));
+    let table = catalog.tables.values().find(|t| t.id.0 == oid).map(|t| format!("table {}", quoted(&t.name)));
+    let view = || catalog.views.values().find(|v| v.id.0 == oid).map(|v| format!("view {}", quoted(&v.name)));
     table.or_else(view).unwrap_or_default()
 }
 
@@ -63,7 +64,7 @@ pub(super) fn refuse_or_tell(
         return Ok(());
     }
     if cascade {
-        let lines = dependents.iter().map(|v| format!("drop cascades to view {}", v.name)).collect::<Vec<_>>();
+        let lines = dependents.iter().map(|v| format!("drop cascades to view {}", quoted(&v.name))).collect::<Vec<_>>();
         session.notice(match lines.as_slice() {
             [one] => Notice::notice(SqlState::new("00000"), one.clone()),
             many => Notice::notice(SqlState::new("00000"), format!("drop cascades to {} other objects", many.len()))
@@ -76,7 +77,7 @@ pub(super) fn refuse_or_tell(
         for read in &view.depends_on {
             let reached = oids.contains(read) || dependents.iter().any(|d| d.id.0 == *read);
             if reached {
-                lines.push(format!("view {} depends on {}", view.name, shown(ctx, *read)));
+                lines.push(format!("view {} depends on {}", quoted(&view.name), shown(ctx, *read)));
             }
         }
     }
