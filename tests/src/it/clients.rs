@@ -19,7 +19,9 @@ pub(crate) fn trials(trials: &mut Vec<Trial>) {
 }
 
 async fn psql() -> Outcome {
-    ask(Command::new("bash").arg(repository().join("clients/psql/check.sh"))).await
+    let mut bash = Command::new("bash");
+    bash.arg(repository().join("clients/psql/check.sh"));
+    ask(bash).await
 }
 
 async fn psycopg() -> Outcome {
@@ -32,7 +34,9 @@ async fn psycopg() -> Outcome {
             "pip install",
         )?;
     }
-    ask(Command::new(python).arg(repository().join("clients/psycopg/check.py"))).await
+    let mut python = Command::new(python);
+    python.arg(repository().join("clients/psycopg/check.py"));
+    ask(python).await
 }
 
 async fn node_postgres() -> Outcome {
@@ -42,21 +46,23 @@ async fn node_postgres() -> Outcome {
         npm.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"]).arg(&folder);
         must(npm.args(["pg@8", "pg-copy-streams@6", "pg-query-stream@4"]), "npm install")?;
     }
-    let script = repository().join("clients/node-postgres/check.js");
-    ask(Command::new("node").env("NODE_PATH", folder.join("node_modules")).arg(script)).await
+    let mut node = Command::new("node");
+    node.env("NODE_PATH", folder.join("node_modules")).arg(repository().join("clients/node-postgres/check.js"));
+    ask(node).await
 }
 
 /// Runs a client with the server's address in PGHOST and PGPORT, as libpq and its kin read them.
-#[expect(clippy::unused_async, reason = "a trial is async")]
-async fn ask(client: &mut Command) -> Outcome {
-    let server = Server::fresh()?;
-    let output = client
+async fn ask(client: Command) -> Outcome {
+    let server = Server::fresh_with(&[("SIGHTLINE_LOG_LEVEL", "warn")])?;
+    let output = tokio::process::Command::from(client)
         .env("PGHOST", "127.0.0.1")
         .env("PGPORT", server.port.to_string())
         .env("PGUSER", crate::server::USER)
         .env("PGDATABASE", crate::server::DATABASE)
         .env_remove("PGPASSWORD")
-        .output()?;
+        .kill_on_drop(true)
+        .output()
+        .await?;
     let said = [output.stdout, output.stderr].map(|o| String::from_utf8_lossy(&o).into_owned()).join("\n");
     ensure!(output.status.success(), "{}\n{said}\nserver: {}", output.status, server.logged()?);
     Ok(())

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use libtest_mimic::{Failed, Trial};
 use tokio::runtime::Runtime;
@@ -12,6 +13,9 @@ pub(crate) type Outcome<T = ()> = Result<T, Failed>;
 
 /// Planning recurses; an unoptimised build needs more than a thread's usual 2 MiB.
 const STACK_BYTES: usize = 32 << 20;
+
+/// A test that takes longer hangs.
+const TIMEOUT: Duration = Duration::from_secs(240);
 
 /// Fails the test with a message if the condition does not hold.
 macro_rules! ensure {
@@ -50,7 +54,12 @@ where
     F: FnOnce() -> Fut + Send + 'static,
     Fut: Future<Output = Outcome>,
 {
-    let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(move || runtime().block_on(run()))?;
+    let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(move || {
+        runtime().block_on(async {
+            let ended = tokio::time::timeout(sized(TIMEOUT, 20 * TIMEOUT), run()).await;
+            ended.unwrap_or_else(|_| Err("it takes too long".into()))
+        })
+    })?;
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
