@@ -134,6 +134,11 @@ impl VisitorMut for Pass {
                 exact_float(expr);
                 reg_cast(expr);
             }
+            Expr::Interval(interval) => {
+                if let Some(cast) = interval_cast(interval) {
+                    *expr = cast;
+                }
+            }
             Expr::AtTimeZone { timestamp, time_zone } => {
                 *expr = call("timezone", vec![(**time_zone).clone(), (**timestamp).clone()]);
             }
@@ -163,6 +168,7 @@ impl VisitorMut for Pass {
     }
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        fetch_as_limit(query);
         if let Some(LimitClause::LimitOffset { limit, offset, .. }) = &query.limit_clause {
             for bound in limit.iter().chain(offset.iter().map(|o| &o.value)) {
                 self.parameter(bound, Some(SqlType::BigInt));
@@ -527,6 +533,36 @@ fn reg_cast(expr: &mut Expr) {
             }
         }
         _ => {}
+    }
+}
+
+/// `INTERVAL '1 day 02:03'` and `INTERVAL '3' DAY` read their text as PostgreSQL does, not as DataFusion.
+fn interval_cast(interval: &ast::Interval) -> Option<Expr> {
+    let Expr::Value(value) = interval.value.as_ref() else { return None };
+    let Value::SingleQuotedString(text) = &value.value else { return None };
+    let text = match (&interval.leading_field, &interval.last_field) {
+        (None, None) => text.clone(),
+        (Some(field), None) => format!("{text} {field}"),
+        _ => return None,
+    };
+    let literal = ast::ValueWithSpan { value: Value::SingleQuotedString(text), span: value.span };
+    Some(Expr::Cast {
+        kind: ast::CastKind::Cast,
+        expr: Box::new(Expr::Value(literal)),
+        data_type: DataType::Interval { fields: None, precision: None },
+        array: false,
+        format: None,
+    })
+}
+
+/// `FETCH FIRST n ROWS ONLY` is LIMIT n.
+fn fetch_as_limit(query: &mut Query) {
+    let Some(fetch) = query.fetch.take_if(|f| !f.with_ties && !f.percent) else { return };
+    let one = || Expr::Value(Value::Number("1".to_string(), false).with_empty_span());
+    let rows = Some(fetch.quantity.unwrap_or_else(one));
+    match &mut query.limit_clause {
+        Some(LimitClause::LimitOffset { limit, .. }) => *limit = rows,
+        _ => query.limit_clause = Some(LimitClause::LimitOffset { limit: rows, offset: None, limit_by: vec![] }),
     }
 }
 
