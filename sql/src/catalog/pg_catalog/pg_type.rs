@@ -86,7 +86,8 @@ pub(in crate::catalog) fn oid_by_name(name: &str) -> Option<u32> {
 /// `format_type`: the type as SQL writes it. The modifier is none for SQL NULL. None if there is no such type.
 pub(in crate::catalog) fn format(oid: u32, typmod: Option<i32>) -> Option<String> {
     let ty = by_oid(oid)?;
-    if ty.item != 0 && ty.category == "A" {
+    // int2vector and oidvector are arrays too, but have names of their own: their storage tells them apart.
+    if ty.item != 0 && ty.category == "A" && ty.storage != "p" {
         return format(ty.item, typmod).map(|item| format!("{item}[]"));
     }
     let modifier = typmod.filter(|m| *m >= 4).map(|m| m - 4);
