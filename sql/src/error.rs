@@ -149,7 +149,11 @@ fn schema(e: &SchemaError) -> Error {
             format!("column reference \"{}\" is ambiguous", column_shown(&field.name)),
         ),
         SchemaError::FieldNotFound { field, valid_fields } => missing_column(field, valid_fields),
-        SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
+        SchemaError::DuplicateQualifiedField { qualifier, .. } => Error::new(
+            SqlState::DUPLICATE_ALIAS,
+            format!("table name \"{}\" specified more than once", qualifier.table()),
+        ),
+        SchemaError::DuplicateUnqualifiedField { name } => {
             Error::new(
                 SqlState::DUPLICATE_COLUMN,
                 format!("column \"{}\" specified more than once", column_shown(name)),
@@ -181,7 +185,7 @@ static STATED: LazyLock<Regex> =
 static INVALID_FUNCTION: LazyLock<Regex> = LazyLock::new(|| pattern(r"Invalid function '([^']*)'"));
 static TABLE_FUNCTION: LazyLock<Regex> = LazyLock::new(|| pattern(r"table function '([^']*)' not found"));
 static GROUPING: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r#"(?:Column|column) "?(?:[^".\s]*\.)*"?([^".\s]+)"? (?:in SELECT )?must (?:appear|be)"#));
+    LazyLock::new(|| pattern(r#"(?:Column|column) "?((?:[^".\s]+\.)?[^".\s]+)"? (?:in SELECT )?must (?:appear|be)"#));
 static FUNCTION_ARGUMENTS: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"(?:call to '|function '|arguments of )(\w+)|(?:Failed to coerce arguments.*'(\w+)')"));
 static COMPARISON: LazyLock<Regex> = LazyLock::new(|| pattern(r"operation (.+?) (\S+) (.+?)(?:$|[;.\n])"));
@@ -191,9 +195,60 @@ fn undefined_function(name: &str) -> Error {
         .hint("No function matches the given name and argument types. You might need to add explicit type casts.")
 }
 
+static POSITION: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?:position|specified:) (\d+)"));
+static WINDOW: LazyLock<Regex> = LazyLock::new(|| pattern(r"The window (\S+) is not defined"));
+static ARITHMETIC: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"Cannot coerce arithmetic expression (.+?) ([-+*/%]) (.+) to valid types"));
+
+/// Sayings of the planner that name one fault each.
+fn plain_fault(text: &str, line: &str) -> Option<Error> {
+    let number = || POSITION.captures(text).map_or_else(|| "?".to_string(), |f| f[1].to_string());
+    let column_reference = SqlState::new("42P10");
+    Some(if text.contains("Order by column out of bounds") {
+        Error::new(column_reference, format!("ORDER BY position {} is not in select list", number()))
+    } else if text.contains("Cannot find column with position") {
+        Error::new(column_reference, format!("GROUP BY position {} is not in select list", number()))
+    } else if text.contains("LIMIT must be >= 0") {
+        Error::new(SqlState::new("2201W"), "LIMIT must not be negative")
+    } else if text.contains("OFFSET must be >=0") {
+        Error::new(SqlState::new("2201X"), "OFFSET must not be negative")
+    } else if text.contains("must match initial ORDER BY") || text.contains("must appear in select list") {
+        let lower = line.replacen("For SELECT DISTINCT", "for SELECT DISTINCT", 1);
+        let message = if lower.starts_with("for") {
+            "for SELECT DISTINCT, ORDER BY expressions must appear in select list".to_string()
+        } else {
+            lower
+        };
+        Error::new(column_reference, message)
+    } else if text.contains("Inconsistent data length across values list") {
+        Error::new(SqlState::SYNTAX_ERROR, "VALUES lists must all be the same length")
+    } else if text.contains("The subquery should only return one column") {
+        Error::new(SqlState::SYNTAX_ERROR, "subquery must return only one column")
+    } else if text.contains("specified more than once") && line.starts_with("WITH query name") {
+        Error::new(SqlState::DUPLICATE_ALIAS, line)
+    } else if text.to_lowercase().contains("aggregate functions are not allowed in the where clause") {
+        Error::new(SqlState::GROUPING_ERROR, "aggregate functions are not allowed in WHERE")
+    } else if text.contains("Aggregate function calls cannot be nested") {
+        Error::new(SqlState::GROUPING_ERROR, "aggregate function calls cannot be nested")
+    } else if let Some(found) = WINDOW.captures(text) {
+        Error::new(SqlState::UNDEFINED_OBJECT, format!("window \"{}\" does not exist", &found[1]))
+    } else if let Some(found) = ARITHMETIC.captures(text) {
+        let ty = |t: &str| crate::plan::arrow_name_shown(t.trim());
+        let message = format!("operator does not exist: {} {} {}", ty(&found[1]), &found[2], ty(&found[3]));
+        Error::new(SqlState::UNDEFINED_FUNCTION, message).hint(
+            "No operator matches the given name and argument types. You might need to add explicit type casts.",
+        )
+    } else {
+        return None;
+    })
+}
+
 /// What DataFusion's planner says in words.
 fn plan(text: &str) -> Error {
     let line = first_line(text);
+    if let Some(found) = plain_fault(text, &line) {
+        return found;
+    }
     if let Some(found) = STATED.captures(text) {
         let error = Error::new(SqlState::new(&found[2]), &found[1]);
         return match &found[2] {

@@ -104,8 +104,11 @@ fn cast_expr(expr: Expr, field: FieldRef, schema: &DFSchema, format: &Format) ->
     if is_string(to) {
         return string_cast(expr, &from, field, ty, schema, format);
     }
-    if matches!(ty, SqlType::Numeric(None)) && from.is_decimal() && *to == ty.arrow() {
-        return Ok(Transformed::yes(expr));
+    if matches!(ty, SqlType::Numeric(None)) && !field.metadata().is_empty() {
+        return Ok(Transformed::yes(match from.is_decimal() {
+            true => expr,
+            false => Expr::Cast(Cast::new(Box::new(expr), to.clone())),
+        }));
     }
     if let Some(body) = zoned(&from, to, format) {
         return Ok(Transformed::yes(Kernel::call(&format!("{from}_to_{ty}"), field, vec![expr], body)));

@@ -42,6 +42,7 @@ impl ExprPlanner for Operators {
             let left = cast_to(expr.left, right);
             return Ok(PlannerResult::Original(RawBinaryExpr { op: expr.op, left, right: expr.right }));
         }
+        let (expr, left, right) = known_literals(expr, left, right);
         let timestamp = |t: &DataType| matches!(t, DataType::Timestamp(_, _));
         let planned = match (&expr.op, &left, &right) {
             (BinaryOperator::Plus, DataType::Date32, n) if n.is_integer() => {
@@ -86,6 +87,43 @@ impl ExprPlanner for Operators {
 
 fn is_string_literal(expr: &Expr) -> bool {
     matches!(expr, Expr::Literal(value, _) if matches!(value.data_type(), DataType::Utf8 | DataType::Utf8View))
+}
+
+/// A literal without a type takes the type of what it is compared or computed with.
+fn known_literals(
+    mut expr: RawBinaryExpr,
+    left: DataType,
+    right: DataType,
+) -> (RawBinaryExpr, DataType, DataType) {
+    if untyped(&expr.right) && takes(&expr.op, &left) {
+        expr.right = cast_to(expr.right, left.clone());
+        return (expr, left.clone(), left);
+    }
+    if untyped(&expr.left) && takes(&expr.op, &right) {
+        expr.left = cast_to(expr.left, right.clone());
+        return (expr, right.clone(), right);
+    }
+    (expr, left, right)
+}
+
+fn untyped(expr: &Expr) -> bool {
+    matches!(expr, Expr::Literal(datafusion::scalar::ScalarValue::Utf8(Some(_)), None))
+}
+
+/// Whether the operator makes a literal beside this type one of this type. Of `date - '…'` it could be several.
+fn takes(op: &BinaryOperator, ty: &DataType) -> bool {
+    use BinaryOperator as Op;
+    let number = ty.is_integer() || ty.is_floating();
+    match op {
+        Op::Eq | Op::NotEq | Op::Lt | Op::LtEq | Op::Gt | Op::GtEq => {
+            number
+                || ty.is_temporal()
+                || matches!(ty, DataType::Boolean | DataType::FixedSizeBinary(16) | DataType::Binary)
+                || matches!(ty, DataType::Interval(_))
+        }
+        Op::Plus | Op::Minus | Op::Multiply | Op::Divide | Op::Modulo => number,
+        _ => false,
+    }
 }
 
 fn binary(left: Expr, op: Operator, right: Expr) -> Expr {

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::FieldRef;
+use arrow::datatypes::{Field, FieldRef};
 use datafusion::logical_expr::planner::TypePlanner;
 use datafusion::sql::sqlparser::ast::{self, ArrayElemTypeDef, CharacterLength, ExactNumberInfo, TimezoneInfo};
 use sightline_storage::error::{Error, Result, SqlState};
-use sightline_storage::types::{NUMERIC_PRECISION_MAX, RegKind, SqlType};
+use sightline_storage::types::{NUMERIC_PRECISION_MAX, PG_TYPE, RegKind, SqlType};
 
 /// The longest `varchar(n)` and `char(n)`, as in PostgreSQL.
 const LENGTH_MAX: u64 = 10_485_760;
@@ -162,8 +162,14 @@ pub(super) struct PgTypePlanner;
 impl TypePlanner for PgTypePlanner {
     fn plan_type_field(&self, ty: &ast::DataType) -> datafusion::common::Result<Option<FieldRef>> {
         match sql_type(ty) {
+            Ok(t @ SqlType::Numeric(None)) => Ok(Some(Arc::new(unlimited(&t)))),
             Ok(t) => Ok(Some(Arc::new(t.field("", true)))),
             Err(e) => Err(crate::error::to_datafusion(e)),
         }
     }
+}
+
+/// `::numeric` as written, told apart from a cast that type coercion adds: a decimal keeps its own scale under it.
+fn unlimited(ty: &SqlType) -> Field {
+    Field::new("", ty.arrow(), true).with_metadata([(PG_TYPE.to_string(), ty.to_string())].into())
 }
