@@ -34,7 +34,7 @@ async function parameters(client) {
     const named = await client.query({ name: 'add', text: 'SELECT $1::int + $2::int AS sum', values: [n, 1] });
     assert.strictEqual(named.rows[0].sum, n + 1);
   }
-  const any = await client.query('SELECT id FROM v WHERE id = ANY($1) ORDER BY id', [[2, 1, 9]]);
+  const any = await client.query('SELECT id FROM v WHERE id = ANY($1::int[]) ORDER BY id', [[2, 1, 9]]);
   assert.deepStrictEqual(any.rows, [{ id: 1 }, { id: 2 }]);
 }
 
