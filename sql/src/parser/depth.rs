@@ -11,7 +11,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 use sightline_storage::error::{Error, Result, SqlState};
 
 /// Operators one after another in one expression, AND and OR aside.
-const OPERATORS_MAX: usize = 500;
+const OPERATORS_MAX: usize = 300;
 /// ANDs and ORs one after another.
 const LOGICAL_MAX: usize = 20_000;
 /// Shorter chains stay as they are. A bush of the longest chain has a shorter left edge, so none is made twice.
