@@ -82,9 +82,9 @@ fn translate(e: &DataFusionError) -> Error {
         DataFusionError::ParquetError(e) => parquet(e),
         DataFusionError::Internal(text) => Error::internal(first_line(text)),
         DataFusionError::ExecutionJoin(e) => Error::internal(format!("a task of the query ended early: {e}")),
-        DataFusionError::Configuration(text)
-        | DataFusionError::Substrait(text)
-        | DataFusionError::Ffi(text) => Error::internal(first_line(text)),
+        DataFusionError::Configuration(text) | DataFusionError::Substrait(text) | DataFusionError::Ffi(text) => {
+            Error::internal(first_line(text))
+        }
     }
 }
 
@@ -153,12 +153,10 @@ fn schema(e: &SchemaError) -> Error {
             SqlState::DUPLICATE_ALIAS,
             format!("table name \"{}\" specified more than once", qualifier.table()),
         ),
-        SchemaError::DuplicateUnqualifiedField { name } => {
-            Error::new(
-                SqlState::DUPLICATE_COLUMN,
-                format!("column \"{}\" specified more than once", column_shown(name)),
-            )
-        }
+        SchemaError::DuplicateUnqualifiedField { name } => Error::new(
+            SqlState::DUPLICATE_COLUMN,
+            format!("column \"{}\" specified more than once", column_shown(name)),
+        ),
     }
 }
 
@@ -235,9 +233,8 @@ fn plain_fault(text: &str, line: &str) -> Option<Error> {
     } else if let Some(found) = ARITHMETIC.captures(text) {
         let ty = |t: &str| crate::plan::arrow_name_shown(t.trim());
         let message = format!("operator does not exist: {} {} {}", ty(&found[1]), &found[2], ty(&found[3]));
-        Error::new(SqlState::UNDEFINED_FUNCTION, message).hint(
-            "No operator matches the given name and argument types. You might need to add explicit type casts.",
-        )
+        Error::new(SqlState::UNDEFINED_FUNCTION, message)
+            .hint("No operator matches the given name and argument types. You might need to add explicit type casts.")
     } else {
         return None;
     })
@@ -271,17 +268,21 @@ fn plan(text: &str) -> Error {
     if text.contains("ggregate functions are not allowed in") || text.contains("window functions are not allowed") {
         return Error::new(SqlState::GROUPING_ERROR, line.to_lowercase());
     }
-    if text.contains("UNION") && text.contains("number of columns") || text.contains("query has different number of columns") {
+    if text.contains("UNION") && text.contains("number of columns")
+        || text.contains("query has different number of columns")
+    {
         return Error::new(SqlState::SYNTAX_ERROR, "each UNION query must have the same number of columns");
     }
-    if text.contains("Cannot infer common") || text.contains("Cannot coerce arithmetic") || text.contains("not coercible") {
+    if text.contains("Cannot infer common")
+        || text.contains("Cannot coerce arithmetic")
+        || text.contains("not coercible")
+    {
         let shown = COMPARISON.captures(text).map(|f| {
             let ty = |t: &str| crate::plan::arrow_name_shown(t.trim());
             format!("operator does not exist: {} {} {}", ty(&f[1]), &f[2], ty(&f[3]))
         });
-        return Error::new(SqlState::UNDEFINED_FUNCTION, shown.unwrap_or(line)).hint(
-            "No operator matches the given name and argument types. You might need to add explicit type casts.",
-        );
+        return Error::new(SqlState::UNDEFINED_FUNCTION, shown.unwrap_or(line))
+            .hint("No operator matches the given name and argument types. You might need to add explicit type casts.");
     }
     if text.contains("No function matches") || text.contains("coerce") || text.contains("expects") {
         let name = FUNCTION_ARGUMENTS

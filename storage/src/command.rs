@@ -36,7 +36,9 @@ pub enum Op {
     /// Meta group. The proposer sends `PurgeTenant` to the tenant's group afterwards.
     DropTenant(TenantId),
     /// The tenant's group: makes the empty catalog with schema `public`, owned by `owner`.
-    InitTenant { owner: RoleId },
+    InitTenant {
+        owner: RoleId,
+    },
     /// The tenant's group: forgets the tenant's catalog and rows.
     PurgeTenant,
     /// In the meta group an operator role, in a tenant's group a role of it (42710 if the name is taken).
@@ -60,14 +62,27 @@ pub enum Op {
     DropView(ViewId),
     /// Rows for the hot tier, in `TableDef::arrow_schema` of `version`. `TableId(0)` is the table that an earlier
     /// operation of the same command made.
-    Append { table: TableId, version: u32, rows: RecordBatch },
+    Append {
+        table: TableId,
+        version: u32,
+        rows: RecordBatch,
+    },
     /// Parts of a bulk load, already written and synced: the rows become visible.
-    AddParts { table: TableId, version: u32, parts: Vec<PartMeta> },
+    AddParts {
+        table: TableId,
+        version: u32,
+        parts: Vec<PartMeta>,
+    },
     /// Forgets all rows.
     Truncate(TableId),
     /// A flush: the hot rows of `(from, to]` are now in these parts. Accepted iff `from` is still where the table is
     /// flushed to and no truncate came between.
-    Publish { table: TableId, from: Index, to: Index, add: Vec<PartMeta> },
+    Publish {
+        table: TableId,
+        from: Index,
+        to: Index,
+        add: Vec<PartMeta>,
+    },
 }
 
 /// What apply answered.

@@ -12,29 +12,29 @@
 //!
 //! A read takes a snapshot, which pins everything it shows. Nothing here knows SQL text or DataFusion.
 
+pub mod catalog;
+pub mod clock;
+pub mod command;
+pub mod engine;
 pub mod error;
 pub mod ids;
-pub mod clock;
-pub mod types;
-pub mod catalog;
-pub mod command;
 pub mod log;
-pub mod engine;
 pub mod metrics;
-pub mod snapshot;
 pub mod parts;
+pub mod snapshot;
 pub mod table;
+pub mod types;
 
-mod local;
-mod writer;
-mod entry;
-mod rows;
 mod apply;
-mod published;
-mod flush;
-mod store;
-mod mirror;
-mod hash;
 mod directory;
+mod entry;
+mod flush;
 mod format;
+mod hash;
 mod kv;
+mod local;
+mod mirror;
+mod published;
+mod rows;
+mod store;
+mod writer;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Schema};
 use datafusion::common::DFSchema;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{Cast, ColumnarValue, Expr, ExprSchemable};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
-use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::physical_expr::create_physical_expr;
 use datafusion::physical_plan::PhysicalExpr;
 use datafusion::scalar::ScalarValue;
@@ -55,7 +55,8 @@ fn constant(ctx: &QueryContext, expr: Expr, schema: &DFSchema) -> Result<ScalarV
     if let Expr::Literal(value, _) = meant {
         return Ok(value);
     }
-    let physical = create_physical_expr(&meant, schema, props, &PhysicalPlanningContext::default()).map_err(from_datafusion)?;
+    let physical =
+        create_physical_expr(&meant, schema, props, &PhysicalPlanningContext::default()).map_err(from_datafusion)?;
     let one_row = RecordBatch::try_new_with_options(
         Arc::new(Schema::empty()),
         vec![],
@@ -121,11 +122,7 @@ pub fn assignment_cast(expr: Expr, from: &SqlType, to: &SqlType, column: &str) -
     if !assignable(from, to) {
         return Err(Error::new(
             SqlState::DATATYPE_MISMATCH,
-            format!(
-                "column \"{column}\" is of type {} but expression is of type {}",
-                unmodified(to),
-                unmodified(from)
-            ),
+            format!("column \"{column}\" is of type {} but expression is of type {}", unmodified(to), unmodified(from)),
         )
         .hint("You will need to rewrite or cast the expression."));
     }
@@ -159,7 +156,8 @@ fn unrounded() -> Body {
                 .detail("A column of type numeric without precision holds 28 digits before and 10 after the point.")
                 .hint("Declare the column as numeric(precision, scale).")
         };
-        let cast = arrow::compute::cast_with_options(&arrays[0], &wanted, &strict).map_err(|_| to_datafusion(overflow()))?;
+        let cast =
+            arrow::compute::cast_with_options(&arrays[0], &wanted, &strict).map_err(|_| to_datafusion(overflow()))?;
         let exact = match arrays[0].data_type() {
             DataType::Decimal128(_, s) | DataType::Decimal256(_, s) if *s > 10 => {
                 let back = arrow::compute::cast_with_options(&cast, arrays[0].data_type(), &strict);

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion::common::Result;
-use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
-};
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use datafusion::scalar::ScalarValue;
 use sightline_storage::error::{Error, SqlState};
 
@@ -64,4 +62,3 @@ pub(super) fn session_function(ctx: &Arc<QueryContext>, name: &str) -> Option<Ar
     let signature = Signature::nullary(Volatility::Stable);
     Some(Arc::new(ScalarUDF::new_from_impl(Constant { name: name.to_string(), value, signature })))
 }
-

@@ -9,9 +9,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::kernels::numeric::{add, div, mul, sub};
 use arrow::compute::{CastOptions, cast, cast_with_options};
-use arrow::datatypes::{
-    DataType, FieldRef, Float32Type, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType,
-};
+use arrow::datatypes::{DataType, FieldRef, Float32Type, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result};
@@ -82,9 +80,10 @@ fn is_string(ty: &DataType) -> bool {
 
 fn literal_text(expr: &Expr) -> Option<&str> {
     match expr {
-        Expr::Literal(ScalarValue::Utf8(Some(s)) | ScalarValue::Utf8View(Some(s)) | ScalarValue::LargeUtf8(Some(s)), _) => {
-            Some(s)
-        }
+        Expr::Literal(
+            ScalarValue::Utf8(Some(s)) | ScalarValue::Utf8View(Some(s)) | ScalarValue::LargeUtf8(Some(s)),
+            _,
+        ) => Some(s),
         _ => None,
     }
 }
@@ -128,7 +127,10 @@ fn zoned(from: &DataType, to: &DataType, format: &Format) -> Option<Body> {
     let to = to.clone();
     if point(from) && wall(&to) {
         return Some(Arc::new(move |arrays| {
-            let us = cast(&cast(&arrays[0], &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())))?, &DataType::Int64)?;
+            let us = cast(
+                &cast(&arrays[0], &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())))?,
+                &DataType::Int64,
+            )?;
             let local = us.as_primitive::<Int64Type>().unary::<_, TimestampMicrosecondType>(|us| {
                 us.saturating_add(i64::from(zone.offset_at(us)) * 1_000_000)
             });
@@ -138,9 +140,9 @@ fn zoned(from: &DataType, to: &DataType, format: &Format) -> Option<Body> {
     if wall(from) && point(&to) {
         return Some(Arc::new(move |arrays| {
             let local = cast(&arrays[0], &naive)?;
-            let utc = local.as_primitive::<TimestampMicrosecondType>().unary::<_, TimestampMicrosecondType>(|us| {
-                zone.to_utc(us).unwrap_or(us)
-            });
+            let utc = local
+                .as_primitive::<TimestampMicrosecondType>()
+                .unary::<_, TimestampMicrosecondType>(|us| zone.to_utc(us).unwrap_or(us));
             Ok(Arc::new(utc.with_timezone("UTC")) as ArrayRef)
         }));
     }
@@ -275,7 +277,9 @@ fn rounded(ty: SqlType) -> Body {
     Arc::new(move |arrays| {
         let array = &arrays[0];
         let whole = match array.data_type() {
-            DataType::Float64 => Arc::new(array.as_primitive::<Float64Type>().unary::<_, Float64Type>(f64::round_ties_even)) as ArrayRef,
+            DataType::Float64 => {
+                Arc::new(array.as_primitive::<Float64Type>().unary::<_, Float64Type>(f64::round_ties_even)) as ArrayRef
+            }
             DataType::Float32 => {
                 let wide = cast(array, &DataType::Float64)?;
                 Arc::new(wide.as_primitive::<Float64Type>().unary::<_, Float64Type>(f64::round_ties_even)) as ArrayRef

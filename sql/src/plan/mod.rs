@@ -16,6 +16,7 @@ mod kernel;
 mod meaning;
 mod names;
 mod operators;
+mod position;
 mod provider;
 mod rewrite;
 mod run;
@@ -28,7 +29,9 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::DFSchema;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast;
 use sightline_storage::catalog::{MetaCatalog, TableDef, ViewDef};
@@ -45,6 +48,7 @@ use crate::settings::Settings;
 pub use cast::{assignment_cast, compile, evaluate};
 pub use columns::type_name;
 pub use names::{fold, resolve_creation, resolve_relation};
+pub use position::positioned;
 pub use run::{explain, run};
 pub use shared::Shared;
 pub use types::sql_type;
@@ -114,7 +118,62 @@ pub fn plan_query(ctx: &Arc<QueryContext>, query: &ast::Query, declared: &[Optio
     let count = learned.count.max(declared.len());
     let known = |n: usize| declared.get(n).cloned().flatten().or_else(|| learned.parameters.get(&(n + 1)).cloned());
     let fields = (0..count).map(|n| known(n).map(|t| t.field_ref(""))).collect::<Vec<_>>();
+    if let Some(what) = learned.refused {
+        return Err(Error::unsupported(what));
+    }
+    let plan = to_plan(ctx, query.clone(), fields, 0, None)?;
+    let arrays = array_parameters(&plan)?;
+    if arrays.iter().any(|(n, _)| known(*n).is_none()) {
+        let told = |n: usize| known(n).or_else(|| arrays.iter().find(|(m, _)| *m == n).map(|(_, t)| t.clone()));
+        let declared = (0..count).map(told).collect::<Vec<_>>();
+        return plan_rewritten(ctx, query, &declared);
+    }
+    finished(ctx, plan, count, known)
+}
+
+/// Plans a query that [`rewrite`] has been over, with more known of its parameters.
+fn plan_rewritten(ctx: &Arc<QueryContext>, query: ast::Query, declared: &[Option<SqlType>]) -> Result<Planned> {
+    let fields = declared.iter().map(|t| t.as_ref().map(|t| t.field_ref(""))).collect();
     let plan = to_plan(ctx, query, fields, 0, None)?;
+    finished(ctx, plan, declared.len(), |n| declared.get(n).cloned().flatten())
+}
+
+/// Parameters that `x = ANY ($1)` makes an array of x's type, by number from 0.
+fn array_parameters(plan: &LogicalPlan) -> Result<Vec<(usize, SqlType)>> {
+    let mut found = Vec::new();
+    plan.apply_with_subqueries(|node| {
+        let schema = merge_schema(&node.inputs());
+        node.apply_expressions(|expr| {
+            expr.apply(|e| {
+                if let Expr::ScalarFunction(call) = e
+                    && let [Expr::Placeholder(array), item] = call.args.as_slice()
+                    && call.func.name().starts_with("array_")
+                    && let Ok(n) = array.id.trim_start_matches('$').parse::<usize>()
+                    && let Ok((_, field)) = item.to_field(&schema)
+                {
+                    found.push((n - 1, SqlType::Array(Box::new(SqlType::of_field(&field)))));
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })
+    .map_err(from_datafusion)?;
+    Ok(found)
+}
+
+/// PostgreSQL's limit on the columns of a result.
+const TARGETS_MAX: usize = 1664;
+
+fn finished(
+    ctx: &Arc<QueryContext>,
+    plan: LogicalPlan,
+    count: usize,
+    known: impl Fn(usize) -> Option<SqlType>,
+) -> Result<Planned> {
+    if plan.schema().fields().len() > TARGETS_MAX {
+        let message = format!("target lists can have at most {TARGETS_MAX} entries");
+        return Err(Error::new(SqlState::TOO_MANY_COLUMNS, message));
+    }
     let parameters = parameter_types(&plan, count, known)?;
     let plan = analyzed(ctx, plan, count > 0)?;
     let columns = output_columns(ctx, &plan);
@@ -167,11 +226,7 @@ fn plan_view(ctx: &Arc<QueryContext>, view: &Arc<ViewDef>, depth: usize) -> Resu
         .map_err(from_datafusion)
 }
 
-fn parameter_types(
-    plan: &LogicalPlan,
-    count: usize,
-    known: impl Fn(usize) -> Option<SqlType>,
-) -> Result<Vec<SqlType>> {
+fn parameter_types(plan: &LogicalPlan, count: usize, known: impl Fn(usize) -> Option<SqlType>) -> Result<Vec<SqlType>> {
     let found = plan.get_parameter_fields().map_err(from_datafusion)?;
     let of = |n: usize| {
         known(n).unwrap_or_else(|| match found.get(&format!("${}", n + 1)) {

@@ -35,10 +35,9 @@ fn schema_and_name(ctx: &QueryContext, name: &[String]) -> Result<(Option<String
         [name] => Ok((None, name.clone())),
         [schema, name] => Ok((Some(schema.clone()), name.clone())),
         [tenant, schema, name] if *tenant == ctx.identity.tenant_name => Ok((Some(schema.clone()), name.clone())),
-        [_, _, _] => Err(Error::unsupported(format!(
-            "cross-database references are not implemented: \"{}\"",
-            name.join(".")
-        ))),
+        [_, _, _] => {
+            Err(Error::unsupported(format!("cross-database references are not implemented: \"{}\"", name.join("."))))
+        }
         _ => Err(Error::new(
             SqlState::SYNTAX_ERROR,
             format!("improper qualified name (too many dotted names): {}", name.join(".")),
@@ -110,7 +109,7 @@ pub fn resolve_creation(ctx: &QueryContext, name: &ast::ObjectName) -> Result<(S
         return Ok((def.id, relation));
     }
     let first = ctx.search_path().iter().find_map(|s| schemas.get(s)).map(|s| s.id);
-    first.map(|id| (id, relation)).ok_or_else(|| {
-        Error::new(SqlState::INVALID_SCHEMA_NAME, "no schema has been selected to create in")
-    })
+    first
+        .map(|id| (id, relation))
+        .ok_or_else(|| Error::new(SqlState::INVALID_SCHEMA_NAME, "no schema has been selected to create in"))
 }

@@ -90,11 +90,7 @@ fn is_string_literal(expr: &Expr) -> bool {
 }
 
 /// A literal without a type takes the type of what it is compared or computed with.
-fn known_literals(
-    mut expr: RawBinaryExpr,
-    left: DataType,
-    right: DataType,
-) -> (RawBinaryExpr, DataType, DataType) {
+fn known_literals(mut expr: RawBinaryExpr, left: DataType, right: DataType) -> (RawBinaryExpr, DataType, DataType) {
     if untyped(&expr.right) && takes(&expr.op, &left) {
         expr.right = cast_to(expr.right, left.clone());
         return (expr, left.clone(), left);

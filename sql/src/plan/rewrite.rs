@@ -27,6 +27,8 @@ pub(super) struct Learned {
     pub parameters: BTreeMap<usize, SqlType>,
     /// The greatest parameter number.
     pub count: usize,
+    /// What DataFusion would plan and answer wrongly.
+    pub refused: Option<&'static str>,
 }
 
 /// Rewrites a query in place.
@@ -152,6 +154,10 @@ impl VisitorMut for Pass {
                     *expr = in_subquery(left, subquery, true);
                 }
             }
+            Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } if matches!(right.as_ref(), Expr::Subquery(_)) => {
+                self.learned.refused =
+                    Some("comparing with ANY or ALL of a subquery by this operator is not supported");
+            }
             Expr::BinaryOp { op, .. } | Expr::AnyOp { compare_op: op, .. } | Expr::AllOp { compare_op: op, .. } => {
                 if let BinaryOperator::PGCustomBinaryOperator(name) = op
                     && let Some(known) = operator(name)
@@ -205,6 +211,7 @@ impl VisitorMut for Pass {
             }
             name_table_function(name, alias);
         }
+        integer_series(factor);
         ControlFlow::Continue(())
     }
 }
@@ -310,6 +317,41 @@ fn name_table_function(name: &mut ObjectName, alias: &mut Option<ast::TableAlias
     if alias.columns.is_empty() {
         alias.columns.push(ast::TableAliasColumnDef::from_name(fold(&alias.name)));
     }
+}
+
+/// A series between whole numbers as written is one of `integer`, where DataFusion's is of `bigint`.
+fn integer_series(factor: &mut TableFactor) {
+    let TableFactor::Table { name, alias: Some(alias), args: Some(args), .. } = factor else { return };
+    let small = |arg: &FunctionArg| match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => is_number(e) && e.to_string().parse::<i32>().is_ok(),
+        _ => false,
+    };
+    if name.to_string() != "generate_series" || !args.args.iter().all(small) {
+        return;
+    }
+    let Some(column) = alias.columns.first().map(|c| c.name.clone()) else { return };
+    let outer = alias.clone();
+    let cast = Expr::Cast {
+        kind: ast::CastKind::Cast,
+        expr: Box::new(Expr::Identifier(column.clone())),
+        data_type: DataType::Integer(None),
+        array: false,
+        format: None,
+    };
+    let Some(mut query) = series_query(factor.clone()) else { return };
+    if let SetExpr::Select(select) = query.body.as_mut() {
+        select.projection = vec![SelectItem::ExprWithAlias { expr: cast, alias: column }];
+    }
+    *factor = TableFactor::Derived { lateral: false, subquery: Box::new(query), alias: Some(outer), sample: None };
+}
+
+/// `SELECT * FROM` the factor.
+fn series_query(factor: TableFactor) -> Option<Query> {
+    let mut query = crate::parser::query("SELECT * FROM x").ok()?;
+    if let SetExpr::Select(select) = query.body.as_mut() {
+        select.from.first_mut()?.relation = factor;
+    }
+    Some(query)
 }
 
 fn integer(literal: Expr) -> Expr {

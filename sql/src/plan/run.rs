@@ -164,7 +164,8 @@ fn stream(rows: SendableRecordBatchStream, columns: Arc<[Column]>, limits: Limit
 
 /// The batch in its columns' own Arrow types.
 fn conform(batch: &RecordBatch, columns: &[Column]) -> Result<RecordBatch> {
-    let arrays = batch.columns().iter().zip(columns).map(|(a, c)| conform_array(a, &c.ty)).collect::<Result<Vec<_>>>()?;
+    let arrays =
+        batch.columns().iter().zip(columns).map(|(a, c)| conform_array(a, &c.ty)).collect::<Result<Vec<_>>>()?;
     let fields = arrays
         .iter()
         .zip(columns)
@@ -192,10 +193,7 @@ fn conform_array(array: &ArrayRef, ty: &SqlType) -> Result<ArrayRef> {
 }
 
 /// Runs a plan inside another statement: rows as DataFusion makes them, under the other's limits.
-pub(super) async fn raw(
-    ctx: &Arc<QueryContext>,
-    plan: LogicalPlan,
-) -> Result<SendableRecordBatchStream> {
+pub(super) async fn raw(ctx: &Arc<QueryContext>, plan: LogicalPlan) -> Result<SendableRecordBatchStream> {
     let (physical, task) = physical(ctx, plan, vec![]).await?;
     execute_stream(physical, task).map_err(from_datafusion)
 }

@@ -56,10 +56,9 @@ fn unknown(name: &str) -> Error {
 fn float(info: &ExactNumberInfo) -> Result<SqlType> {
     match info {
         ExactNumberInfo::None => Ok(SqlType::Double),
-        ExactNumberInfo::Precision(0) => Err(Error::new(
-            SqlState::INVALID_PARAMETER_VALUE,
-            "precision for type float must be at least 1 bit",
-        )),
+        ExactNumberInfo::Precision(0) => {
+            Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, "precision for type float must be at least 1 bit"))
+        }
         ExactNumberInfo::Precision(p) if *p <= 24 => Ok(SqlType::Real),
         ExactNumberInfo::Precision(p) if *p <= 53 => Ok(SqlType::Double),
         _ => Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, "precision for type float must be less than 54 bits")),

@@ -30,7 +30,7 @@ impl Session {
         if idle && self.transaction.as_ref().is_some_and(|t| !t.explicit) {
             self.roll_back().await;
         }
-        described.map_err(|e| e.moved(statement.offset))
+        described.map_err(|e| crate::plan::positioned(e, &statement.text).moved(statement.offset))
     }
 
     /// Runs all statements of a query string one after another, as the simple protocol does, and answers what each

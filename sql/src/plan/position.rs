@@ -1,0 +1,61 @@
+//! Where in a statement's text an error of planning is: DataFusion does not carry positions, so the name that the
+//! message gives is looked up among the words of the text.
+
+use std::sync::LazyLock;
+
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
+use regex::Regex;
+use sightline_storage::error::{Error, SqlState};
+
+static NAMED: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r#"^(?:relation|column|column reference|function|type|schema|missing FROM-clause entry for table) "?([^"\s(]+)"?"#)
+        .expect("a constant pattern")
+});
+
+/// The codes whose message names a word of the statement.
+const CODES: [SqlState; 6] = [
+    SqlState::UNDEFINED_TABLE,
+    SqlState::UNDEFINED_COLUMN,
+    SqlState::UNDEFINED_FUNCTION,
+    SqlState::AMBIGUOUS_COLUMN,
+    SqlState::GROUPING_ERROR,
+    SqlState::UNDEFINED_OBJECT,
+];
+
+/// The error with its position in `text`, if it names a word that stands there.
+pub fn positioned(e: Error, text: &str) -> Error {
+    if e.get_position().is_some() || !CODES.contains(&e.code()) {
+        return e;
+    }
+    let found = NAMED.captures(e.message()).and_then(|f| find(text, &f[1]));
+    match found {
+        Some(position) => e.position(position),
+        None => e,
+    }
+}
+
+/// The character position, from 1, where the possibly qualified name first stands.
+fn find(text: &str, name: &str) -> Option<usize> {
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, text).tokenize_with_location().ok()?;
+    let wanted = name.split('.').collect::<Vec<_>>();
+    let word = |n: usize| match tokens.get(n).map(|t| &t.token) {
+        Some(Token::Word(w)) => Some(if w.quote_style.is_some() { w.value.clone() } else { w.value.to_lowercase() }),
+        _ => None,
+    };
+    let stands = |start: usize| {
+        wanted.iter().enumerate().all(|(n, part)| {
+            let dotted = n == 0 || matches!(tokens.get(start + 2 * n - 1).map(|t| &t.token), Some(Token::Period));
+            dotted && word(start + 2 * n).as_deref() == Some(*part)
+        })
+    };
+    let at = (0..tokens.len()).find(|start| stands(*start))?;
+    offset(text, tokens[at].span.start)
+}
+
+fn offset(text: &str, at: Location) -> Option<usize> {
+    let line = usize::try_from(at.line).ok()?.checked_sub(1)?;
+    let column = usize::try_from(at.column).ok()?;
+    let before = text.split_inclusive('\n').take(line).map(|l| l.chars().count()).sum::<usize>();
+    Some(before + column)
+}
