@@ -61,13 +61,13 @@ pub struct Notice {
 
 impl Notice {
     /// A NOTICE, such as that something exists already.
-    pub fn notice(code: sightline_storage::error::SqlState, message: impl Into<String>) -> Notice {
+    pub fn new(code: sightline_storage::error::SqlState, message: impl Into<String>) -> Notice {
         Notice { severity: "NOTICE", code, message: message.into(), detail: None, hint: None }
     }
 
     /// A WARNING.
     pub fn warning(code: sightline_storage::error::SqlState, message: impl Into<String>) -> Notice {
-        Notice { severity: "WARNING", ..Notice::notice(code, message) }
+        Notice { severity: "WARNING", ..Notice::new(code, message) }
     }
 
     /// Adds the DETAIL lines.

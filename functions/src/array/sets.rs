@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int32Builder, ListBuilder};
+use arrow::array::{ArrayRef, AsArray, Int32Builder, ListBuilder};
 use arrow::datatypes::Int32Type;
 use datafusion_common::Result;
 

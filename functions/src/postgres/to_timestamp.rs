@@ -174,9 +174,8 @@ impl<'a> Input<'a> {
             return refuse("22007", format!("invalid value \"{shown}\" for \"{}\"", field.key));
         }
         let negative = self.rest.starts_with('-');
-        let value = match digits[..length].parse::<i64>() {
-            Ok(value) => value,
-            Err(_) => return refuse("22008", format!("value for \"{}\" in source string is out of range", field.key)),
+        let Ok(value) = digits[..length].parse::<i64>() else {
+            return refuse("22008", format!("value for \"{}\" in source string is out of range", field.key));
         };
         self.rest = &digits[length..];
         if field.ordinal.is_some() {

@@ -144,11 +144,11 @@ fn push_offset(out: &mut Vec<u8>, seconds: i32) {
     out.push(if seconds < 0 { b'-' } else { b'+' });
     let s = seconds.unsigned_abs();
     push_2(out, s / 3600);
-    if s % 3600 != 0 {
+    if !s.is_multiple_of(3600) {
         out.push(b':');
         push_2(out, s / 60 % 60);
     }
-    if s % 60 != 0 {
+    if !s.is_multiple_of(60) {
         out.push(b':');
         push_2(out, s % 60);
     }

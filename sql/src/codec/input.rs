@@ -46,12 +46,12 @@ pub fn parse_binary(ty: &SqlType, data: &[u8]) -> Result<ScalarValue> {
 /// # Errors
 /// XX000 for a type without one, which there is not.
 pub fn null(ty: &SqlType) -> Result<ScalarValue> {
-    Ok(ScalarValue::try_from(&ty.arrow()).map_err(crate_error)?)
+    ScalarValue::try_from(&ty.arrow()).map_err(crate_error)
 }
 
 fn only_value(column: &mut ColumnBuilder) -> Result<ScalarValue> {
     let array = column.finish()?;
-    Ok(ScalarValue::try_from_array(&array, 0).map_err(crate_error)?)
+    ScalarValue::try_from_array(&array, 0).map_err(crate_error)
 }
 
 fn crate_error(e: datafusion::error::DataFusionError) -> sightline_storage::error::Error {

@@ -84,7 +84,7 @@ pub struct AlterTable {
 #[derive(Clone, Debug)]
 pub enum AlterAction {
     /// One that sqlparser knows.
-    Standard(ast::AlterTableOperation),
+    Standard(Box<ast::AlterTableOperation>),
     SetOptions(Vec<(String, Option<String>)>),
     ResetOptions(Vec<String>),
 }
@@ -456,7 +456,7 @@ fn alter_action(p: &mut Parser) -> Result<AlterAction, ParserError> {
         p.advance_token();
         return Ok(AlterAction::ResetOptions(options(p)?.into_iter().map(|(k, _)| k).collect()));
     }
-    Ok(AlterAction::Standard(p.parse_alter_table_operation()?))
+    Ok(AlterAction::Standard(Box::new(p.parse_alter_table_operation()?)))
 }
 
 pub(super) fn drop(p: &mut Parser) -> Result<Body, ParserError> {

@@ -284,10 +284,7 @@ fn rounded(ty: SqlType) -> Body {
                 let wide = cast(array, &DataType::Float64)?;
                 Arc::new(wide.as_primitive::<Float64Type>().unary::<_, Float64Type>(f64::round_ties_even)) as ArrayRef
             }
-            DataType::Decimal128(_, _) => {
-                let whole = cast(array, &DataType::Decimal128(38, 0))?;
-                whole
-            }
+            DataType::Decimal128(_, _) => cast(array, &DataType::Decimal128(38, 0))?,
             DataType::Decimal256(_, _) => cast(array, &DataType::Decimal256(76, 0))?,
             _ => array.clone(),
         };

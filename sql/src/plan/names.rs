@@ -8,7 +8,7 @@ use sightline_storage::ids::SchemaId;
 use super::{QueryContext, Relation};
 
 /// Schemas of the system, which every search finds; `pg_catalog` is searched first even if `search_path` has not got it.
-pub const SYSTEM_SCHEMAS: [&str; 3] = ["pg_catalog", "information_schema", "sys"];
+pub(super) const SYSTEM_SCHEMAS: [&str; 3] = ["pg_catalog", "information_schema", "sys"];
 
 /// An identifier as PostgreSQL folds it: lower case unless quoted.
 pub fn fold(ident: &ast::Ident) -> String {
@@ -19,7 +19,7 @@ pub fn fold(ident: &ast::Ident) -> String {
 ///
 /// # Errors
 /// 42601 for a part that is not an identifier.
-pub fn parts(name: &ast::ObjectName) -> Result<Vec<String>> {
+pub(super) fn parts(name: &ast::ObjectName) -> Result<Vec<String>> {
     name.0
         .iter()
         .map(|part| match part.as_ident() {
@@ -49,7 +49,7 @@ fn schema_and_name(ctx: &QueryContext, name: &[String]) -> Result<(Option<String
 ///
 /// # Errors
 /// 42P01 if there is none; 0A000 for another tenant's.
-pub fn find_relation(ctx: &QueryContext, name: &[String]) -> Result<Relation> {
+pub(super) fn find_relation(ctx: &QueryContext, name: &[String]) -> Result<Relation> {
     let (schema, relation) = schema_and_name(ctx, name)?;
     let missing = || {
         let written = schema.iter().map(|s| format!("{s}.")).collect::<String>();

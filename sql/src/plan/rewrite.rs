@@ -519,11 +519,11 @@ fn function(f: &mut Function) {
     if let Some(name) = every {
         f.name = ObjectName(vec![ObjectNamePart::Identifier(Ident::new(name))]);
     }
-    if let Some(WindowType::WindowSpec(spec)) = &mut f.over {
-        if let Some(frame) = &mut spec.window_frame {
-            bare_bound(&mut frame.start_bound);
-            frame.end_bound.iter_mut().for_each(bare_bound);
-        }
+    if let Some(WindowType::WindowSpec(spec)) = &mut f.over
+        && let Some(frame) = &mut spec.window_frame
+    {
+        bare_bound(&mut frame.start_bound);
+        frame.end_bound.iter_mut().for_each(bare_bound);
     }
 }
 

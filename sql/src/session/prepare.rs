@@ -13,6 +13,9 @@ use crate::parser::{Body, Statement};
 use crate::plan::plan_query;
 use crate::statement;
 
+/// Types of parameters, and the columns if there are any.
+type Described = (Vec<SqlType>, Option<Arc<[Column]>>);
+
 impl Session {
     /// Finds out the types of parameters and columns. `declared` are the types the client gave (None: find out).
     ///
@@ -77,7 +80,7 @@ impl Session {
         body: &Body,
         declared: &[Option<SqlType>],
         plan: &Mutex<Option<FirstPlan>>,
-    ) -> Result<(Vec<SqlType>, Option<Arc<[Column]>>)> {
+    ) -> Result<Described> {
         let as_declared = || declared.iter().map(|t| t.clone().unwrap_or(SqlType::Text)).collect::<Vec<_>>();
         match body {
             Body::Query(query) => {

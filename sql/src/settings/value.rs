@@ -164,7 +164,7 @@ fn date_style(setting: &Setting, text: &str) -> Result<String> {
         match word.to_ascii_lowercase().as_str() {
             "iso" => {}
             "default" => order = Some("MDY"),
-            "dmy" | "euro" | "european" | "noneuro" if word.to_ascii_lowercase() != "noneuro" => order = Some("DMY"),
+            "dmy" | "euro" | "european" | "noneuro" if !word.eq_ignore_ascii_case("noneuro") => order = Some("DMY"),
             "mdy" | "us" | "noneuro" | "noneuropean" => order = Some("MDY"),
             "ymd" => order = Some("YMD"),
             "sql" | "postgres" | "german" => {

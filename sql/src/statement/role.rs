@@ -136,7 +136,7 @@ async fn drop(session: &mut Session, ctx: &Arc<QueryContext>, name: &str, if_exi
     let role = match names::role(ctx, name) {
         Ok(role) => role,
         Err(e) if if_exists => {
-            session.notice(Notice::notice(SqlState::new("00000"), format!("{}, skipping", e.message())));
+            session.notice(Notice::new(SqlState::new("00000"), format!("{}, skipping", e.message())));
             return Ok(());
         }
         Err(e) => return Err(e),

@@ -32,7 +32,7 @@ pub(super) fn create(session: &mut Session, create: &SchemaStatement) -> Result<
     if ctx.snapshot.catalog.schemas.contains_key(&name) {
         let text = format!("schema \"{name}\" already exists");
         if create.if_not_exists {
-            session.notice(Notice::notice(SqlState::DUPLICATE_SCHEMA, format!("{text}, skipping")));
+            session.notice(Notice::new(SqlState::DUPLICATE_SCHEMA, format!("{text}, skipping")));
             return Ok(done("CREATE SCHEMA"));
         }
         return Err(Error::new(SqlState::DUPLICATE_SCHEMA, text));
@@ -99,7 +99,7 @@ pub(super) fn drop(session: &mut Session, drop: &Drop) -> Result<Answer> {
                 return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, text));
             }
             Err(e) if drop.if_exists => {
-                session.notice(Notice::notice(SqlState::new("00000"), format!("{}, skipping", e.message())));
+                session.notice(Notice::new(SqlState::new("00000"), format!("{}, skipping", e.message())));
                 continue;
             }
             Err(e) => return Err(e),
@@ -112,11 +112,9 @@ pub(super) fn drop(session: &mut Session, drop: &Drop) -> Result<Answer> {
         if !inside.is_empty() {
             let lines = described(&ctx, &schema).map(|d| format!("drop cascades to {d}")).collect::<Vec<_>>();
             session.notice(match lines.as_slice() {
-                [one] => Notice::notice(SqlState::new("00000"), one.clone()),
-                many => {
-                    Notice::notice(SqlState::new("00000"), format!("drop cascades to {} other objects", many.len()))
-                        .detail(many.join("\n"))
-                }
+                [one] => Notice::new(SqlState::new("00000"), one.clone()),
+                many => Notice::new(SqlState::new("00000"), format!("drop cascades to {} other objects", many.len()))
+                    .detail(many.join("\n")),
             });
             table::drop_relations(session, &ctx, &inside, true)?;
         }

@@ -50,7 +50,7 @@ pub(super) fn drop(session: &mut Session, drop: &Drop) -> Result<Answer> {
                 } else {
                     format!("{kind} \"{}\" does not exist, skipping", names::last(name))
                 };
-                session.notice(Notice::notice(SqlState::new("00000"), text));
+                session.notice(Notice::new(SqlState::new("00000"), text));
             }
             Err(e) if e.code() == SqlState::UNDEFINED_TABLE => {
                 let text = e.message().replacen("relation", kind, 1);

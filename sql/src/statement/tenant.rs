@@ -106,7 +106,7 @@ async fn create(
     if ctx.meta.tenants.contains_key(&name) {
         let text = format!("database \"{name}\" already exists");
         if if_not_exists {
-            session.notice(Notice::notice(SqlState::DUPLICATE_DATABASE, format!("{text}, skipping")));
+            session.notice(Notice::new(SqlState::DUPLICATE_DATABASE, format!("{text}, skipping")));
             return Ok(());
         }
         return Err(Error::new(SqlState::DUPLICATE_DATABASE, text));
@@ -147,7 +147,7 @@ async fn drop(session: &mut Session, ctx: &QueryContext, if_exists: bool, name: 
         if !if_exists {
             return Err(e);
         }
-        session.notice(Notice::notice(SqlState::new("00000"), format!("{}, skipping", e.message())));
+        session.notice(Notice::new(SqlState::new("00000"), format!("{}, skipping", e.message())));
         return Ok(());
     };
     let allowed = authorize(&ctx.identity, Action::ChangeTenant(tenant))?;

@@ -290,7 +290,7 @@ async fn read(store: &PartStore, part: &PartMeta) -> ReadBack {
     assert_eq!(groups, part.row_groups);
     let schema = metadata.schema().clone();
     let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, metadata.clone()).build().unwrap();
-    let batches = reader.collect::<std::result::Result<Vec<_>, _>>().unwrap();
+    let batches = reader.collect::<Result<Vec<_>, _>>().unwrap();
     let rows = concat_batches(&batches[0].schema(), &batches).unwrap();
     assert_eq!(rows.num_rows() as u64, part.rows);
     ReadBack { schema, rows, metadata }

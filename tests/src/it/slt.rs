@@ -230,7 +230,7 @@ fn takes_extended(sql: &str) -> bool {
     let word = sql.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
     let mut hasher = DefaultHasher::new();
     sql.hash(&mut hasher);
-    ["SELECT", "VALUES", "WITH", "INSERT"].contains(&word.as_str()) && hasher.finish() % 2 == 0
+    ["SELECT", "VALUES", "WITH", "INSERT"].contains(&word.as_str()) && hasher.finish().is_multiple_of(2)
 }
 
 #[async_trait]

@@ -375,7 +375,7 @@ struct Printer<'a> {
 impl<'a> Printer<'a> {
     fn new(format: &'a mut Format, sign: char, number: &'a str, spaces: usize) -> Printer<'a> {
         let sign_wrote = if format.plus || format.minus {
-            !(format.plus && !format.minus)
+            !format.plus || format.minus
         } else {
             if sign != '-' && format.fill {
                 format.bracket = false;

@@ -30,8 +30,11 @@ pub(crate) struct Shape {
     fills: Vec<Fill>,
     checks: Vec<Check>,
     /// The columns of the last batch, and how each is cast to its target; none needs no cast.
-    known: Option<(SchemaRef, Vec<Option<Arc<dyn PhysicalExpr>>>)>,
+    known: Option<(SchemaRef, Casts)>,
 }
+
+/// For each column its cast; none needs no cast.
+type Casts = Vec<Option<Arc<dyn PhysicalExpr>>>;
 
 enum Fill {
     /// The source's column at this position.

@@ -87,7 +87,7 @@ fn found(
         Ok(relation) => Ok(Some(relation)),
         Err(e) if if_exists && e.code() == SqlState::UNDEFINED_TABLE => {
             let text = format!("{}, skipping", e.message());
-            session.notice(Notice::notice(SqlState::new("00000"), text));
+            session.notice(Notice::new(SqlState::new("00000"), text));
             Ok(None)
         }
         Err(e) => Err(e),
@@ -134,7 +134,7 @@ fn apply(
             if !*if_exists {
                 return Err(Error::new(SqlState::UNDEFINED_OBJECT, text));
             }
-            session.notice(Notice::notice(SqlState::new("00000"), format!("{text}, skipping")));
+            session.notice(Notice::new(SqlState::new("00000"), format!("{text}, skipping")));
             Ok(())
         }
         Alter::RenameConstraint { old_name, new_name } => {
@@ -198,7 +198,7 @@ fn add(
     let (mut def, checks) = column_def(ctx, table, column, false)?;
     if if_not_exists && table.column(&def.name).is_some() {
         let text = format!("column \"{}\" of relation \"{}\" already exists, skipping", def.name, table.name);
-        session.notice(Notice::notice(SqlState::DUPLICATE_COLUMN, text));
+        session.notice(Notice::new(SqlState::DUPLICATE_COLUMN, text));
         return Ok(());
     }
     if let Some(text) = &def.default {
@@ -243,7 +243,7 @@ fn drop_column(
         if !if_exists {
             return Err(e);
         }
-        session.notice(Notice::notice(SqlState::new("00000"), format!("{}, skipping", e.message())));
+        session.notice(Notice::new(SqlState::new("00000"), format!("{}, skipping", e.message())));
         return Ok(());
     };
     let id = column.id;

@@ -107,7 +107,7 @@ fn begin(session: &mut Session, ctx: &Arc<QueryContext>, create: &CreateTable) -
     if exists(ctx, schema, &name) {
         let text = format!("relation \"{name}\" already exists");
         if create.if_not_exists {
-            session.notice(Notice::notice(SqlState::DUPLICATE_TABLE, format!("{text}, skipping")));
+            session.notice(Notice::new(SqlState::DUPLICATE_TABLE, format!("{text}, skipping")));
             return Ok(None);
         }
         return Err(Error::new(SqlState::DUPLICATE_TABLE, text));

@@ -66,8 +66,8 @@ pub(super) fn refuse_or_tell(
     if cascade {
         let lines = dependents.iter().map(|v| format!("drop cascades to view {}", quoted(&v.name))).collect::<Vec<_>>();
         session.notice(match lines.as_slice() {
-            [one] => Notice::notice(SqlState::new("00000"), one.clone()),
-            many => Notice::notice(SqlState::new("00000"), format!("drop cascades to {} other objects", many.len()))
+            [one] => Notice::new(SqlState::new("00000"), one.clone()),
+            many => Notice::new(SqlState::new("00000"), format!("drop cascades to {} other objects", many.len()))
                 .detail(many.join("\n")),
         });
         return Ok(());
