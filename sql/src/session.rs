@@ -2,7 +2,7 @@
 //!
 //! The life of a statement:
 //!
-//! 1. [`Session::parse`] makes statements of a query string ([`parser`](crate::parser)).
+//! 1. [`Session::parse`] makes statements of a query string ([`parser`]).
 //! 2. [`Session::prepare`] finds the types of its parameters and columns, planning it in a snapshot.
 //! 3. [`Session::execute`] takes the transaction it belongs to, or makes one for it alone, and what that transaction sees:
 //!    an immutable snapshot with the transaction's own operations laid over it.

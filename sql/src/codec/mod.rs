@@ -1,10 +1,10 @@
 //! Values to and from PostgreSQL's text and binary forms, and COPY's text and csv. Pure: no session, no clock, no I/O,
 //! so that it can be fuzzed.
 //!
-//! Out: [`Cells`](cells::Cells) resolves the type of a column once, then writes its cells as [`text`] or [`binary`] into
+//! Out: [`Cells`] resolves the type of a column once, then writes its cells as [`text`] or [`binary`] into
 //! the caller's buffer. In: [`ColumnBuilder`](build::ColumnBuilder) appends one cell of text or binary to an Arrow
 //! column; [`input`] makes a single value of it for parameters and literals, [`copy`] whole batches. One file a family of
-//! types knows both directions: [`datetime`], [`interval`], [`numeric`], [`float`], [`scalar`], [`json`], [`array`].
+//! types knows both directions: [`datetime`], [`interval`], [`numeric`], [`float`], [`scalar`], [`json`], [`mod@array`].
 
 pub mod array;
 pub mod binary;

@@ -1,3 +1,3 @@
-//! Our physical operators: reading tables ([`scan`]) and writing them ([`write`]).
+//! Our physical operators: reading tables ([`scan`]) and writing them ([`mod@write`]).
 pub mod scan;
 pub mod write;

@@ -2,7 +2,7 @@
 //!
 //! VALUES of literals and parameters, which is what applications send one by one, never see a planner: each becomes a
 //! value of its column directly. Everything else is planned as a query whose rows go through a
-//! [`TableWriter`](crate::exec::write::TableWriter).
+//! [`TableWriter`].
 
 mod values;
 
