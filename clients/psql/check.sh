@@ -84,7 +84,7 @@ expect 'after a broken line' 100006 "$(values -c 'SELECT count(*) FROM flights')
 
 # Errors.
 contains 'error' 'ERROR:  relation "nosuch" does not exist' "$(shown -c 'SELECT * FROM nosuch' || true)"
-contains 'error position' $'LINE 1: SELEC 1\n        ^' "$(shown -c 'SELEC 1' || true)"
+contains 'error position' $'LINE 1: SELECT * FROM nosuch\n                      ^' "$(shown -c 'SELECT * FROM nosuch' || true)"
 contains 'verbose' 'ERROR:  22012: division by zero' "$(shown -v VERBOSITY=verbose -c 'SELECT 1/0' || true)"
 expect 'ON_ERROR_STOP' 3 "$(printf 'SELECT 1/0;\nSELECT 1;\n' | psql -X -v ON_ERROR_STOP=1 >"$work/log" 2>&1 || echo $?)"
 expect 'single transaction' 100006 "$(printf 'INSERT INTO flights (id) VALUES (1);\nSELECT 1/0;\n' | psql -X -1 -v ON_ERROR_STOP=1 >"$work/log" 2>&1 || values -c 'SELECT count(*) FROM flights')"

@@ -190,11 +190,8 @@ async fn many_columns() -> Outcome {
     ensure_eq!(single(&mut client, "SELECT c0 + c1599 FROM wide").await?, "1599", "a wide row");
     let items: Vec<String> = (0..2000).map(|i| format!("{i}")).collect();
     let all = client.simple(&format!("SELECT {}", items.join(", "))).await?;
-    match all.last() {
-        Some(Answer::Error(error)) => ensure_eq!(error.code(), "54011", "{}", error.message()),
-        Some(Answer::Rows { rows, .. }) => ensure_eq!(rows[0].len(), 2000, "columns of the answer"),
-        other => return Err(format!("2,000 items: {other:?}").into()),
-    }
+    let Some(Answer::Error(error)) = all.last() else { return Err("2,000 items were taken".into()) };
+    ensure_eq!(error.code(), "54011", "{}", error.message());
     Ok(())
 }
 

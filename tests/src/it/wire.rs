@@ -293,11 +293,14 @@ async fn error_fields() -> Outcome {
     let Some(Answer::Error(error)) = all.pop() else { return Err("no error".into()) };
     ensure_eq!((error.get('S'), error.get('V'), error.code()), ("ERROR", "ERROR", "42703"), "severity and code");
     ensure_eq!(error.message(), "column \"nosuch\" does not exist", "message");
+    ensure_eq!(error.get('P'), "12", "position");
     let mut all = client.simple("SELECT 1;\n  SELEC 2").await?;
     let Some(Answer::Error(error)) = all.pop() else { return Err("no error".into()) };
     ensure_eq!((error.code(), error.get('P')), ("42601", "13"), "position in a later statement");
-    let Answer::Error(error) = client.extended("SELEC 2", &[]).await? else { return Err("no error".into()) };
-    ensure_eq!((error.code(), error.get('P')), ("42601", "1"), "position by the extended protocol");
+    let Answer::Error(error) = client.extended("SELECT * FROM nosuch", &[]).await? else {
+        return Err("no error".into());
+    };
+    ensure_eq!((error.code(), error.get('P')), ("42P01", "15"), "position by the extended protocol");
     Ok(())
 }
 
@@ -424,7 +427,7 @@ async fn parameters() -> Outcome {
     );
     let nulls = client.query_one("SELECT a, f FROM t WHERE b IS NULL", &[]).await?;
     ensure_eq!((nulls.get::<_, Option<i16>>(0), nulls.get::<_, Option<String>>(1)), none, "NULLs");
-    let found = client.query("SELECT b FROM t WHERE b = ANY($1::integer[]) ORDER BY b", &[&vec![1_i32, 3, 99]]).await?;
+    let found = client.query("SELECT b FROM t WHERE b = ANY($1) ORDER BY b", &[&vec![1_i32, 3, 99]]).await?;
     ensure_eq!(found.iter().map(|r| r.get::<_, i32>(0)).collect::<Vec<_>>(), vec![1, 3], "an array parameter");
     let wrong = client.query("SELECT b FROM t WHERE b = $1", &[&"text"]).await;
     ensure!(wrong.is_err(), "the driver knows the parameter's type");
