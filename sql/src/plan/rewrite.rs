@@ -52,6 +52,18 @@ struct Pass {
 }
 
 impl Pass {
+    /// DataFusion drops all equal rows where the standard counts them.
+    fn refuse_multisets(&mut self, body: &SetExpr) {
+        if let SetExpr::SetOperation { op, set_quantifier, left, right } = body {
+            let counted = !matches!(op, ast::SetOperator::Union) && *set_quantifier == ast::SetQuantifier::All;
+            if counted {
+                self.learned.refused = Some("EXCEPT ALL and INTERSECT ALL are not supported");
+            }
+            self.refuse_multisets(left);
+            self.refuse_multisets(right);
+        }
+    }
+
     fn parameter(&mut self, expr: &Expr, ty: Option<SqlType>) {
         if let Expr::Value(v) = expr
             && let Value::Placeholder(name) = &v.value
@@ -175,6 +187,7 @@ impl VisitorMut for Pass {
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         fetch_as_limit(query);
+        self.refuse_multisets(&query.body);
         if let Some(LimitClause::LimitOffset { limit, offset, .. }) = &query.limit_clause {
             for bound in limit.iter().chain(offset.iter().map(|o| &o.value)) {
                 self.parameter(bound, Some(SqlType::BigInt));
@@ -189,6 +202,15 @@ impl VisitorMut for Pass {
     }
 
     fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        let merged = |j: &ast::Join| {
+            matches!(
+                j.join_operator,
+                ast::JoinOperator::FullOuter(ast::JoinConstraint::Using(_) | ast::JoinConstraint::Natural)
+            )
+        };
+        if select.from.iter().any(|t| t.joins.iter().any(merged)) {
+            self.learned.refused = Some("FULL JOIN with USING is not supported: write ON and coalesce");
+        }
         table_oids(select);
         if let GroupByExpr::Expressions(exprs, _) = &mut select.group_by {
             exprs.iter_mut().for_each(bare);
