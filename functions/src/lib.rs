@@ -12,6 +12,7 @@ pub mod postgres;
 pub mod text;
 pub mod time;
 mod udf;
+pub use time::zone;
 
 use std::sync::Arc;
 

@@ -4,7 +4,7 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray, StringViewArray};
+use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray, StringViewArray, StringViewBuilder};
 use arrow::datatypes::{ArrowPrimitiveType, DataType, IntervalUnit, TimeUnit};
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::{Result, ScalarValue};
@@ -12,6 +12,7 @@ use datafusion_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImp
 
 use crate::Documentation;
 use crate::error::FunctionError;
+use crate::time::zone::Zone;
 
 /// A type of an argument or of a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,14 +193,29 @@ impl Call {
     }
 
     /// The session's time zone.
-    pub(crate) fn time_zone(&self) -> &str {
-        self.config.execution.time_zone.as_deref().unwrap_or("UTC")
+    pub(crate) fn zone(&self) -> Zone {
+        // A setting was checked when it was set.
+        self.config.execution.time_zone.as_deref().and_then(Zone::of_setting).unwrap_or(Zone::UTC)
     }
 
     /// One string a row; NULL where an argument is.
+    ///
+    /// # Errors
+    /// 54000 if the batch grows beyond [`TEXT_BYTES_MAX`].
     pub(crate) fn map_text(&self, f: impl Fn(usize) -> Result<Option<String>>) -> Result<ArrayRef> {
-        let one = |row| if self.has_null(row) { Ok(None) } else { f(row) };
-        Ok(Arc::new((0..self.rows).map(one).collect::<Result<StringViewArray>>()?))
+        let mut builder = StringViewBuilder::with_capacity(self.rows);
+        let mut bytes = 0;
+        for row in 0..self.rows {
+            match if self.has_null(row) { None } else { f(row)? } {
+                Some(text) => {
+                    bytes += text.len();
+                    check_text(bytes)?;
+                    builder.append_value(text);
+                }
+                None => builder.append_null(),
+            }
+        }
+        Ok(Arc::new(builder.finish()))
     }
 
     /// One number a row; NULL where an argument is.
@@ -210,6 +226,17 @@ impl Call {
         let one = |row| if self.has_null(row) { Ok(None) } else { f(row) };
         (0..self.rows).map(one).collect::<Result<Vec<Option<T::Native>>>>().map(PrimitiveArray::from_iter)
     }
+}
+
+/// The most bytes of text that a function makes, for a value as for a batch: what PostgreSQL allows a value.
+pub(crate) const TEXT_BYTES_MAX: usize = (1 << 30) - 1;
+
+/// Checks a length before the text is made.
+///
+/// # Errors
+/// 54000 beyond [`TEXT_BYTES_MAX`].
+pub(crate) fn check_text(bytes: usize) -> Result<()> {
+    if bytes <= TEXT_BYTES_MAX { Ok(()) } else { crate::error::refuse("54000", "requested length too large") }
 }
 
 /// One form of a function.

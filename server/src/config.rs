@@ -13,7 +13,7 @@ use sightline_storage::error::{Error, Result, SqlState};
 pub const DEFAULT: &str = include_str!("../config.toml");
 
 /// What an environment variable of ours begins with.
-const PREFIX: &str = "SIGHTLINE_";
+pub const PREFIX: &str = "SIGHTLINE_";
 
 /// Variables of `./dev` and of the tests, by how they go on.
 const NOT_SETTINGS: [&str; 5] = ["BENCH_", "BIN", "CACHE", "DEV_", "TEST_"];

@@ -104,7 +104,16 @@ fn parse_serve(mut arguments: impl Iterator<Item = Result<String, String>>) -> R
 }
 
 fn serve(config: Option<PathBuf>, flags: &[(&str, String)]) -> ExitCode {
-    let environment = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+    let mut environment = Vec::new();
+    for (name, value) in std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v))) {
+        match value.into_string() {
+            Ok(value) => environment.push((name, value)),
+            Err(_) if name.starts_with(config::PREFIX) => {
+                return fail(&format!("environment variable {name} is not UTF-8"), EXIT_USAGE);
+            }
+            Err(_) => {}
+        }
+    }
     let config = match Config::load(config.as_deref(), environment, flags) {
         Ok(config) => config,
         Err(error) => return fail(&explain(&error), EXIT_USAGE),

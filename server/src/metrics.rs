@@ -107,7 +107,12 @@ type Names<'a> = BTreeMap<TenantId, &'a str>;
 type Gauge = (&'static str, &'static str, fn(&TenantMetrics) -> u64);
 
 fn statements_run(page: &mut Page, statements: &Statements, names: &Names<'_>) {
-    let counted = statements.0.lock().clone();
+    let counted = {
+        let mut counted = statements.0.lock();
+        // What a dropped tenant counted is forgotten; connections that still have it keep their own.
+        counted.retain(|id, _| names.contains_key(id));
+        counted.clone()
+    };
     let mut family = |name, help, counter: fn(&TenantStatements) -> &AtomicU64| {
         page.family(name, "counter", help);
         for (tenant, label) in counted.iter().filter_map(|(id, tenant)| Some((tenant, *names.get(id)?))) {
@@ -133,6 +138,8 @@ fn storage(page: &mut Page, database: &Arc<Database>, names: &Names<'_>) {
         page.family(name, "counter", help);
         page.sample(name, &[], value);
     }
+    page.family("sightline_writable", "gauge", "0 once the log has failed: nothing can be written until a restart.");
+    page.sample("sightline_writable", &[], u8::from(database.engine.is_writable()));
     let gauges: [Gauge; 4] = [
         ("sightline_hot_rows", "Rows that are not in parts yet.", |tenant| tenant.hot_rows),
         ("sightline_hot_bytes", "Memory that those rows hold.", |tenant| tenant.hot_bytes),

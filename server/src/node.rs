@@ -80,6 +80,7 @@ pub async fn run(config: Config) -> Result<()> {
 /// [`Engine::open`] says of a damaged or full one.
 pub async fn start(config: Config) -> Result<Node> {
     warn_of(&config);
+    let connections = allow_files(config.max_connections);
     let pg_socket = bind(config.pg_listen, "pg_listen")?;
     let http_socket = bind(config.http_listen, "http_listen")?;
 
@@ -88,7 +89,7 @@ pub async fn start(config: Config) -> Result<Node> {
     let http_address = http_listener.local_addr()?;
     let http = Service::start(|stop| serve_http(http_listener, Arc::clone(&shared), stop));
 
-    let opened = open(&config).await;
+    let opened = open(&config, connections).await;
     let (engine, database) = match opened {
         Ok(opened) => opened,
         Err(e) => {
@@ -161,7 +162,22 @@ impl Service {
     }
 }
 
-async fn open(config: &Config) -> Result<(Arc<Engine>, Arc<Database>)> {
+/// Files that storage and queries may have open beside connections.
+const FILES_BESIDE: u64 = 600;
+
+/// Raises the limit of open files as far as the system allows, and answers how many connections fit below it: without a
+/// file descriptor left the log could not be written either.
+fn allow_files(connections: usize) -> usize {
+    let raised = rlimit::increase_nofile_limit(u64::MAX).or_else(|_| rlimit::Resource::NOFILE.get_soft());
+    let Ok(files) = raised else { return connections };
+    let room = usize::try_from(files.saturating_sub(FILES_BESIDE)).unwrap_or(usize::MAX).max(1);
+    if room < connections {
+        warn!(files, max_connections = room, "the limit of open files (ulimit -Hn) lowers max_connections");
+    }
+    connections.min(room)
+}
+
+async fn open(config: &Config, max_connections: usize) -> Result<(Arc<Engine>, Arc<Database>)> {
     let options = Options {
         data_dir: config.data_dir.clone(),
         flush_bytes: config.flush_bytes,
@@ -172,7 +188,7 @@ async fn open(config: &Config) -> Result<(Arc<Engine>, Arc<Database>)> {
     let options = DatabaseOptions {
         memory_limit: config.memory_limit,
         threads: config.threads,
-        max_connections: config.max_connections,
+        max_connections,
         version: VERSION.to_owned(),
     };
     let database = Database::new(Arc::clone(&engine), options)?;
@@ -223,7 +239,8 @@ fn warn_of(config: &Config) {
     if config.trust_remote && !config.pg_listen.ip().is_loopback() {
         warn!(pg_listen = %config.pg_listen, "trust_remote is on: everybody who reaches the port may log in as superuser");
     }
-    for name in config::unknown_variables(std::env::vars().map(|(name, _)| name)) {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for name in config::unknown_variables(names) {
         warn!(name, "environment variable is no setting; ignored");
     }
 }

@@ -75,9 +75,12 @@ pub fn authorize(identity: &Identity, action: Action) -> Result<Allowed> {
             check(identity.superuser || identity.create_db, || privilege("permission denied to create database"))
         }
         Action::ChangeTenant(t) => {
-            check(identity.superuser || t.owner == identity.role, || not_owner("database", &t.name))
+            check(identity.superuser || identity.is(t.id, t.owner), || not_owner("database", &t.name))
         }
         Action::CreateRole(new) => change_role(identity, new, new, "permission denied to create role"),
+        Action::ChangeRole(old, _) if old.id.is_operator() && !identity.superuser => {
+            Err(privilege("must be superuser to alter roles that all databases know"))
+        }
         Action::ChangeRole(old, new) => change_role(identity, old, new, "permission denied"),
     }
 }

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use parking_lot::Mutex;
 use sightline_storage::catalog::{MetaCatalog, RoleDef, TenantCatalog, TenantDef};
-use sightline_storage::engine::Engine;
+use sightline_storage::engine::{Engine, TenantSnapshot};
 use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::ids::{RoleId, TenantId};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::plan::Shared;
@@ -58,6 +59,8 @@ pub(crate) struct Registered {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Running {
     pub cancel: CancellationToken,
+    /// When `statement_timeout` is over.
+    pub deadline: Option<Instant>,
     pub query: String,
     pub started_us: i64,
     pub active: bool,
@@ -74,6 +77,13 @@ pub struct SessionInfo {
     pub peer: Option<std::net::SocketAddr>,
     /// Microseconds since 1970.
     pub connected_us: i64,
+}
+
+impl SessionInfo {
+    /// True if it is of that role of that tenant, or of that operator.
+    pub(crate) fn is(&self, tenant: TenantId, role: RoleId) -> bool {
+        self.role == role && (role.is_operator() || self.tenant == tenant)
+    }
 }
 
 /// A session and what it does, for `pg_stat_activity`.
@@ -132,7 +142,7 @@ impl Database {
                 "remaining connection slots are reserved for non-replication superuser connections".to_string(),
             );
         }
-        let of_role = sessions.values().filter(|s| s.info.role == role.id).count();
+        let of_role = sessions.values().filter(|s| s.info.is(identity.tenant, role.id)).count();
         if !role.superuser && usize::try_from(role.connection_limit).is_ok_and(|limit| of_role >= limit) {
             return too_many(format!("too many connections for role \"{}\"", role.name));
         }
@@ -243,7 +253,8 @@ fn find_role(meta: &MetaCatalog, catalog: Option<&TenantCatalog>, name: &str) ->
         .ok_or_else(|| Error::new(SqlState::INVALID_AUTHORIZATION, format!("role \"{name}\" does not exist")))
 }
 
-fn identify(tenant: &TenantDef, role: &RoleDef) -> Identity {
+/// Who a role is in a tenant.
+pub(crate) fn identify(tenant: &TenantDef, role: &RoleDef) -> Identity {
     Identity {
         tenant: tenant.id,
         tenant_name: tenant.name.clone(),
@@ -254,6 +265,19 @@ fn identify(tenant: &TenantDef, role: &RoleDef) -> Identity {
         create_db: role.create_db,
         create_role: role.create_role,
     }
+}
+
+/// Who a role is, by its number, in the tenant of a snapshot.
+///
+/// # Errors
+/// 42704 if there is no such role, 3D000 if the tenant is gone.
+pub(crate) fn identity_of(meta: &MetaCatalog, snapshot: &TenantSnapshot, role: RoleId) -> Result<Identity> {
+    let gone = || Error::new(SqlState::INVALID_CATALOG_NAME, "the database was dropped");
+    let tenant = meta.tenant(snapshot.tenant).ok_or_else(gone)?;
+    let roles = if role.is_operator() { &meta.roles } else { &snapshot.catalog.roles };
+    let missing = || Error::new(SqlState::UNDEFINED_OBJECT, format!("role with OID {role} does not exist"));
+    let role = roles.values().find(|r| r.id == role).ok_or_else(missing)?;
+    Ok(identify(tenant, role))
 }
 
 /// LOGIN, and CONNECT on the tenant.

@@ -24,8 +24,10 @@ use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Whitespace};
 use sightline_storage::error::{Error, Result, SqlState};
+
+pub(crate) use self::depth::{SET_OPERATORS_MAX, bush, too_deep};
 
 use self::copy::Copy;
 use self::definition::{AlterTable, CommentOn, CreateTable, CreateView, Drop, Rename, SchemaStatement};
@@ -117,8 +119,8 @@ impl Body {
             },
             Body::Schema(_) => "CREATE SCHEMA",
             Body::Comment(_) => "COMMENT",
-            Body::Tenant(_) => "CREATE DATABASE",
-            Body::Role(_) => "CREATE ROLE",
+            Body::Tenant(statement) => statement.command(),
+            Body::Role(statement) => statement.command(),
             Body::Grant(grant) => {
                 if grant.grant {
                     "GRANT"
@@ -191,7 +193,7 @@ fn with_parser<T>(text: &str, offset: usize, rule: impl FnOnce(&mut Parser) -> R
         Error::new(SqlState::SYNTAX_ERROR, format!("syntax error at or near \"{at}\"")).position(position).source(e)
     })?;
     depth::check(&tokens)?;
-    let tokens = expand_table(tokens);
+    let tokens = expand_table(joined_strings(tokens));
     if let Some(token) = refused_token(&tokens) {
         let start = char_position(text, token.span.start.line, token.span.start.column);
         let message = format!("syntax error at or near \"{}\"", token.token);
@@ -232,6 +234,33 @@ fn refused_token(tokens: &[TokenWithSpan]) -> Option<&TokenWithSpan> {
         after_from = from;
     }
     None
+}
+
+/// String literals with a line's end between them are one
+/// (<https://www.postgresql.org/docs/15/sql-syntax-lexical.html#SQL-SYNTAX-CONSTANTS>).
+fn joined_strings(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let mut joined: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
+    // Where the last string stands in `joined`, if only blanks came since; and whether a line ended among them.
+    let mut open: Option<(usize, bool)> = None;
+    for token in tokens {
+        match (&token.token, open) {
+            (Token::Whitespace(blank), Some((at, ended))) => {
+                let ends = matches!(blank, Whitespace::Newline | Whitespace::SingleLineComment { .. });
+                open = Some((at, ended || ends));
+            }
+            (Token::SingleQuotedString(more), Some((at, true))) => {
+                if let Token::SingleQuotedString(text) | Token::EscapedStringLiteral(text) = &mut joined[at].token {
+                    text.push_str(more);
+                }
+                open = Some((at, false));
+                continue;
+            }
+            (Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_), _) => open = Some((joined.len(), false)),
+            _ => open = None,
+        }
+        joined.push(token);
+    }
+    joined
 }
 
 /// PostgreSQL's `TABLE t` as `SELECT * FROM t`: sqlparser reads it without its quotes, DataFusion not at all.
@@ -355,7 +384,7 @@ fn leading(text: &str) -> &str {
 /// A parser's error in PostgreSQL's words.
 fn syntax_error(e: ParserError, parser: Parser, text: &str, offset: usize) -> Error {
     let message = match e {
-        ParserError::RecursionLimitExceeded => return depth::too_deep(),
+        ParserError::RecursionLimitExceeded => return too_deep(),
         ParserError::TokenizerError(m) | ParserError::ParserError(m) => m,
     };
     let current = parser.get_current_index();

@@ -14,6 +14,7 @@
 //! 7. The answer goes to the wire layer: rows still to be computed as they are read, or a command tag.
 
 mod block;
+mod limits;
 mod prepare;
 #[cfg(test)]
 mod tests;
@@ -21,24 +22,27 @@ pub(crate) mod transaction;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::scalar::ScalarValue;
 use parking_lot::Mutex;
+use sightline_storage::catalog::{MetaCatalog, TenantCatalog};
 use sightline_storage::command::Op;
+use sightline_storage::engine::{Engine, TenantSnapshot};
 use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::ids::{RoleId, TenantId};
 use sightline_storage::types::SqlType;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::{Answer, Column, Notice};
 use crate::authorize::Allowed;
-use crate::database::{Database, Registered, Running};
+use crate::database::{Database, Registered, Running, identity_of};
 use crate::parser::{self, Body, Statement, utility};
 use crate::plan::{Planned, QueryContext};
 use crate::settings::Settings;
 use crate::statement;
+pub use limits::Limits;
 use transaction::{Committed, Transaction, serialization_failure};
 
 /// How often a statement that lost a race runs again.
@@ -75,6 +79,13 @@ pub struct Identity {
     pub create_role: bool,
 }
 
+impl Identity {
+    /// True if it is that role of that tenant, or that operator.
+    pub fn is(&self, tenant: TenantId, role: RoleId) -> bool {
+        self.role == role && (role.is_operator() || self.tenant == tenant)
+    }
+}
+
 /// A statement with its parameters' and columns' types known.
 #[derive(Clone, Debug)]
 pub struct Prepared {
@@ -83,12 +94,13 @@ pub struct Prepared {
     pub parameters: Vec<SqlType>,
     /// None if the statement answers no rows (NoData).
     pub columns: Option<Arc<[Column]>>,
-    /// The plan made to find that out, good for the first execution if nothing has changed since.
-    plan: Arc<Mutex<Option<FirstPlan>>>,
 }
 
+/// The plan that `prepare` made to find out a statement's types, good for its execution if that comes next and nothing has
+/// changed since.
 #[derive(Debug)]
 struct FirstPlan {
+    statement: Arc<Statement>,
     ctx: Arc<QueryContext>,
     planned: Planned,
 }
@@ -97,6 +109,8 @@ struct FirstPlan {
 pub struct Session {
     pub(crate) database: Arc<Database>,
     pub(crate) identity: Identity,
+    /// The catalogs that `identity` was looked up in.
+    identity_as_of: Option<(Arc<MetaCatalog>, Arc<TenantCatalog>)>,
     registered: Arc<Registered>,
     pub(crate) settings: Arc<Settings>,
     transaction: Option<Transaction>,
@@ -107,6 +121,7 @@ pub struct Session {
     /// Operations of a COPY that ended since the last statement.
     inbox: Arc<Inbox>,
     pub(crate) prepared: BTreeMap<String, Prepared>,
+    first_plan: Option<FirstPlan>,
     notices: Vec<Notice>,
     /// The kind of the running statement, for messages.
     command: &'static str,
@@ -149,6 +164,7 @@ impl Session {
         let mut session = Session {
             database,
             identity,
+            identity_as_of: None,
             registered,
             settings: Arc::new(Settings::default()),
             transaction: None,
@@ -156,6 +172,7 @@ impl Session {
             repeatable: Repeatable::Nothing,
             inbox: Arc::default(),
             prepared: BTreeMap::new(),
+            first_plan: None,
             notices: Vec::new(),
             command: "",
             reported: Vec::new(),
@@ -188,6 +205,12 @@ impl Session {
     /// All parameters to report by ParameterStatus after login.
     pub fn parameters(&self) -> Vec<(&'static str, String)> {
         self.reported.clone()
+    }
+
+    /// The wire layer calls it when it waits for the client: what only the next statement could use is let go, as an idle
+    /// session must not pin a snapshot.
+    pub fn rest(&mut self) {
+        self.first_plan = None;
     }
 
     /// Reported parameters that changed since the last call.
@@ -224,12 +247,39 @@ impl Session {
         parser::parse(sql)
     }
 
+    /// The wire layer calls it when it takes a statement, before it is planned: a cancel from then on finds it.
+    pub fn begin_statement(&self, statement: &Statement) {
+        *self.registered.running.lock() = Running {
+            cancel: CancellationToken::new(),
+            deadline: self.deadline(),
+            query: statement.text.chars().take(1024).collect(),
+            started_us: self.database.engine.clock().now_us(),
+            active: true,
+        };
+    }
+
+    /// The wire layer calls it when a portal goes on: a new cancel and a new time hold from now on.
+    pub fn resume_statement(&self) {
+        let mut running = self.registered.running.lock();
+        (running.cancel, running.deadline) = (CancellationToken::new(), self.deadline());
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.settings.statement_timeout().map(|t| Instant::now() + t)
+    }
+
+    fn is_active(&self) -> bool {
+        self.registered.running.lock().active
+    }
+
     /// Runs it. With an error the transaction block, if any, has failed (status `E`).
     ///
     /// # Errors
     /// Whatever the statement finds wrong; 25P02 in a failed block; 57014 if it was cancelled or took too long.
     pub async fn execute(&mut self, prepared: &Prepared, parameters: Vec<ScalarValue>) -> Result<Answer> {
-        self.begin_statement(&prepared.statement.text);
+        if !self.is_active() {
+            self.begin_statement(&prepared.statement);
+        }
         let answer = Box::pin(self.run(prepared, parameters)).await;
         self.registered.running.lock().active = false;
         answer.map_err(|e| {
@@ -240,10 +290,11 @@ impl Session {
 
     /// The wire layer calls it before the first of several statements of one message or pipeline: they are one implicit
     /// transaction unless they control it themselves.
-    pub fn begin_implicit(&mut self) {
+    /// With `several` it is known that there is more than one.
+    pub fn begin_implicit(&mut self, several: bool) {
         if !self.implicit {
             self.implicit = true;
-            self.repeatable = Repeatable::Nothing;
+            self.repeatable = if several { Repeatable::Many } else { Repeatable::Nothing };
         }
     }
 
@@ -312,7 +363,7 @@ impl Session {
 
     /// Chooses the transaction and ends it if it is that of one statement.
     async fn run(&mut self, prepared: &Prepared, parameters: Vec<ScalarValue>) -> Result<Answer> {
-        self.take_arrived()?;
+        self.collect_arrived().await?;
         self.take_requested();
         let body = &prepared.statement.body;
         self.command = body.command();
@@ -352,10 +403,9 @@ impl Session {
 
     /// Runs the statement under cancel and `statement_timeout`.
     async fn limited(&mut self, prepared: &Prepared, parameters: Vec<ScalarValue>) -> Result<Answer> {
-        let cancel = self.cancel_token();
-        let timeout = self.settings.statement_timeout();
+        let limits = self.limits();
         let work = Box::pin(statement::run(self, prepared, parameters));
-        stopped_by(&cancel, timeout, work).await?
+        limits.race(work).await?
     }
 
     /// In a failed block everything but its end is refused.
@@ -376,19 +426,9 @@ impl Session {
         Ok(())
     }
 
-    fn begin_statement(&self, text: &str) {
-        let mut running = self.registered.running.lock();
-        *running = Running {
-            cancel: CancellationToken::new(),
-            query: text.chars().take(1024).collect(),
-            started_us: self.database.engine.clock().now_us(),
-            active: true,
-        };
-    }
-
-    /// Stops the running statement.
-    pub(crate) fn cancel_token(&self) -> CancellationToken {
-        self.registered.running.lock().cancel.clone()
+    /// What stops the running statement.
+    fn limits(&self) -> Limits {
+        Limits(self.registered.clone())
     }
 
     /// The running transaction, begun if there is none.
@@ -448,10 +488,23 @@ impl Session {
         }
     }
 
+    /// Takes what COPYs have left into the transaction. If that fails outside a block, there is none afterwards.
+    async fn collect_arrived(&mut self) -> Result<()> {
+        let taken = self.take_arrived();
+        if taken.is_err() && !self.in_block() {
+            self.roll_back().await;
+        }
+        taken
+    }
+
     fn take_arrived(&mut self) -> Result<()> {
-        let arrived = std::mem::take(&mut *self.inbox.arrived.lock());
-        for (ops, bytes, reservation) in arrived {
-            self.transaction().push(ops, bytes, reservation)?;
+        let mut arrived = std::mem::take(&mut *self.inbox.arrived.lock()).into_iter();
+        while let Some((ops, bytes, reservation)) = arrived.next() {
+            if let Err(e) = self.transaction().push(ops, bytes, reservation) {
+                // What was not taken stays where a rollback finds it.
+                self.inbox.arrived.lock().extend(arrived);
+                return Err(e);
+            }
         }
         Ok(())
     }
@@ -474,10 +527,10 @@ impl Session {
         &mut self,
         view: impl FnOnce(
             &mut Transaction,
-            &sightline_storage::engine::Engine,
+            &Engine,
             TenantId,
             bool,
-        ) -> Result<Arc<sightline_storage::engine::TenantSnapshot>>,
+        ) -> Result<Arc<TenantSnapshot>>,
     ) -> Result<Arc<QueryContext>> {
         let keep = !matches!(self.settings.get("transaction_isolation"), Some("read committed" | "read uncommitted"));
         let (database, tenant) = (self.database.clone(), self.identity.tenant);
@@ -485,16 +538,37 @@ impl Session {
         transaction.used = true;
         let snapshot = view(transaction, &database.engine, tenant, keep)?;
         let now_us = transaction.started_us;
+        let meta = database.engine.meta();
+        self.refresh_identity(&meta, &snapshot)?;
         Ok(Arc::new(QueryContext {
-            meta: database.engine.meta(),
+            meta,
             database,
             snapshot,
             identity: self.identity.clone(),
             settings: self.settings.clone(),
             pid: self.registered.pid,
             now_us,
-            cancel: self.cancel_token(),
+            limits: self.limits(),
         }))
+    }
+
+    /// Looks up again who the session's role is, if a role or a tenant has changed since.
+    ///
+    /// # Errors
+    /// 28000 if the role was dropped, 3D000 if the tenant was.
+    fn refresh_identity(&mut self, meta: &Arc<MetaCatalog>, snapshot: &TenantSnapshot) -> Result<()> {
+        let as_before = |(m, c): &(Arc<MetaCatalog>, Arc<TenantCatalog>)| {
+            Arc::ptr_eq(m, meta) && Arc::ptr_eq(c, &snapshot.catalog)
+        };
+        if self.identity_as_of.as_ref().is_some_and(as_before) {
+            return Ok(());
+        }
+        self.identity = identity_of(meta, snapshot, self.identity.role).map_err(|e| {
+            let dropped = || format!("role \"{}\" does not exist", self.identity.role_name);
+            if e.code() == SqlState::UNDEFINED_OBJECT { Error::new(SqlState::INVALID_AUTHORIZATION, dropped()) } else { e }
+        })?;
+        self.identity_as_of = Some((meta.clone(), snapshot.catalog.clone()));
+        Ok(())
     }
 
     /// Takes the operations of a statement into its transaction.
@@ -540,8 +614,9 @@ impl Session {
 
     /// The plan made by `prepare`, if it still holds.
     pub(crate) fn first_plan(&mut self, prepared: &Prepared, ctx: &QueryContext) -> Option<Planned> {
-        let first = prepared.plan.lock().take()?;
-        let same = Arc::ptr_eq(&first.ctx.snapshot, &ctx.snapshot)
+        let first = self.first_plan.take()?;
+        let same = Arc::ptr_eq(&first.statement, &prepared.statement)
+            && Arc::ptr_eq(&first.ctx.snapshot, &ctx.snapshot)
             && Arc::ptr_eq(&first.ctx.settings, &ctx.settings)
             && Arc::ptr_eq(&first.ctx.meta, &ctx.meta)
             && ctx.now_us - first.ctx.now_us < FIRST_PLAN_US;
@@ -549,7 +624,17 @@ impl Session {
     }
 
     async fn commit(&mut self) -> Result<Committed> {
-        self.take_arrived()?;
+        if let Err(e) = self.take_arrived() {
+            self.roll_back().await;
+            return Err(e);
+        }
+        if self.transaction.as_ref().is_some_and(Transaction::has_rows) {
+            let engine = self.database.engine.clone();
+            if let Err(e) = self.limits().race(engine.room()).await.flatten() {
+                self.roll_back().await;
+                return Err(e);
+            }
+        }
         let Some(transaction) = self.transaction.take() else { return Ok(Committed::Yes) };
         let (kept, before) = (transaction.settings_kept.clone(), transaction.settings_before.clone());
         let committed = transaction.commit(&self.database.engine, self.identity.tenant).await;
@@ -581,11 +666,20 @@ impl Drop for Session {
         self.registered.running.lock().cancel.cancel();
         self.database.unregister(self.registered.pid);
         // Parts of an unfinished transaction are deleted in the background, if there still is one.
-        if let Some(transaction) = self.transaction.take().filter(Transaction::has_ops)
+        let transaction = self.transaction.take().filter(Transaction::has_ops);
+        let arrived = std::mem::take(&mut *self.inbox.arrived.lock());
+        if (transaction.is_some() || !arrived.is_empty())
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
             let engine = self.database.engine.clone();
-            drop(runtime.spawn(async move { transaction.rollback(&engine).await }));
+            drop(runtime.spawn(async move {
+                for (ops, ..) in arrived {
+                    transaction::discard_parts(&engine, &ops).await;
+                }
+                if let Some(transaction) = transaction {
+                    transaction.rollback(&engine).await;
+                }
+            }));
         }
     }
 }
@@ -618,29 +712,5 @@ fn rank(level: &str) -> u8 {
         // INFO always reaches the client.
         "info" => 7,
         _ => 1,
-    }
-}
-
-/// Waits for `work`, until cancel or timeout.
-///
-/// # Errors
-/// 57014.
-pub(crate) async fn stopped_by<T>(
-    cancel: &CancellationToken,
-    timeout: Option<Duration>,
-    work: impl Future<Output = T>,
-) -> Result<T> {
-    let stop = |why: &str| Err(Error::new(SqlState::QUERY_CANCELED, format!("canceling statement due to {why}")));
-    let late = async {
-        match timeout {
-            Some(timeout) => tokio::time::sleep(timeout).await,
-            None => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        biased;
-        done = work => Ok(done),
-        () = cancel.cancelled() => stop("user request"),
-        () = late => stop("statement timeout"),
     }
 }

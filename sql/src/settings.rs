@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use sightline_storage::error::{Error, Result, SqlState};
 
-use crate::codec::zone::Zone;
+use sightline_functions::zone::Zone;
 use crate::codec::{Format, Style};
 
 pub use table::SETTINGS;

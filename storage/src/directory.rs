@@ -15,6 +15,11 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result, SqlState};
 
+/// Room on the disk that rows leave free, beside what is still to be written: definitions and deletes need some.
+const RESERVE_BYTES: u64 = 32 << 20;
+/// The same on a small disk: one part in so many of it.
+const RESERVE_FRACTION: u64 = 16;
+
 const FORMAT_VERSION: u32 = 1;
 const FORMAT_NAME: &str = "sightline data directory, format";
 /// What a directory without a `FORMAT` may hold: the rest of a first start that was cut short.
@@ -36,7 +41,7 @@ impl Directory {
     /// # Errors
     /// 55006 if another process has it, 55000 if it is not ours or too new.
     pub(crate) fn open(path: &Path) -> Result<Directory> {
-        fs::create_dir_all(path).map_err(|e| named(path, e))?;
+        make(path).map_err(|e| named(path, e))?;
         let path = path.canonicalize().map_err(|e| named(path, e))?;
         let lock = lock(&path)?;
         let fresh = !has_format(&path)?;
@@ -53,6 +58,32 @@ impl Directory {
         File::open(&self.path)?.sync_all()?;
         Ok(())
     }
+}
+
+/// Makes the directory and those above it that are missing, so that they survive a power cut.
+fn make(path: &Path) -> std::io::Result<()> {
+    let missing = path.ancestors().filter(|p| !p.as_os_str().is_empty()).take_while(|p| !p.exists());
+    let missing = missing.map(Path::to_path_buf).collect::<Vec<_>>();
+    fs::create_dir_all(path)?;
+    for directory in missing {
+        let above = directory.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(above)?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// Bytes that rows may still take of the disk that holds `path`; none if its reserve is touched. Where the system does not
+/// tell there is always room.
+pub(crate) fn spare_bytes(path: &Path) -> Option<u64> {
+    let Ok(disk) = fs4::statvfs(path) else { return Some(u64::MAX) };
+    disk.available_space().checked_sub(RESERVE_BYTES.min(disk.total_space() / RESERVE_FRACTION))
+}
+
+/// The error of a write that the disk has no room for, made before anything is written.
+pub(crate) fn disk_full() -> Error {
+    Error::new(SqlState::DISK_FULL, "could not write rows: no space left on device")
+        .hint("Free some space; reads, TRUNCATE and DROP still work.")
+        .refusal()
 }
 
 fn named(path: &Path, e: std::io::Error) -> Error {
@@ -111,9 +142,9 @@ fn has_format(dir: &Path) -> Result<bool> {
 }
 
 /// Deletes files below `cold/` that are not in `listed` (paths from `root`): what a crash left of flushes, loads and
-/// deletions. Only before anybody writes. Returns how many there were.
+/// deletions. Empty directories go, too. Only before anybody writes. Returns how many files there were.
 pub(crate) fn sweep(root: &Path, listed: &HashSet<String>) -> Result<usize> {
-    let mut swept = 0;
+    let (mut swept, mut seen) = (0, Vec::new());
     let mut directories = vec![root.join("cold")];
     while let Some(directory) = directories.pop() {
         let items = match fs::read_dir(&directory) {
@@ -134,6 +165,9 @@ pub(crate) fn sweep(root: &Path, listed: &HashSet<String>) -> Result<usize> {
                 swept += 1;
             }
         }
+        seen.push(directory);
     }
+    // Those below before those above; the ones that hold something stay.
+    seen.iter().skip(1).rev().for_each(|directory| drop(fs::remove_dir(directory)));
     Ok(swept)
 }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
 use object_store::ObjectStore;
@@ -161,6 +162,15 @@ impl Engine {
         self.log.propose(group, command).await
     }
 
+    /// Returns when the hot tier has room for more rows. A command that brings rows waits for it anyway; to wait here first
+    /// is for those who may give up meanwhile.
+    ///
+    /// # Errors
+    /// 53400 if that takes more than a minute.
+    pub async fn room(&self) -> Result<()> {
+        self.log.room().await
+    }
+
     /// The meta group's catalog as it is now.
     pub fn meta(&self) -> Arc<MetaCatalog> {
         self.published.meta()
@@ -225,6 +235,11 @@ impl Engine {
     pub fn check_mirror(&self) -> Result<()> {
         let no_mirror = || Err(Error::internal("the engine has no mirror"));
         self.log.call(move |w| w.mirror.as_ref().map_or_else(no_mirror, |m| m.check(&w.store)))?
+    }
+
+    /// False once the log has failed: nothing can be written until a restart.
+    pub fn is_writable(&self) -> bool {
+        !self.published.read_only.load(Ordering::Relaxed)
     }
 
     /// Counters since the start, and what there is now.

@@ -48,6 +48,7 @@ impl SqlState {
     pub const GROUPING_ERROR: SqlState = SqlState::new("42803");
     pub const IN_FAILED_SQL_TRANSACTION: SqlState = SqlState::new("25P02");
     pub const INDETERMINATE_DATATYPE: SqlState = SqlState::new("42P18");
+    pub const INSUFFICIENT_RESOURCES: SqlState = SqlState::new("53000");
     pub const INSUFFICIENT_PRIVILEGE: SqlState = SqlState::new("42501");
     pub const INTERNAL_ERROR: SqlState = SqlState::new("XX000");
     pub const INTERVAL_FIELD_OVERFLOW: SqlState = SqlState::new("22015");
@@ -89,6 +90,7 @@ impl SqlState {
     pub const UNDEFINED_PARAMETER: SqlState = SqlState::new("42P02");
     pub const UNDEFINED_TABLE: SqlState = SqlState::new("42P01");
     pub const UNTRANSLATABLE_CHARACTER: SqlState = SqlState::new("22P05");
+    pub const WINDOWING_ERROR: SqlState = SqlState::new("42P20");
     pub const WRONG_OBJECT_TYPE: SqlState = SqlState::new("42809");
 }
 
@@ -115,6 +117,7 @@ struct Inner {
     hint: Option<String>,
     context: Option<String>,
     position: Option<usize>,
+    refusal: bool,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -131,6 +134,7 @@ impl Error {
             hint: None,
             context: None,
             position: None,
+            refusal: false,
             source: None,
         }))
     }
@@ -175,6 +179,18 @@ impl Error {
         self
     }
 
+    /// Says that the command this answers did nothing and never will: what was prepared for it can go. Without it the
+    /// outcome of a command that failed is open until the next start.
+    pub fn refusal(mut self) -> Error {
+        self.0.refusal = true;
+        self
+    }
+
+    /// True if the command did nothing and never will.
+    pub fn is_refusal(&self) -> bool {
+        self.0.refusal
+    }
+
     /// Adds the cause, for the log only: clients never see it.
     pub fn source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
         self.0.source = Some(source.into());
@@ -183,7 +199,7 @@ impl Error {
 
     /// The same error for another one who waited for the same thing, without its cause.
     pub fn again(&self) -> Error {
-        let Inner { code, message, detail, hint, context, position, source: _ } = &*self.0;
+        let Inner { code, message, detail, hint, context, position, refusal, source: _ } = &*self.0;
         Error(Box::new(Inner {
             code: *code,
             message: message.clone(),
@@ -191,6 +207,7 @@ impl Error {
             hint: hint.clone(),
             context: context.clone(),
             position: *position,
+            refusal: *refusal,
             source: None,
         }))
     }

@@ -5,7 +5,7 @@
 //!    truncated, altered or dropped meanwhile; else the parts are deleted again.
 //! 3. From time to time the hot store itself is flushed, and the log is cut to what is durable there.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -65,9 +65,7 @@ impl Flusher {
         loop {
             // Woken, or time to look at ages: both lead to the same round.
             drop(tokio::time::timeout(TICK, self.published.flush_wanted.notified()).await);
-            if let Err(e) = self.round(&mut ages).await {
-                self.published.counters.flush_errors.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(error = %e, "flush failed; it will be tried again");
+            if !self.round(&mut ages).await {
                 tokio::time::sleep(REST).await;
                 self.published.flush_wanted.notify_one();
             }
@@ -88,15 +86,28 @@ impl Flusher {
         }
     }
 
-    async fn round(&self, ages: &mut Ages) -> Result<()> {
+    /// Flushes what is due and, while the hot tier is too large, its largest table. A table that fails does not keep the
+    /// others from it. False if one failed.
+    async fn round(&self, ages: &mut Ages) -> bool {
+        let mut failed = HashSet::new();
         for (tenant, table) in self.due(ages) {
-            self.flush_once(tenant, table).await?;
+            if let Err(e) = self.flush_once(tenant, table).await {
+                self.note(&mut failed, (tenant, table), &e);
+            }
         }
         while self.published.counters.hot_bytes() > self.hot_bytes_max {
-            let Some((tenant, table)) = self.largest() else { return Ok(()) };
-            self.flush_once(tenant, table).await?;
+            let Some((tenant, table)) = self.largest(&failed) else { break };
+            if let Err(e) = self.flush_once(tenant, table).await {
+                self.note(&mut failed, (tenant, table), &e);
+            }
         }
-        Ok(())
+        failed.is_empty()
+    }
+
+    fn note(&self, failed: &mut HashSet<(TenantId, TableId)>, (tenant, table): (TenantId, TableId), e: &Error) {
+        failed.insert((tenant, table));
+        self.published.counters.flush_errors.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(%tenant, %table, error = %e, "flush failed; it will be tried again");
     }
 
     /// Tables that are large, or old and not small.
@@ -120,10 +131,12 @@ impl Flusher {
         due
     }
 
-    fn largest(&self) -> Option<(TenantId, TableId)> {
+    /// The table with the most hot bytes, but for those that failed.
+    fn largest(&self, failed: &HashSet<(TenantId, TableId)>) -> Option<(TenantId, TableId)> {
         let tenants = self.published.tenants();
         let tables = tenants.iter().flat_map(|t| t.tables.iter().map(|(id, table)| (table.hot_bytes(), t.tenant, *id)));
-        tables.max().filter(|(bytes, ..)| *bytes > 0).map(|(_, tenant, table)| (tenant, table))
+        let tables = tables.filter(|(bytes, tenant, table)| *bytes > 0 && !failed.contains(&(*tenant, *table)));
+        tables.max().map(|(_, tenant, table)| (tenant, table))
     }
 
     /// Flushes the rows that the table has now, whoever else flushes or changes it meanwhile.
@@ -149,7 +162,7 @@ impl Flusher {
         let _turn = self.turn.lock().await;
         let Some(snapshot) = self.published.tenant(tenant) else { return Ok(true) };
         let Some(current) = snapshot.tables.get(&table).filter(|t| t.hot_rows() > 0) else { return Ok(true) };
-        self.log.call_async(|w| w.store.raft.ready()).await??;
+        self.log.call_async(Writer::ready).await??;
         let parts = self.write(&snapshot, current).await?;
         let publish = Op::Publish { table, from: current.flushed, to: snapshot.index, add: parts.clone() };
         let command = Command::new(Some(tenant), self.clock.now_us(), snapshot.index, vec![publish]);
@@ -165,9 +178,13 @@ impl Flusher {
                 self.store.remove(&parts).await?;
                 Ok(false)
             }
-            // The command may be in the log all the same, if the server ends before it can be cut out: the parts stay, and
-            // the sweep of the next start knows.
-            Err(e) => Err(e),
+            Err(e) => {
+                // Else the command may be in the log all the same: the parts stay, and the sweep of the next start knows.
+                if e.is_refusal() {
+                    self.store.remove(&parts).await?;
+                }
+                Err(e)
+            }
         }
     }
 

@@ -42,9 +42,10 @@ fn tenant(hasher: &mut Hasher, tenant: &TenantSnapshot) -> Result<()> {
 }
 
 fn table(hasher: &mut Hasher, table: &TableSnapshot) -> Result<()> {
-    let (next_row, flushed, changed) = (table.next_row, table.flushed.0, table.changed.0);
+    let (next_row, marked_at) = (table.next_row, table.marked_at);
+    let (flushed, changed) = (table.flushed.0, table.changed.0);
     hasher.message(&TableMessage::from(table.def.as_ref()));
-    hasher.message(&TableStateMessage { next_row, flushed, changed });
+    hasher.message(&TableStateMessage { next_row, flushed, changed, marked_at });
     for part in table.parts.iter() {
         hasher.message(&PartMessage::new(&part.meta)?);
     }

@@ -51,6 +51,16 @@ id!(
 
 /// The group of tenants, operator roles and id ranges.
 pub const META_GROUP: GroupId = GroupId(0);
+/// The first OID given to something of a tenant; what lies below is the node's.
+pub const FIRST_TENANT_OID: u32 = 1 << 20;
+
+impl RoleId {
+    /// True for a role that all tenants know. The others are roles of one tenant: two tenants use the same numbers.
+    pub fn is_operator(self) -> bool {
+        self.0 < FIRST_TENANT_OID
+    }
+}
+
 /// How many groups hold tenants.
 pub const DATA_GROUPS: u32 = 16;
 /// The superuser made when a data directory is made; PostgreSQL's bootstrap superuser has the same OID.

@@ -62,7 +62,10 @@ impl LocalLog {
     }
 
     /// Returns when the hot tier has room for more rows.
-    async fn room(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// 53400 if that takes more than a minute.
+    pub(crate) async fn room(&self) -> Result<()> {
         if self.has_room() {
             return Ok(());
         }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::RwLock;
 use tokio::sync::{Notify, watch};
@@ -21,6 +21,8 @@ pub(crate) struct Published {
     tenants: RwLock<HashMap<TenantId, Arc<TenantSnapshot>>>,
     applied: Vec<watch::Sender<Index>>,
     pub(crate) counters: Counters,
+    /// Set when nothing can be written until a restart.
+    pub(crate) read_only: AtomicBool,
     /// Wakes the flush.
     pub(crate) flush_wanted: Notify,
     /// Wakes writes that wait for room in the hot tier.
@@ -42,6 +44,7 @@ impl Published {
             tenants: RwLock::new(tenants),
             applied: groups.iter().map(|g| watch::Sender::new(g.applied)).collect(),
             counters,
+            read_only: AtomicBool::new(false),
             flush_wanted: Notify::new(),
             room: Notify::new(),
         }

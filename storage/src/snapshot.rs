@@ -29,6 +29,8 @@ pub struct TableSnapshot {
     pub(crate) flushed: Index,
     /// The last entry that made, truncated or altered the table: a flush of older rows comes too late.
     pub(crate) changed: Index,
+    /// When [`next_row`](TableSnapshot::next_row) was last marked, in microseconds since 1970.
+    pub(crate) marked_at: i64,
     /// [`hot`](TableSnapshot::hot), once somebody asked.
     chunks: OnceLock<Arc<Vec<RecordBatch>>>,
 }
@@ -44,6 +46,7 @@ impl TableSnapshot {
             next_row: 0,
             flushed: Index(0),
             changed: index,
+            marked_at: 0,
             chunks: OnceLock::new(),
         }
     }
@@ -63,6 +66,7 @@ impl TableSnapshot {
             next_row: self.next_row,
             flushed: self.flushed,
             changed: self.changed,
+            marked_at: self.marked_at,
             chunks: OnceLock::new(),
         }
     }

@@ -196,6 +196,7 @@ impl Loader {
                 table.next_row = message.next_row;
                 table.flushed = Index(message.flushed);
                 table.changed = Index(message.changed);
+                table.marked_at = message.marked_at;
             }
             key::STATE_MARK => {}
             _ => return Err(bad()),

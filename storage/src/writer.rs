@@ -10,7 +10,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::command::Outcome;
-use crate::directory::Directory;
+use crate::directory::{Directory, disk_full, spare_bytes};
 use crate::entry::{Draft, Entry, EntryBuilder};
 use crate::error::{Error, Result, SqlState};
 use crate::ids::{GroupId, Index};
@@ -22,10 +22,6 @@ use crate::store::Store;
 const BATCH_BYTES: usize = 1 << 20;
 const BATCH_ROWS: usize = 8192;
 const BATCH_COMMANDS: usize = 1024;
-/// Room on the disk that rows leave free, beside what is still to be written: definitions and deletes need some.
-const RESERVE_BYTES: u64 = 32 << 20;
-/// The same on a small disk: one part in so many of it.
-const RESERVE_FRACTION: u64 = 16;
 /// With more room than this nobody counts.
 const PLENTY_BYTES: u64 = 512 << 20;
 
@@ -60,11 +56,24 @@ pub(crate) struct Writer {
     pub(crate) directory: Directory,
 }
 
+/// Says that nothing can be written any more if the writer panics.
+struct Guard(Arc<Published>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("the writer of the log panicked: nothing can be written until a restart");
+            self.0.read_only.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
 type Waiter = (oneshot::Sender<Result<Outcome>>, OwnedSemaphorePermit);
 
 impl Writer {
     /// Serves requests until it is told to stop or nobody is left to ask.
     pub(crate) fn run(mut self) {
+        let _guard = Guard(self.published.clone());
         let mut next = self.requests.blocking_recv();
         while let Some(request) = next.take() {
             match request {
@@ -125,6 +134,7 @@ impl Writer {
             return;
         }
         if let Err(e) = self.append(&entries) {
+            self.published.read_only.store(self.broken || self.store.raft.has_failed(), Ordering::Relaxed);
             waiters.into_iter().for_each(|w| refuse(w, &e));
             return;
         }
@@ -151,6 +161,7 @@ impl Writer {
             Err(e) => {
                 tracing::error!(group = %entry.group, index = %entry.index, error = %e, "an entry could not be applied");
                 self.broken = true;
+                self.published.read_only.store(true, Ordering::Relaxed);
                 return refuse(waiters, &e);
             }
         };
@@ -162,24 +173,27 @@ impl Writer {
             self.published.flush_wanted.notify_one();
         }
         for (waiter, result) in waiters.into_iter().zip(applied.results) {
-            answer(waiter, result);
+            // Whatever applies this entry finds the same mistake.
+            answer(waiter, result.map_err(Error::refusal));
         }
+    }
+
+    /// Returns if the log can be written and the disk has room for parts, as far as one can tell.
+    ///
+    /// # Errors
+    /// 53100 on a full disk, 58030 after a failure of the log.
+    pub(crate) fn ready(&mut self) -> Result<()> {
+        self.store.raft.ready()?;
+        if self.disk_is_full() { Err(disk_full()) } else { Ok(()) }
     }
 
     fn disk_is_full(&self) -> bool {
-        let Ok(disk) = fs4::statvfs(&self.directory.path) else { return false };
-        let room = disk.available_space();
-        if room > PLENTY_BYTES {
-            return false;
+        match spare_bytes(&self.directory.path) {
+            Some(spare) if spare > PLENTY_BYTES => false,
+            Some(spare) => spare < self.store.raft.pending_bytes() + self.store.hot.pending_bytes(),
+            None => true,
         }
-        let pending = self.store.raft.pending_bytes() + self.store.hot.pending_bytes();
-        room < pending + RESERVE_BYTES.min(disk.total_space() / RESERVE_FRACTION)
     }
-}
-
-fn disk_full() -> Error {
-    Error::new(SqlState::DISK_FULL, "could not write rows: no space left on device")
-        .hint("Free some space; reads, DELETE of whole tables and DROP still work.")
 }
 
 fn answer((reply, permit): Waiter, result: Result<Outcome>) {

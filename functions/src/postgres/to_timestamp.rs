@@ -10,7 +10,6 @@ use datafusion_common::Result;
 
 use super::template::{self, DAYS, Field, MONTHS, Piece, ROMAN_MONTHS};
 use crate::error::refuse;
-use crate::time::zone::Zone;
 use crate::udf::{Call, Form, Function, Type};
 
 pub(super) const TO_DATE: Function = Function::new(
@@ -39,16 +38,16 @@ fn to_date(call: &Call) -> Result<ArrayRef> {
 
 fn to_timestamp(call: &Call) -> Result<ArrayRef> {
     let (texts, templates) = (call.text(0), call.text(1));
-    let zone = Zone::parse(call.time_zone())?;
+    let zone = call.zone();
     let times = call.map::<TimestampMicrosecondType>(|row| {
         let text = texts.value(row);
         let parsed = read(text, &template::parse(templates.value(row)))?;
         let days = i64::from(parsed.date(text)?.num_days_from_ce()) - 719_163;
         let local = days * 86_400_000_000 + parsed.time_us(text)?;
-        Ok(Some(match parsed.offset {
-            Some(seconds) => local - i64::from(seconds) * 1_000_000,
-            None => zone.to_utc(local),
-        }))
+        match parsed.offset {
+            Some(seconds) => Ok(Some(local - i64::from(seconds) * 1_000_000)),
+            None => zone.moment(local).map(Some),
+        }
     })?;
     Ok(Arc::new(times.with_timezone("UTC")))
 }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, StringViewArray};
+use arrow::array::{Array, ArrayRef, AsArray, StringViewBuilder};
 use datafusion_common::Result;
 
 use super::format::shown;
-use crate::udf::{Call, Form, Function, Returns, Type};
+use crate::udf::{Call, Form, Function, Returns, Type, check_text};
 
 pub(super) const CONCAT: Function = Function::new(
     "concat",
@@ -27,26 +27,36 @@ pub(super) const CONCAT_WS: Function = Function::new(
 fn concat(call: &Call) -> Result<ArrayRef> {
     let args = call.args.iter().map(shown).collect::<Vec<_>>();
     let mut buffer = String::new();
-    let mut rows = Vec::with_capacity(call.rows);
+    let mut rows = StringViewBuilder::with_capacity(call.rows);
+    let mut bytes = 0;
     for row in 0..call.rows {
         buffer.clear();
         for arg in args.iter().filter(|a| !a.is_null(row)) {
-            buffer.push_str(arg.as_string_view().value(row));
+            let value = arg.as_string_view().value(row);
+            bytes += value.len();
+            check_text(bytes)?;
+            buffer.push_str(value);
         }
-        rows.push(buffer.clone());
+        rows.append_value(&buffer);
     }
-    Ok(Arc::new(StringViewArray::from_iter_values(rows)))
+    Ok(Arc::new(rows.finish()))
 }
 
 fn concat_ws(call: &Call) -> Result<ArrayRef> {
     let separators = call.text(0);
     let args = call.args[1..].iter().map(shown).collect::<Vec<_>>();
-    let one = |row: usize| {
+    let mut rows = StringViewBuilder::with_capacity(call.rows);
+    let mut bytes = 0;
+    for row in 0..call.rows {
         if separators.is_null(row) {
-            return None;
+            rows.append_null();
+            continue;
         }
         let values = args.iter().filter(|a| !a.is_null(row)).map(|a| a.as_string_view().value(row));
-        Some(values.collect::<Vec<_>>().join(separators.value(row)))
-    };
-    Ok(Arc::new((0..call.rows).map(one).collect::<StringViewArray>()))
+        let values = values.collect::<Vec<_>>();
+        bytes += values.iter().map(|v| v.len() + separators.value(row).len()).sum::<usize>();
+        check_text(bytes)?;
+        rows.append_value(values.join(separators.value(row)));
+    }
+    Ok(Arc::new(rows.finish()))
 }

@@ -8,7 +8,7 @@ use datafusion_common::Result;
 
 use super::quote::{quote_ident, quote_literal};
 use crate::error::{FunctionError, refuse};
-use crate::udf::{Call, Form, Function, Returns, Type};
+use crate::udf::{Call, Form, Function, Returns, Type, check_text};
 
 pub(super) const FUNCTION: Function = Function::new(
     "format",
@@ -110,10 +110,14 @@ impl<'a> Spec<'a> {
             };
             let given = given.unwrap_or("0").parse::<i64>().unwrap_or(0);
             left |= given < 0;
-            width = usize::try_from(given.unsigned_abs()).unwrap_or(0);
-        } else if !rest.is_empty() {
-            width = rest.parse().unwrap_or(0);
+            width = usize::try_from(given.unsigned_abs()).unwrap_or(usize::MAX);
+        } else if rest.bytes().all(|b| b.is_ascii_digit()) && !rest.is_empty() {
+            width = rest.parse().unwrap_or(usize::MAX);
         }
+        if i32::try_from(width).is_err() {
+            return refuse("22003", "number is out of range");
+        }
+        check_text(width)?;
         Ok(Spec { value: take(args, position, next)?, width, left })
     }
 

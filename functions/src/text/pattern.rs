@@ -9,6 +9,9 @@ use regex::{Regex, RegexBuilder};
 
 use crate::error::FunctionError;
 
+/// Compiled expressions kept at a time: each may take megabytes.
+const KEPT_MAX: usize = 32;
+
 /// Compiled expressions of one batch.
 #[derive(Default)]
 pub(crate) struct Patterns {
@@ -23,7 +26,11 @@ impl Patterns {
             return Ok(found.clone());
         }
         let regex = Rc::new(compile(pattern, flags)?);
-        self.known.borrow_mut().insert(key, regex.clone());
+        let mut known = self.known.borrow_mut();
+        if known.len() >= KEPT_MAX {
+            known.clear();
+        }
+        known.insert(key, regex.clone());
         Ok(regex)
     }
 }
@@ -89,9 +96,10 @@ fn translate(pattern: &str) -> String {
                 Some('M') if !in_class => out.push_str(r"\b{end}"),
                 Some('y') if !in_class => out.push_str(r"\b"),
                 Some('Y') if !in_class => out.push_str(r"\B"),
+                Some('b') => out.push_str(r"\x08"),
                 Some('Z') if !in_class => out.push_str(r"\z"),
                 // An escape that stands for a letter of no meaning is that letter.
-                Some(e) if e.is_ascii_alphabetic() && !"adDsSwWntrfvxAbBpPuU".contains(e) => out.push(e),
+                Some(e) if e.is_ascii_alphabetic() && !"adDsSwWntrfvxABpPuU".contains(e) => out.push(e),
                 Some(e) if !e.is_ascii() => out.push(e),
                 Some(e) => {
                     out.push('\\');

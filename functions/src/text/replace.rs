@@ -1,6 +1,6 @@
 //! `replace(text, from, to)`: every `from`; an empty one is nowhere.
 
-use crate::udf::{Form, Function, Type};
+use crate::udf::{Form, Function, Type, check_text};
 
 pub(super) const FUNCTION: Function = Function::new(
     "replace",
@@ -11,7 +11,11 @@ pub(super) const FUNCTION: Function = Function::new(
             let text = texts.value(row);
             Ok(Some(match from.value(row) {
                 "" => text.to_string(),
-                from => text.replace(from, to.value(row)),
+                from => {
+                    let found = text.matches(from).count();
+                    check_text((text.len() - found * from.len()).saturating_add(found.saturating_mul(to.value(row).len())))?;
+                    text.replace(from, to.value(row))
+                }
             }))
         })
     })],

@@ -17,7 +17,7 @@ pub(super) const FUNCTION: Function = Function::new(
     &[
         Form::new(&[Type::Timestamp, Type::Timestamp], Type::Interval, |call| between(call, None)),
         Form::new(&[Type::TimestampTz, Type::TimestampTz], Type::Interval, |call| {
-            between(call, Some(Zone::parse(call.time_zone())?))
+            between(call, Some(call.zone()))
         }),
     ],
 )
@@ -25,9 +25,9 @@ pub(super) const FUNCTION: Function = Function::new(
 
 fn between(call: &Call, zone: Option<Zone>) -> Result<ArrayRef> {
     let (a, b) = (call.primitive::<TimestampMicrosecondType>(0), call.primitive::<TimestampMicrosecondType>(1));
-    let local = |us: i64| us + zone.map_or(0, |z| i64::from(z.offset_at(us)) * 1_000_000);
+    let local = |us: i64| zone.map_or(Ok(us), |z| z.local(us));
     let ages: PrimitiveArray<IntervalMonthDayNanoType> =
-        call.map(|row| age(local(a.value(row)), local(b.value(row))).map(Some))?;
+        call.map(|row| age(local(a.value(row))?, local(b.value(row))?).map(Some))?;
     Ok(Arc::new(ages))
 }
 

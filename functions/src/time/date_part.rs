@@ -12,7 +12,8 @@ use datafusion_common::Result;
 
 use super::civil::{DAY_US, civil};
 use super::unit::{Unit, unsupported};
-use super::zone::Zone;
+use super::zone::is_infinite;
+use crate::error::refuse;
 use crate::udf::{Call, Form, Function, Type};
 
 pub(super) const FUNCTION: Function = Function::new(
@@ -29,7 +30,7 @@ pub(super) const FUNCTION: Function = Function::new(
 .stable();
 
 /// Applies `f` to each row with its unit, which is read once if it is the same for all.
-fn each(call: &Call, of: &str, f: impl Fn(Unit, &str, usize) -> Result<f64>) -> Result<ArrayRef> {
+fn each(call: &Call, of: &str, f: impl Fn(Unit, &str, usize) -> Result<Option<f64>>) -> Result<ArrayRef> {
     let names = call.text(0);
     let last = std::cell::RefCell::new(None::<(String, Unit)>);
     let parts = call.map::<Float64Type>(|row| {
@@ -43,7 +44,7 @@ fn each(call: &Call, of: &str, f: impl Fn(Unit, &str, usize) -> Result<f64>) -> 
                 unit
             }
         };
-        f(unit, name, row).map(Some)
+        f(unit, name, row)
     })?;
     Ok(Arc::new(parts))
 }
@@ -61,17 +62,17 @@ fn timestamp(call: &Call) -> Result<ArrayRef> {
 
 fn timestamptz(call: &Call) -> Result<ArrayRef> {
     let times = call.primitive::<TimestampMicrosecondType>(1);
-    let zone = Zone::parse(call.time_zone())?;
+    let zone = call.zone();
     each(call, TIMESTAMPTZ, |unit, _, row| {
         let utc = times.value(row);
         let offset = zone.offset_at(utc);
-        Ok(match unit {
+        Ok(Some(match unit {
             Unit::Timezone => f64::from(offset),
             Unit::TimezoneHour => f64::from(offset / 3600),
             Unit::TimezoneMinute => f64::from(offset / 60 % 60),
-            Unit::Epoch => utc as f64 / 1e6,
-            unit => of_local(unit, utc + i64::from(offset) * 1_000_000)?,
-        })
+            Unit::Epoch if !is_infinite(utc) => utc as f64 / 1e6,
+            unit => return of_local(unit, zone.local(utc)?),
+        }))
     })
 }
 
@@ -86,7 +87,14 @@ fn date(call: &Call) -> Result<ArrayRef> {
         | Unit::Timezone
         | Unit::TimezoneHour
         | Unit::TimezoneMinute => Err(unsupported(name, "date").into()),
-        unit => of_local(unit, i64::from(dates.value(row)) * DAY_US),
+        unit => match dates.value(row) {
+            i32::MAX => Ok(infinite(unit, f64::INFINITY)),
+            i32::MIN => Ok(infinite(unit, f64::NEG_INFINITY)),
+            days => match i64::from(days).checked_mul(DAY_US) {
+                Some(us) => of_local(unit, us),
+                None => refuse("22008", "date out of range"),
+            },
+        },
     })
 }
 
@@ -95,7 +103,7 @@ fn time(call: &Call) -> Result<ArrayRef> {
     let times = call.args[1].as_primitive::<Time64MicrosecondType>();
     each(call, TIME, |unit, name, row| {
         let us = times.value(row);
-        Ok(match unit {
+        Ok(Some(match unit {
             Unit::Epoch => us as f64 / 1e6,
             Unit::Hour => (us / 3_600_000_000) as f64,
             Unit::Minute => (us / 60_000_000 % 60) as f64,
@@ -103,14 +111,26 @@ fn time(call: &Call) -> Result<ArrayRef> {
             Unit::Millisecond => (us % 60_000_000) as f64 / 1e3,
             Unit::Microsecond => (us % 60_000_000) as f64,
             _ => return Err(unsupported(name, TIME).into()),
-        })
+        }))
     })
 }
 
-fn of_local(unit: Unit, us: i64) -> Result<f64> {
+/// A field of an infinite time: those that only grow are infinite, the others unknown.
+fn infinite(unit: Unit, infinity: f64) -> Option<f64> {
+    let grows = matches!(
+        unit,
+        Unit::Year | Unit::IsoYear | Unit::Decade | Unit::Century | Unit::Millennium | Unit::Julian | Unit::Epoch
+    );
+    grows.then_some(infinity)
+}
+
+fn of_local(unit: Unit, us: i64) -> Result<Option<f64>> {
+    if is_infinite(us) {
+        return Ok(infinite(unit, if us > 0 { f64::INFINITY } else { f64::NEG_INFINITY }));
+    }
     let in_day = us.rem_euclid(DAY_US);
     let day = us.div_euclid(DAY_US);
-    Ok(match unit {
+    Ok(Some(match unit {
         Unit::Epoch => us as f64 / 1e6,
         Unit::Hour => (in_day / 3_600_000_000) as f64,
         Unit::Minute => (in_day / 60_000_000 % 60) as f64,
@@ -122,7 +142,7 @@ fn of_local(unit: Unit, us: i64) -> Result<f64> {
         Unit::IsoDayOfWeek => ((day + 3).rem_euclid(7) + 1) as f64,
         Unit::Julian => (day + 2_440_588) as f64 + in_day as f64 / DAY_US as f64,
         unit => of_calendar(unit, us)?,
-    })
+    }))
 }
 
 fn of_calendar(unit: Unit, us: i64) -> Result<f64> {
@@ -156,7 +176,7 @@ fn era(year: i64, length: i64) -> i64 {
 fn interval(call: &Call) -> Result<ArrayRef> {
     let intervals = call.primitive::<IntervalMonthDayNanoType>(1);
     each(call, "interval", |unit, name, row| {
-        of_interval(unit, &intervals.value(row)).ok_or_else(|| unsupported(name, "interval").into())
+        of_interval(unit, &intervals.value(row)).map(Some).ok_or_else(|| unsupported(name, "interval").into())
     })
 }
 
@@ -217,7 +237,7 @@ mod tests {
             (Unit::Millennium, 3.0),
         ];
         for (unit, expected) in cases {
-            assert_eq!(of_local(unit, us).expect("a date"), expected, "{unit:?}");
+            assert_eq!(of_local(unit, us).expect("a date"), Some(expected), "{unit:?}");
         }
         assert_eq!((era(2000, 100), era(2001, 100), era(0, 100), era(-99, 100), era(-100, 100)), (20, 21, -1, -1, -2));
     }

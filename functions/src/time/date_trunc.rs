@@ -9,7 +9,7 @@ use datafusion_common::Result;
 
 use super::civil::{DAY_US, civil, midnight};
 use super::unit::{Unit, unsupported};
-use super::zone::Zone;
+use super::zone::{Zone, is_infinite};
 use crate::error::{FunctionError, refuse};
 use crate::udf::{Call, Form, Function, Type};
 
@@ -18,13 +18,13 @@ pub(super) const FUNCTION: Function = Function::new(
     "Truncates a timestamp or an interval to a unit, e.g. to the hour or the month.",
     &[
         Form::new(&[Type::Text, Type::TimestampTz], Type::TimestampTz, |call| {
-            let zone = Zone::parse(call.time_zone())?;
+            let zone = call.zone();
             timestamptz(call, |_| Ok(zone))
         }),
         Form::new(&[Type::Text, Type::Timestamp], Type::Timestamp, timestamp),
         Form::new(&[Type::Text, Type::Interval], Type::Interval, interval),
         Form::new(&[Type::Text, Type::TimestampTz, Type::Text], Type::TimestampTz, |call| {
-            timestamptz(call, |row| Zone::parse(call.text(2).value(row)))
+            timestamptz(call, |row| Zone::of_operator(call.text(2).value(row)))
         }),
     ],
 )
@@ -56,6 +56,9 @@ fn timestamp(call: &Call) -> Result<ArrayRef> {
     let (names, times, units) = (call.text(0), call.primitive::<TimestampMicrosecondType>(1), Units::default());
     let cut = call.map::<TimestampMicrosecondType>(|row| {
         let unit = units.get(names.value(row), TIMESTAMP)?;
+        if is_infinite(times.value(row)) {
+            return Ok(Some(times.value(row)));
+        }
         truncated(unit, times.value(row), names.value(row), TIMESTAMP).map(Some)
     })?;
     Ok(Arc::new(cut))
@@ -66,12 +69,15 @@ fn timestamptz(call: &Call, zone: impl Fn(usize) -> Result<Zone>) -> Result<Arra
     let cut = call.map::<TimestampMicrosecondType>(|row| {
         let (zone, utc) = (zone(row)?, times.value(row));
         let unit = units.get(names.value(row), TIMESTAMPTZ)?;
+        if is_infinite(utc) {
+            return Ok(Some(utc));
+        }
         let offset = i64::from(zone.offset_at(utc)) * 1_000_000;
-        let local = truncated(unit, utc + offset, names.value(row), TIMESTAMPTZ)?;
+        let local = truncated(unit, zone.local(utc)?, names.value(row), TIMESTAMPTZ)?;
         // Below a day the offset stays: an hour that comes twice is cut to its own start.
         let below_a_day =
             matches!(unit, Unit::Hour | Unit::Minute | Unit::Second | Unit::Millisecond | Unit::Microsecond);
-        Ok(Some(if below_a_day { local - offset } else { zone.to_utc(local) }))
+        if below_a_day { Ok(Some(local - offset)) } else { zone.moment(local).map(Some) }
     })?;
     Ok(Arc::new(cut.with_timezone("UTC")))
 }

@@ -44,14 +44,14 @@ pub(super) const TIMESTAMPTZ: Function = Function::new(
     "Creates a timestamp from year, month, day, hour, minute and seconds in a time zone, by default the session's.",
     &[
         Form::new(FIELDS, Type::TimestampTz, |call| {
-            let zone = Zone::parse(call.time_zone())?;
-            let times = call.map::<TimestampMicrosecondType>(|row| Ok(Some(zone.to_utc(local(call, row)?))))?;
+            let zone = call.zone();
+            let times = call.map::<TimestampMicrosecondType>(|row| zone.moment(local(call, row)?).map(Some))?;
             Ok(Arc::new(times.with_timezone("UTC")))
         }),
         Form::new(FIELDS_AND_ZONE, Type::TimestampTz, |call| {
             let zones = call.text(6);
             let times = call.map::<TimestampMicrosecondType>(|row| {
-                Ok(Some(Zone::parse(zones.value(row))?.to_utc(local(call, row)?)))
+                Zone::of_operator(zones.value(row))?.moment(local(call, row)?).map(Some)
             })?;
             Ok(Arc::new(times.with_timezone("UTC")))
         }),

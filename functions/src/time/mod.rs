@@ -9,7 +9,7 @@ mod justify;
 mod make;
 mod timezone;
 mod unit;
-pub(crate) mod zone;
+pub mod zone;
 
 use crate::udf::Function;
 

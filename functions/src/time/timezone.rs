@@ -19,7 +19,7 @@ pub(super) const FUNCTION: Function = Function::new(
 );
 
 /// The zone of each row, looked up once if it is the same for all.
-fn with_zone(call: &Call, f: impl Fn(Zone, i64) -> i64) -> Result<arrow::array::TimestampMicrosecondArray> {
+fn with_zone(call: &Call, f: impl Fn(Zone, i64) -> Result<i64>) -> Result<arrow::array::TimestampMicrosecondArray> {
     let (zones, times) = (call.text(0), call.primitive::<TimestampMicrosecondType>(1));
     let last = std::cell::RefCell::new(None::<(String, Zone)>);
     call.map::<TimestampMicrosecondType>(|row| {
@@ -28,20 +28,19 @@ fn with_zone(call: &Call, f: impl Fn(Zone, i64) -> i64) -> Result<arrow::array::
         let zone = match last.as_ref() {
             Some((known, zone)) if known == name => *zone,
             _ => {
-                let zone = Zone::parse(name)?;
+                let zone = Zone::of_operator(name)?;
                 *last = Some((name.to_string(), zone));
                 zone
             }
         };
-        Ok(Some(f(zone, times.value(row))))
+        f(zone, times.value(row)).map(Some)
     })
 }
 
 fn to_local(call: &Call) -> Result<ArrayRef> {
-    let local = with_zone(call, |zone, us| us + i64::from(zone.offset_at(us)) * 1_000_000)?;
-    Ok(Arc::new(local))
+    Ok(Arc::new(with_zone(call, Zone::local)?))
 }
 
 fn to_moment(call: &Call) -> Result<ArrayRef> {
-    Ok(Arc::new(with_zone(call, Zone::to_utc)?.with_timezone("UTC")))
+    Ok(Arc::new(with_zone(call, Zone::moment)?.with_timezone("UTC")))
 }

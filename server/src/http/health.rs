@@ -38,9 +38,11 @@ pub(super) fn health() -> (StatusCode, &'static str) {
     (StatusCode::OK, "ok\n")
 }
 
-/// Ready: 200 while clients are served; 503 before and after, so that a load balancer sends them elsewhere.
-pub(super) fn ready(phase: Phase) -> (StatusCode, &'static str) {
+/// Ready: 200 while clients are served; 503 before and after, and once nothing can be written any more, so that a load
+/// balancer sends them elsewhere.
+pub(super) fn ready(phase: Phase, writable: bool) -> (StatusCode, &'static str) {
     match phase {
+        Phase::Serving if !writable => (StatusCode::SERVICE_UNAVAILABLE, "read only: the log failed, see the server's log\n"),
         Phase::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
         Phase::Serving => (StatusCode::OK, "ready\n"),
         Phase::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),

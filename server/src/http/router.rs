@@ -21,11 +21,18 @@ pub struct Shared {
     pub statements: Arc<Statements>,
 }
 
+impl Shared {
+    fn ready(&self) -> (StatusCode, &'static str) {
+        let writable = self.database.get().is_none_or(|database| database.engine.is_writable());
+        health::ready(self.readiness.get(), writable)
+    }
+}
+
 /// The endpoints.
 pub fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/health", get(async || health::health()))
-        .route("/ready", get(async |State(shared): State<Arc<Shared>>| health::ready(shared.readiness.get())))
+        .route("/ready", get(async |State(shared): State<Arc<Shared>>| shared.ready()))
         .route("/metrics", get(async |State(shared): State<Arc<Shared>>| metrics_answer(&shared)))
         .fallback(async || not_found())
         .method_not_allowed_fallback(async || error(StatusCode::METHOD_NOT_ALLOWED, "the endpoint takes only GET"))

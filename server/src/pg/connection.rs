@@ -113,6 +113,16 @@ pub(super) enum Parsed {
     Ready(Prepared),
 }
 
+/// What becomes of a statement's CommandComplete.
+pub(super) enum HeldTag {
+    /// It is sent at once.
+    None,
+    /// It is kept, …
+    Wanted,
+    /// … as here.
+    Tag(String),
+}
+
 /// A logged-in connection.
 pub(super) struct Connection {
     pub reader: Reader,
@@ -126,6 +136,8 @@ pub(super) struct Connection {
     pub skip_to_sync: bool,
     /// The statements of this pipeline are one transaction.
     pub pipeline: bool,
+    /// The tag of the last statement of a query string, until their transaction is committed.
+    pub held_tag: HeldTag,
     /// The number of the statement at work, for the log: counts what simple queries and Execute messages there were.
     statement: u64,
     counters: Arc<TenantStatements>,
@@ -150,6 +162,7 @@ impl Connection {
             portals: HashMap::new(),
             skip_to_sync: false,
             pipeline: false,
+            held_tag: HeldTag::None,
             statement: 0,
             counters,
         }
@@ -258,6 +271,7 @@ impl Connection {
         for (name, value) in self.session.take_changed_parameters() {
             self.writer.message(&ParameterStatus::new(name.to_string(), value))?;
         }
+        self.session.rest();
         let status = self.session.transaction_status();
         framed(&mut self.writer.buffer, b'Z', |out| out.push(status));
         self.writer.flush().await

@@ -143,7 +143,10 @@ impl Connection {
             return self.start_portal(portal, max_rows).await;
         }
         match &mut portal.state {
-            State::Rows(cursor) => self.send_rows(cursor, &portal.formats, max_rows).await,
+            State::Rows(cursor) => {
+                self.session.resume_statement();
+                self.send_rows(cursor, &portal.formats, max_rows).await
+            }
             State::New | State::Done => {
                 let message = format!("portal \"{name}\" cannot be run");
                 Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message).into())
@@ -157,10 +160,11 @@ impl Connection {
             return Ok(());
         };
         if !self.pipeline && self.session.transaction_status() == b'I' && !self.reader.next_is(b'S') {
-            self.session.begin_implicit();
+            self.session.begin_implicit(false);
             self.pipeline = true;
         }
         let parameters = std::mem::take(&mut portal.parameters);
+        self.session.begin_statement(&prepared.statement);
         let executing = self.session.execute(prepared, parameters);
         let answer = attend(&mut self.reader, &self.link, executing).await?;
         self.tell_notices()?;

@@ -86,6 +86,10 @@ async fn serve_client(
     if let Err(e) = socket.set_nodelay(true) {
         debug!("cannot set TCP_NODELAY: {e}");
     }
+    // A client whose machine vanished would else keep its place for ever.
+    if let Err(e) = socket2::SockRef::from(&socket).set_keepalive(true) {
+        debug!("cannot set SO_KEEPALIVE: {e}");
+    }
     let (read, write) = socket.into_split();
     let (reader, writer) = (Reader::new(read), Writer::new(write));
     let login = startup::log_in(reader, writer, peer, database, stop.clone(), &options);

@@ -8,7 +8,7 @@ use sightline_sql::codec::Style;
 use sightline_sql::parser::Statement;
 use sightline_storage::error::Result;
 
-use super::connection::{Connection, Step, Stop, attend};
+use super::connection::{Connection, HeldTag, Step, Stop, attend};
 use super::rows::{Cursor, description};
 
 impl Connection {
@@ -35,23 +35,33 @@ impl Connection {
         }
         let several = statements.len() > 1;
         if several {
-            self.session.begin_implicit();
+            self.session.begin_implicit(true);
         }
         let mut outcome = Ok(());
-        for statement in statements {
+        let last = statements.len() - 1;
+        for (n, statement) in statements.into_iter().enumerate() {
+            if several && n == last {
+                self.held_tag = HeldTag::Wanted;
+            }
             outcome = self.run_statement(statement).await;
             if outcome.is_err() {
                 break;
             }
         }
+        let held = std::mem::replace(&mut self.held_tag, HeldTag::None);
         if several {
             let ended = attend(&mut self.reader, &self.link, self.session.end_implicit(outcome.is_err())).await;
             outcome = outcome.and(ended.map_err(Stop::from));
+        }
+        // Only now is what it says true.
+        if let (Ok(()), HeldTag::Tag(tag)) = (&outcome, held) {
+            self.complete(tag)?;
         }
         outcome
     }
 
     async fn run_statement(&mut self, statement: Arc<Statement>) -> Step<()> {
+        self.session.begin_statement(&statement);
         let session = &mut self.session;
         let work = async move {
             let prepared = session.prepare(statement, &[]).await?;
@@ -87,6 +97,10 @@ impl Connection {
     /// CommandComplete.
     pub(super) fn complete(&mut self, tag: String) -> Step<()> {
         self.tell_notices()?;
+        if let HeldTag::Wanted = self.held_tag {
+            self.held_tag = HeldTag::Tag(tag);
+            return Ok(());
+        }
         Ok(self.writer.message(&CommandComplete::new(tag))?)
     }
 }

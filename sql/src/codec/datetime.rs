@@ -3,7 +3,7 @@
 //! Dates are days since 1970 in an `i32`, times microseconds since 1970 (or midnight) in an `i64`; the extreme values are
 //! `infinity` and `-infinity`.
 
-use super::zone::Zone;
+use sightline_functions::zone::Zone;
 
 /// Microseconds in a second.
 pub const US_PER_SECOND: i64 = 1_000_000;

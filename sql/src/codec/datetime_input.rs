@@ -7,7 +7,7 @@ use sightline_storage::error::{Error, Result, SqlState};
 use super::datetime::{
     END_DAY_OF_DATE, END_DAY_OF_TIMESTAMP, FIRST_DAY, US_PER_DAY, US_PER_SECOND, days_from_civil, days_in_month,
 };
-use super::zone::{Zone, parse_offset};
+use sightline_functions::zone::{Zone, parse_offset};
 use super::{DateOrder, Style};
 
 /// Why a text is no date.
@@ -383,7 +383,7 @@ impl Fields {
         if self.zone.is_some() || (self.time.is_none() && self.month.is_none()) {
             return Err(Fault::Syntax);
         }
-        let found = Zone::parse_in_literal(word);
+        let found = Zone::of_literal(word);
         self.zone = Some(found.ok_or_else(|| match word.contains('/') {
             true => Fault::Zone(word.to_ascii_lowercase()),
             false => Fault::Syntax,
@@ -574,7 +574,7 @@ mod tests {
     use super::*;
 
     fn style(zone: &str) -> Style {
-        Style { zone: Zone::parse(zone).unwrap(), ..Style::default() }
+        Style { zone: Zone::of_setting(zone).unwrap(), ..Style::default() }
     }
 
     fn shown(ty: &str, text: &str, style: &Style) -> String {

@@ -20,11 +20,10 @@ pub mod json;
 pub mod numeric;
 pub mod scalar;
 pub mod text;
-pub mod zone;
 
 pub use cells::Cells;
 
-use zone::Zone;
+use sightline_functions::zone::Zone;
 
 /// Output settings of a session, as SET takes them.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,7 +81,7 @@ impl Style {
     pub fn new(format: &Format) -> Style {
         let order = format.date_style.to_ascii_uppercase();
         Style {
-            zone: Zone::parse(&format.time_zone).unwrap_or(Zone::UTC),
+            zone: Zone::of_setting(&format.time_zone).unwrap_or(Zone::UTC),
             date_order: match order {
                 o if o.contains("DMY") => DateOrder::Dmy,
                 o if o.contains("YMD") => DateOrder::Ymd,

@@ -18,7 +18,7 @@ use sightline_storage::command::Op;
 use sightline_storage::engine::Engine;
 use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::ids::TenantId;
-use sightline_storage::table::BulkWriter;
+use sightline_storage::table::{BulkWriter, check_partitions};
 
 use crate::database::Database;
 use crate::plan::QueryContext;
@@ -127,7 +127,7 @@ impl TableWriter {
     /// The operations that make the rows visible.
     ///
     /// # Errors
-    /// 58030 or 53100 from the disk; no part is left then.
+    /// 54000 for too many partitions, 58030 or 53100 from the disk; no part is left then.
     pub async fn finish(mut self) -> Result<Written> {
         let (table, version) = (self.table.id, self.table.version);
         if let Some(bulk) = self.bulk.take() {
@@ -140,16 +140,21 @@ impl TableWriter {
             _ => concat_batches(&self.schema, &self.gathered)?,
         };
         self.gathered.clear();
+        check_partitions(&self.table, &rows)?;
         let ops = vec![Op::Append { table, version, rows }];
         Ok(Written { rows: self.rows, arrived: (ops, self.bytes, Some(self.reservation)) })
     }
 }
 
 /// One small batch of checked rows in the table's columns, without a writer: for INSERT … VALUES.
-pub(crate) fn append(table: &TableDef, rows: RecordBatch) -> Written {
+///
+/// # Errors
+/// 54000 for too many partitions.
+pub(crate) fn append(table: &TableDef, rows: RecordBatch) -> Result<Written> {
+    check_partitions(table, &rows)?;
     let (count, bytes) = (rows.num_rows() as u64, rows.get_array_memory_size() as u64);
     let ops = vec![Op::Append { table: table.id, version: table.version, rows }];
-    Written { rows: count, arrived: (ops, bytes, None) }
+    Ok(Written { rows: count, arrived: (ops, bytes, None) })
 }
 
 /// Deletes what a writer has left, if its transaction will not take it.

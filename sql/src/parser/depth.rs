@@ -16,11 +16,11 @@ const OPERATORS_MAX: usize = 300;
 const LOGICAL_MAX: usize = 20_000;
 /// Shorter chains stay as they are. A bush of the longest chain has a shorter left edge, so none is made twice.
 const CHAIN_MIN: usize = 32;
-/// UNIONs and JOINs one after another.
-const SET_OPERATORS_MAX: usize = 200;
+/// UNIONs and joins one after another.
+pub(crate) const SET_OPERATORS_MAX: usize = 200;
 
 /// PostgreSQL's error for a statement that is too complex.
-pub(super) fn too_deep() -> Error {
+pub(crate) fn too_deep() -> Error {
     Error::new(SqlState::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded")
         .hint("Simplify the statement: split long chains of operators, or put the values in an IN list or a table.")
 }
@@ -30,6 +30,8 @@ struct Level {
     operators: usize,
     logical: usize,
     sets: usize,
+    /// Between FROM and what follows: commas join.
+    from: bool,
 }
 
 /// Counts chains in one statement.
@@ -43,10 +45,20 @@ pub(super) fn check(tokens: &[TokenWithSpan]) -> Result<()> {
                 level = Level::default();
             }
             Token::RParen | Token::RBracket => level = outer.pop().unwrap_or_default(),
-            Token::Comma | Token::SemiColon => (level.operators, level.logical) = (0, 0),
+            Token::Comma | Token::SemiColon => {
+                level.sets += usize::from(level.from);
+                (level.operators, level.logical) = (0, 0);
+            }
             Token::Word(w) => match w.keyword {
+                Keyword::FROM => level.from = true,
+                Keyword::GROUP | Keyword::ORDER | Keyword::WINDOW | Keyword::LIMIT => level.from = false,
                 Keyword::UNION | Keyword::INTERSECT | Keyword::EXCEPT | Keyword::JOIN => level.sets += 1,
-                Keyword::SELECT | Keyword::WHERE | Keyword::ON | Keyword::HAVING | Keyword::WHEN | Keyword::THEN => {
+                Keyword::SELECT | Keyword::WHERE | Keyword::HAVING => {
+                    level.operators = 0;
+                    level.logical = 0;
+                    level.from = false;
+                }
+                Keyword::ON | Keyword::WHEN | Keyword::THEN => {
                     level.operators = 0;
                     level.logical = 0;
                 }
@@ -130,7 +142,7 @@ fn operands(mut expr: ast::Expr, wanted: &ast::BinaryOperator) -> Vec<ast::Expr>
 }
 
 /// A balanced tree of the operands.
-fn bush(mut operands: Vec<ast::Expr>, op: &ast::BinaryOperator) -> ast::Expr {
+pub(crate) fn bush(mut operands: Vec<ast::Expr>, op: &ast::BinaryOperator) -> ast::Expr {
     if operands.len() < 2 {
         return operands.pop().unwrap_or_else(|| ast::Expr::value(ast::Value::Null));
     }

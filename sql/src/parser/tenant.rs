@@ -15,6 +15,17 @@ pub enum TenantStatement {
     Owner { noun: &'static str, name: String, to: String },
 }
 
+impl TenantStatement {
+    /// What kind of statement it is, as PostgreSQL names it in messages.
+    pub fn command(&self) -> &'static str {
+        match self {
+            TenantStatement::Create { .. } => "CREATE DATABASE",
+            TenantStatement::Drop { .. } => "DROP DATABASE",
+            TenantStatement::Rename { .. } | TenantStatement::Owner { .. } => "ALTER DATABASE",
+        }
+    }
+}
+
 /// A statement about roles.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RoleStatement {
@@ -22,6 +33,17 @@ pub enum RoleStatement {
     Alter { name: String, options: RoleOptions },
     Rename { name: String, to: String },
     Drop { if_exists: bool, names: Vec<String> },
+}
+
+impl RoleStatement {
+    /// What kind of statement it is, as PostgreSQL names it in messages.
+    pub fn command(&self) -> &'static str {
+        match self {
+            RoleStatement::Create { .. } => "CREATE ROLE",
+            RoleStatement::Alter { .. } | RoleStatement::Rename { .. } => "ALTER ROLE",
+            RoleStatement::Drop { .. } => "DROP ROLE",
+        }
+    }
 }
 
 /// What CREATE and ALTER ROLE set, where given.

@@ -15,13 +15,14 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator};
+use datafusion::logical_expr::{BinaryExpr, Case, Cast, Expr, ExprSchemable, LogicalPlan, Operator, lit};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::scalar::ScalarValue;
 use sightline_storage::error::{Error, SqlState};
 use sightline_storage::types::SqlType;
 
 use super::kernel::{Body, Kernel};
+use super::membership::any_equals;
 use crate::codec::{self, Format, Style};
 use crate::error::to_datafusion;
 
@@ -39,7 +40,12 @@ impl Meaning {
     fn rewrite(&self, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         match expr {
             Expr::Cast(Cast { expr, field }) => cast_expr(*expr, field, schema, &self.format),
-            Expr::BinaryExpr(binary) => arithmetic(binary, schema),
+            Expr::BinaryExpr(binary) => match shifted_moment(binary, schema, &self.format)? {
+                Ok(shifted) => Ok(Transformed::yes(shifted)),
+                Err(binary) => arithmetic(binary, schema),
+            },
+            Expr::ScalarFunction(call) if call.func.name() == "array_has" => Ok(Transformed::yes(any_equals(call))),
+            Expr::Case(case) => guarded(case, schema),
             other => Ok(Transformed::no(other)),
         }
     }
@@ -72,6 +78,28 @@ impl AnalyzerRule for Meaning {
 pub(super) fn with_meaning(expr: Expr, schema: &DFSchema, format: &Format) -> Result<Expr> {
     let rule = Meaning::new(format.clone());
     expr.transform_up(|e| rule.rewrite(e, schema)).map(|t| t.data)
+}
+
+/// Keeps a CASE of conditions one. DataFusion makes `a AND b OR NOT a AND c` of it, whose parts it may compute for all
+/// rows: `CASE WHEN x <> 0 THEN 1 / x > 2 END` would divide by zero. It leaves the form `CASE true WHEN a THEN b` alone.
+fn guarded(case: Case, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let results = case.when_then_expr.iter().map(|(_, then)| then).chain(&case.else_expr);
+    let mut can_fail = false;
+    for expr in results.chain(case.when_then_expr.iter().skip(1).map(|(when, _)| when)) {
+        can_fail |= expr.exists(|e| {
+            Ok(match e {
+                Expr::BinaryExpr(b) => matches!(b.op, Operator::Divide | Operator::Modulo),
+                Expr::Cast(_) | Expr::ScalarFunction(_) => true,
+                _ => false,
+            })
+        })?;
+    }
+    let conditions = case.expr.is_none()
+        && matches!(case.when_then_expr.first(), Some((_, then)) if then.get_type(schema)? == DataType::Boolean);
+    if !(can_fail && conditions) {
+        return Ok(Transformed::no(Expr::Case(case)));
+    }
+    Ok(Transformed::yes(Expr::Case(Case { expr: Some(Box::new(lit(true))), ..case })))
 }
 
 fn is_string(ty: &DataType) -> bool {
@@ -311,6 +339,27 @@ fn arithmetic(binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>
     let field = Arc::new(arrow::datatypes::Field::new("", left, true));
     let name = format!("{ty} {op}");
     Ok(Transformed::yes(Kernel::call(&name, field, vec![*binary.left, *binary.right], checked_op(op, ty))))
+}
+
+/// A moment plus or minus an interval: months and days are those of the session's wall clock, hours are real ones. Any
+/// other operation comes back as it is.
+fn shifted_moment(binary: BinaryExpr, schema: &DFSchema, format: &Format) -> Result<Result<Expr, BinaryExpr>> {
+    if !matches!(binary.op, Operator::Plus | Operator::Minus) {
+        return Ok(Err(binary));
+    }
+    let (left, right) = (binary.left.get_type(schema)?, binary.right.get_type(schema)?);
+    let moment = |t: &DataType| matches!(t, DataType::Timestamp(_, Some(_)));
+    let interval = |t: &DataType| matches!(t, DataType::Interval(_));
+    let (name, sign, args) = match binary.op {
+        Operator::Plus if moment(&left) && interval(&right) => ("timestamptz_pl_interval", 1, [binary.left, binary.right]),
+        Operator::Plus if interval(&left) && moment(&right) => ("timestamptz_pl_interval", 1, [binary.right, binary.left]),
+        Operator::Minus if moment(&left) && interval(&right) => {
+            ("timestamptz_mi_interval", -1, [binary.left, binary.right])
+        }
+        _ => return Ok(Err(binary)),
+    };
+    let field = SqlType::TimestampTz.field_ref("");
+    Ok(Ok(Kernel::call(name, field, args.map(|a| *a).to_vec(), super::operators::shift_moment(sign, format))))
 }
 
 fn checked_op(op: Operator, ty: SqlType) -> Body {

@@ -4,7 +4,7 @@
 //!
 //! 1. [`rewrite`] says in DataFusion's terms what PostgreSQL means: column names, `integer` literals, `reg*` casts.
 //! 2. DataFusion's planner makes a logical plan; [`provider`] tells it what names stand for, in one snapshot of one
-//!    tenant; [`types`] the types.
+//!    tenant; [`types`] the types, [`numbers`] those of numbers.
 //! 3. [`run()`] puts parameters in, optimises ([`meaning`] is an analyzer rule of ours among DataFusion's: PostgreSQL's
 //!    text forms, rounding and overflow), makes the plan physical and streams it under cancel and deadline.
 
@@ -14,12 +14,15 @@ mod dependent;
 mod functions;
 mod kernel;
 mod meaning;
+mod membership;
 mod names;
+mod numbers;
 mod operators;
 mod position;
 mod provider;
 mod rewrite;
 mod run;
+mod series;
 mod shared;
 mod types;
 mod yielding;
@@ -32,17 +35,20 @@ use datafusion::common::DFSchema;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
+use datafusion::execution::session_state::SessionState;
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast;
 use sightline_storage::catalog::{MetaCatalog, TableDef, ViewDef};
 use sightline_storage::engine::TenantSnapshot;
 use sightline_storage::error::{Error, Result, SqlState};
+use sightline_storage::ids::RoleId;
 use sightline_storage::types::SqlType;
 
 use crate::answer::Column;
-use crate::database::Database;
+use crate::authorize::{Action, Allowed, authorize};
+use crate::database::{Database, identity_of};
 use crate::error::from_datafusion;
-use crate::session::Identity;
+use crate::session::{Identity, Limits};
 use crate::settings::Settings;
 
 pub use cast::{assignment_cast, compile, evaluate};
@@ -65,8 +71,8 @@ pub struct QueryContext {
     pub pid: i32,
     /// `now()`: the start of the transaction, microseconds since 1970.
     pub now_us: i64,
-    /// Stops the statement.
-    pub cancel: tokio_util::sync::CancellationToken,
+    /// Stop the statement.
+    pub limits: Limits,
 }
 
 impl QueryContext {
@@ -74,6 +80,33 @@ impl QueryContext {
     pub fn search_path(&self) -> Vec<String> {
         let user = &self.identity.role_name;
         self.settings.search_path().into_iter().map(|s| if s == "$user" { user.clone() } else { s }).collect()
+    }
+
+    /// Who a role of the tenant is, or an operator.
+    ///
+    /// # Errors
+    /// 42704 if there is no such role, 3D000 if the tenant is gone.
+    pub fn identity_of(&self, role: RoleId) -> Result<Identity> {
+        identity_of(&self.meta, &self.snapshot, role)
+    }
+
+    /// As it would be for a view: with its `search_path`, and in its owner's name.
+    ///
+    /// # Errors
+    /// As [`identity_of`](QueryContext::identity_of).
+    pub fn of_view(&self, view: &ViewDef) -> Result<QueryContext> {
+        let mut settings = (*self.settings).clone();
+        settings.set("search_path", Some(&view.search_path))?;
+        Ok(QueryContext {
+            database: self.database.clone(),
+            snapshot: self.snapshot.clone(),
+            meta: self.meta.clone(),
+            identity: self.identity_of(view.owner)?,
+            settings: Arc::new(settings),
+            pid: self.pid,
+            now_us: self.now_us,
+            limits: self.limits.clone(),
+        })
     }
 }
 
@@ -90,6 +123,8 @@ pub struct Planned {
     pub plan: LogicalPlan,
     pub columns: Arc<[Column]>,
     pub parameters: Vec<SqlType>,
+    /// What it reads may be read.
+    pub allowed: Allowed,
 }
 
 /// What a name in FROM can be.
@@ -118,10 +153,8 @@ pub fn plan_query(ctx: &Arc<QueryContext>, query: &ast::Query, declared: &[Optio
     let count = learned.count.max(declared.len());
     let known = |n: usize| declared.get(n).cloned().flatten().or_else(|| learned.parameters.get(&(n + 1)).cloned());
     let fields = (0..count).map(|n| known(n).map(|t| t.field_ref(""))).collect::<Vec<_>>();
-    if let Some(what) = learned.refused {
-        return Err(Error::unsupported(what));
-    }
-    let plan = to_plan(ctx, query.clone(), fields, 0, None)?;
+    learned.check()?;
+    let plan = to_plan(ctx, query.clone(), fields, &Reading::session(ctx))?;
     let arrays = array_parameters(&plan)?;
     if arrays.iter().any(|(n, _)| known(*n).is_none()) {
         let told = |n: usize| known(n).or_else(|| arrays.iter().find(|(m, _)| *m == n).map(|(_, t)| t.clone()));
@@ -134,7 +167,7 @@ pub fn plan_query(ctx: &Arc<QueryContext>, query: &ast::Query, declared: &[Optio
 /// Plans a query that [`rewrite`] has been over, with more known of its parameters.
 fn plan_rewritten(ctx: &Arc<QueryContext>, query: ast::Query, declared: &[Option<SqlType>]) -> Result<Planned> {
     let fields = declared.iter().map(|t| t.as_ref().map(|t| t.field_ref(""))).collect();
-    let plan = to_plan(ctx, query, fields, 0, None)?;
+    let plan = to_plan(ctx, query, fields, &Reading::session(ctx))?;
     finished(ctx, plan, declared.len(), |n| declared.get(n).cloned().flatten())
 }
 
@@ -177,7 +210,9 @@ fn finished(
     let parameters = parameter_types(&plan, count, known)?;
     let plan = analyzed(ctx, plan, count > 0)?;
     let columns = output_columns(ctx, &plan);
-    Ok(Planned { plan, columns, parameters })
+    // Each relation was checked when its name was looked up.
+    let allowed = authorize(&ctx.identity, Action::OwnSession)?;
+    Ok(Planned { plan, columns, parameters, allowed })
 }
 
 /// The plan with types coerced, so that its columns have the types they will have. Parameters without a type yet can
@@ -192,27 +227,51 @@ fn analyzed(ctx: &Arc<QueryContext>, plan: LogicalPlan, parameters: bool) -> Res
     }
 }
 
+/// How a query looks names up, and in whose name it reads.
+struct Reading {
+    /// How many views deep.
+    depth: usize,
+    search_path: Vec<String>,
+    reader: Identity,
+}
+
+impl Reading {
+    fn session(ctx: &QueryContext) -> Reading {
+        Reading { depth: 0, search_path: ctx.search_path(), reader: ctx.identity.clone() }
+    }
+
+    fn view(ctx: &QueryContext, view: &ViewDef, depth: usize) -> Result<Reading> {
+        Ok(Reading { depth, search_path: view.search_path.clone(), reader: ctx.identity_of(view.owner)? })
+    }
+
+    fn provider<'a>(&self, ctx: &'a Arc<QueryContext>, state: &'a SessionState) -> provider::Provider<'a> {
+        let Reading { depth, search_path, reader } = self;
+        provider::Provider { ctx, state, depth: *depth, search_path: search_path.clone(), reader: reader.clone() }
+    }
+}
+
 fn to_plan(
     ctx: &Arc<QueryContext>,
     query: ast::Query,
     parameters: Vec<Option<FieldRef>>,
-    depth: usize,
-    search_path: Option<Vec<String>>,
+    reading: &Reading,
 ) -> Result<LogicalPlan> {
     let ready = ctx.database.plan.state(&ctx.settings);
-    let provider = provider::Provider { ctx, state: &ready.state, depth, search_path };
+    let provider = reading.provider(ctx, &ready.state);
     let planner = SqlToRel::new_with_options(&provider, parser_options());
     let mut context = PlannerContext::new().with_prepare_param_data_types(parameters);
     let statement = ast::Statement::Query(Box::new(query));
     let plan = planner.sql_statement_to_plan_with_context(statement, &mut context).map_err(from_datafusion)?;
+    let plan = numbers::chosen(plan).map_err(from_datafusion)?;
     dependent::rewrite(ctx, plan)
 }
 
 /// The plan of a view's query, its columns under the view's names.
 fn plan_view(ctx: &Arc<QueryContext>, view: &Arc<ViewDef>, depth: usize) -> Result<LogicalPlan> {
     let mut query = crate::parser::query(&view.query)?;
-    rewrite::rewrite(&mut query);
-    let plan = to_plan(ctx, query, vec![], depth, Some(view.search_path.clone()))?;
+    let learned = rewrite::rewrite(&mut query);
+    learned.check()?;
+    let plan = to_plan(ctx, query, vec![], &Reading::view(ctx, view, depth)?)?;
     let exprs = plan
         .schema()
         .columns()
@@ -274,7 +333,7 @@ pub(crate) fn arrow_name_shown(name: &str) -> String {
 /// As [`plan_query`]; 0A000 for a subquery, 42803 for an aggregate.
 pub fn plan_expr(ctx: &Arc<QueryContext>, expr: &ast::Expr, schema: &DFSchema) -> Result<Expr> {
     let mut expr = expr.clone();
-    rewrite::rewrite_expr(&mut expr);
+    rewrite::rewrite_expr(&mut expr).check()?;
     let mut subquery = false;
     let _: ControlFlow<()> = ast::visit_expressions(&expr, |e| {
         subquery |= matches!(e, ast::Expr::Subquery(_) | ast::Expr::Exists { .. } | ast::Expr::InSubquery { .. });
@@ -284,9 +343,10 @@ pub fn plan_expr(ctx: &Arc<QueryContext>, expr: &ast::Expr, schema: &DFSchema) -
         return Err(Error::unsupported("cannot use subquery in this expression"));
     }
     let ready = ctx.database.plan.state(&ctx.settings);
-    let provider = provider::Provider { ctx, state: &ready.state, depth: 0, search_path: None };
+    let provider = Reading::session(ctx).provider(ctx, &ready.state);
     let planner = SqlToRel::new_with_options(&provider, parser_options());
     let planned = planner.sql_to_expr(expr, schema, &mut PlannerContext::new()).map_err(from_datafusion)?;
+    let planned = numbers::chosen_in(planned, schema).map_err(from_datafusion)?;
     let mut aggregate = false;
     TreeNode::apply(&planned, |e: &Expr| {
         aggregate |= matches!(e, Expr::AggregateFunction(_) | Expr::WindowFunction(_));

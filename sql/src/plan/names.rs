@@ -10,9 +10,9 @@ use super::{QueryContext, Relation};
 /// Schemas of the system, which every search finds; `pg_catalog` is searched first even if `search_path` has not got it.
 pub(super) const SYSTEM_SCHEMAS: [&str; 3] = ["pg_catalog", "information_schema", "sys"];
 
-/// An identifier as PostgreSQL folds it: lower case unless quoted.
+/// An identifier as PostgreSQL folds it in UTF-8: letters of ASCII to lower case unless quoted.
 pub fn fold(ident: &ast::Ident) -> String {
-    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
+    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_ascii_lowercase() }
 }
 
 /// The parts of a qualified name, folded.
@@ -45,11 +45,11 @@ fn schema_and_name(ctx: &QueryContext, name: &[String]) -> Result<(Option<String
     }
 }
 
-/// Finds a relation by its folded parts, through `search_path`.
+/// Finds a relation by its folded parts, through `path`.
 ///
 /// # Errors
 /// 42P01 if there is none; 0A000 for another tenant's.
-pub(super) fn find_relation(ctx: &QueryContext, name: &[String]) -> Result<Relation> {
+pub(super) fn find_relation(ctx: &QueryContext, path: &[String], name: &[String]) -> Result<Relation> {
     let (schema, relation) = schema_and_name(ctx, name)?;
     let missing = || {
         let written = schema.iter().map(|s| format!("{s}.")).collect::<String>();
@@ -58,7 +58,6 @@ pub(super) fn find_relation(ctx: &QueryContext, name: &[String]) -> Result<Relat
     if let Some(schema) = &schema {
         return in_schema(ctx, schema, &relation).ok_or_else(missing);
     }
-    let path = ctx.search_path();
     if !path.iter().any(|s| s == "pg_catalog")
         && let Some(found) = in_schema(ctx, "pg_catalog", &relation)
     {
@@ -85,7 +84,7 @@ fn in_schema(ctx: &QueryContext, schema: &str, name: &str) -> Option<Relation> {
 /// # Errors
 /// As [`find_relation`].
 pub fn resolve_relation(ctx: &QueryContext, name: &ast::ObjectName) -> Result<Relation> {
-    find_relation(ctx, &parts(name)?)
+    find_relation(ctx, &ctx.search_path(), &parts(name)?)
 }
 
 /// Where CREATE puts a relation: the named schema, or the first of `search_path` that exists.

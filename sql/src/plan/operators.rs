@@ -2,20 +2,23 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, IntervalMonthDayNanoArray};
+use arrow::array::{ArrayRef, AsArray, IntervalMonthDayNanoArray, TimestampMicrosecondArray};
 use arrow::compute::cast;
 use arrow::datatypes::{
     DataType, Field, Float64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit, TimeUnit,
     TimestampMicrosecondType,
 };
+use chrono::{DateTime, Months, TimeDelta};
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator, cast as cast_to};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
+use sightline_functions::zone::Zone;
 use sightline_storage::error::{Error, SqlState};
 
 use super::kernel::{Body, Kernel};
+use crate::codec::{Format, Style};
 use crate::error::to_datafusion;
 
 const DAY_US: i64 = 86_400_000_000;
@@ -158,7 +161,7 @@ fn scale(interval: IntervalMonthDayNano, n: f64, apply: fn(f64, f64) -> f64) -> 
     let months = apply(f64::from(interval.months), n);
     let days = apply(f64::from(interval.days), n);
     let us = apply((interval.nanoseconds / 1000) as f64, n);
-    if n == 0.0 && !months.is_finite() || !days.is_finite() || !us.is_finite() {
+    if n == 0.0 && (!months.is_finite() || !days.is_finite() || !us.is_finite()) {
         return Err(to_datafusion(Error::new(SqlState::DIVISION_BY_ZERO, "division by zero")));
     }
     let days_of_months = (months.fract() * 30.0 * 1e6).round() / 1e6;
@@ -185,11 +188,61 @@ fn difference() -> Body {
         let (left, right) = (naive(&arrays[0])?, naive(&arrays[1])?);
         let left = left.as_primitive::<TimestampMicrosecondType>();
         let right = right.as_primitive::<TimestampMicrosecondType>();
-        let out = arrow::compute::binary::<_, _, _, IntervalMonthDayNanoType>(left, right, |l, r| {
-            let us = l.wrapping_sub(r);
-            let days = i32::try_from(us / DAY_US).unwrap_or(i32::MAX);
-            IntervalMonthDayNano::new(0, days, (us % DAY_US) * 1000)
-        })?;
+        let infinite = |us: i64| us == i64::MIN || us == i64::MAX;
+        let fault = |text| to_datafusion(Error::new(SqlState::DATETIME_FIELD_OVERFLOW, text));
+        let out = left
+            .iter()
+            .zip(right)
+            .map(|pair| {
+                let (Some(l), Some(r)) = pair else { return Ok(None) };
+                if infinite(l) || infinite(r) {
+                    return Err(fault("cannot subtract infinite timestamps"));
+                }
+                let us = l.checked_sub(r).ok_or_else(|| fault("interval out of range"))?;
+                let days = i32::try_from(us / DAY_US).map_err(|_| fault("interval out of range"))?;
+                Ok(Some(IntervalMonthDayNano::new(0, days, (us % DAY_US) * 1000)))
+            })
+            .collect::<Result<IntervalMonthDayNanoArray>>()?;
         Ok(Arc::new(out) as ArrayRef)
     })
+}
+
+/// Moments (UTC, microseconds) and intervals, added or with `sign` -1 subtracted, by the session's clock.
+pub(super) fn shift_moment(sign: i64, format: &Format) -> Body {
+    let zone = Style::new(format).zone;
+    Arc::new(move |arrays| {
+        let moments = cast(&arrays[0], &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())))?;
+        let intervals = cast(&arrays[1], &DataType::Interval(IntervalUnit::MonthDayNano))?;
+        let out = moments
+            .as_primitive::<TimestampMicrosecondType>()
+            .iter()
+            .zip(intervals.as_primitive::<IntervalMonthDayNanoType>())
+            .map(|pair| {
+                let (Some(us), Some(by)) = pair else { return Ok(None) };
+                let out_of_range = || {
+                    to_datafusion(Error::new(SqlState::DATETIME_FIELD_OVERFLOW, "timestamp out of range"))
+                };
+                shifted_by(zone, us, by, sign).map(Some).ok_or_else(out_of_range)
+            })
+            .collect::<Result<TimestampMicrosecondArray>>()?;
+        Ok(Arc::new(out.with_timezone("UTC")) as ArrayRef)
+    })
+}
+
+/// None beyond the range of timestamps.
+fn shifted_by(zone: Zone, us: i64, by: IntervalMonthDayNano, sign: i64) -> Option<i64> {
+    if us == i64::MIN || us == i64::MAX {
+        return Some(us);
+    }
+    let mut moved = us;
+    if by.months != 0 || by.days != 0 {
+        let local = zone.to_local(moved)?;
+        let mut date = DateTime::from_timestamp_micros(local)?.naive_utc();
+        let months = Months::new(by.months.unsigned_abs());
+        let back = (sign < 0) != (by.months < 0);
+        date = if back { date.checked_sub_months(months)? } else { date.checked_add_months(months)? };
+        date = date.checked_add_signed(TimeDelta::try_days(sign * i64::from(by.days))?)?;
+        moved = zone.to_utc(date.and_utc().timestamp_micros())?;
+    }
+    moved.checked_add(sign * (by.nanoseconds / 1000))
 }

@@ -19,6 +19,8 @@ use sightline_storage::catalog::ViewDef;
 
 use super::types::PgTypePlanner;
 use super::{QueryContext, Relation, functions, names};
+use crate::authorize::{Action, authorize};
+use crate::session::Identity;
 
 /// Views inside views deeper than this are an error: a view can't contain itself, but its text may be replaced.
 const VIEW_DEPTH_MAX: usize = 64;
@@ -29,11 +31,14 @@ pub(super) struct Provider<'a> {
     pub state: &'a SessionState,
     /// How many views deep.
     pub depth: usize,
-    /// The `search_path` of the view being planned; the session's if none.
-    pub search_path: Option<Vec<String>>,
+    /// Where names without a schema are looked up: the session's `search_path`, or that of the view being planned.
+    pub search_path: Vec<String>,
+    /// In whose name relations are read: the session's role, or the owner of the view being planned.
+    pub reader: Identity,
 }
 
 impl Provider<'_> {
+    /// The relation of this name, if it may be read: whatever a plan reads comes through here.
     fn relation(&self, name: &TableReference) -> sightline_storage::error::Result<Relation> {
         let parts = match name {
             TableReference::Bare { table } => vec![table.to_string()],
@@ -42,14 +47,9 @@ impl Provider<'_> {
                 vec![catalog.to_string(), schema.to_string(), table.to_string()]
             }
         };
-        if let (Some(path), [bare]) = (&self.search_path, parts.as_slice()) {
-            for schema in path {
-                if let Ok(found) = names::find_relation(self.ctx, &[schema.clone(), bare.clone()]) {
-                    return Ok(found);
-                }
-            }
-        }
-        names::find_relation(self.ctx, &parts)
+        let relation = names::find_relation(self.ctx, &self.search_path, &parts)?;
+        authorize(&self.reader, Action::Read(&relation))?;
+        Ok(relation)
     }
 
     fn view(&self, view: &Arc<ViewDef>) -> sightline_storage::error::Result<LogicalPlan> {

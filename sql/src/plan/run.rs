@@ -1,7 +1,6 @@
 //! Runs a plan and streams its rows, under cancel and deadline.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::{CastOptions, cast, cast_with_options};
@@ -13,39 +12,48 @@ use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream, execute_stream};
 use datafusion::scalar::ScalarValue;
-use futures::StreamExt;
-use sightline_storage::error::{Error, Result, SqlState};
+use futures::{StreamExt, TryStreamExt};
+use sightline_storage::error::{Error, Result};
 use sightline_storage::types::SqlType;
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use super::yielding::yielding;
-use super::{QueryContext, rewrite, shared};
+use super::{Planned, QueryContext, rewrite, shared};
 use crate::answer::{Column, RowStream};
 use crate::catalog::table::Table;
 use crate::error::from_datafusion;
+use crate::session::Limits;
 
 /// Runs a plan: optimises, makes it physical, and streams. Rows come as `columns` say (see `Answer::Rows`).
 ///
 /// # Errors
 /// 57014 once the statement is cancelled or `statement_timeout` is over, also from the stream.
-pub async fn run(
-    ctx: &Arc<QueryContext>,
-    plan: LogicalPlan,
-    columns: &Arc<[Column]>,
-    parameters: Vec<ScalarValue>,
-) -> Result<RowStream> {
-    let limits = Limits::new(ctx);
-    let (physical, task) = limits.race(physical(ctx, plan, parameters)).await??;
+pub async fn run(ctx: &Arc<QueryContext>, planned: Planned, parameters: Vec<ScalarValue>) -> Result<RowStream> {
+    let Planned { plan, columns, allowed: _, parameters: _ } = planned;
+    let (physical, task) = ctx.limits.race(physical(ctx, plan, parameters)).await??;
     let rows = execute_stream(physical, task).map_err(from_datafusion)?;
-    Ok(stream(rows, columns.clone(), limits))
+    Ok(stream(rows, columns, ctx.limits.clone()))
 }
 
-/// The optimised and the physical plan, for EXPLAIN.
+/// The optimised plan, and the physical one as DataFusion displays it, for EXPLAIN; with `analyze` it has been run, and
+/// has its metrics.
 ///
 /// # Errors
 /// As [`run`].
 pub async fn explain(
+    ctx: &Arc<QueryContext>,
+    planned: Planned,
+    parameters: Vec<ScalarValue>,
+    analyze: bool,
+) -> Result<(LogicalPlan, Arc<dyn ExecutionPlan>)> {
+    let (optimized, physical, task) = ctx.limits.race(optimized(ctx, planned.plan, parameters)).await??;
+    if analyze {
+        let mut rows = execute_stream(yielding(physical.clone())?, task).map_err(from_datafusion)?;
+        while ctx.limits.race(rows.try_next()).await?.map_err(from_datafusion)?.is_some() {}
+    }
+    Ok((optimized, physical))
+}
+
+async fn optimized(
     ctx: &Arc<QueryContext>,
     plan: LogicalPlan,
     parameters: Vec<ScalarValue>,
@@ -63,7 +71,7 @@ async fn physical(
     plan: LogicalPlan,
     parameters: Vec<ScalarValue>,
 ) -> Result<(Arc<dyn ExecutionPlan>, Arc<datafusion::execution::TaskContext>)> {
-    let (_, physical, task) = Box::pin(explain(ctx, plan, parameters)).await?;
+    let (_, physical, task) = Box::pin(optimized(ctx, plan, parameters)).await?;
     Ok((yielding(physical)?, task))
 }
 
@@ -112,37 +120,6 @@ fn is_small(plan: &LogicalPlan) -> bool {
         Ok(TreeNodeRecursion::Continue)
     });
     counted.is_ok() && rows < shared::SMALL_ROWS as u64
-}
-
-/// Cancel and deadline of one statement.
-struct Limits {
-    cancel: CancellationToken,
-    deadline: Option<Instant>,
-}
-
-/// Far enough to stand for "never".
-const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
-
-impl Limits {
-    fn new(ctx: &QueryContext) -> Limits {
-        let deadline = ctx.settings.statement_timeout().map(|t| Instant::now() + t);
-        Limits { cancel: ctx.cancel.clone(), deadline }
-    }
-
-    /// Waits for `work`, no longer than allowed.
-    async fn race<T>(&self, work: impl Future<Output = T>) -> Result<T> {
-        let deadline = self.deadline.unwrap_or_else(|| Instant::now() + NEVER);
-        tokio::select! {
-            biased;
-            () = self.cancel.cancelled() => {
-                Err(Error::new(SqlState::QUERY_CANCELED, "canceling statement due to user request"))
-            }
-            () = tokio::time::sleep_until(deadline) => {
-                Err(Error::new(SqlState::QUERY_CANCELED, "canceling statement due to statement timeout"))
-            }
-            done = work => Ok(done),
-        }
-    }
 }
 
 fn stream(rows: SendableRecordBatchStream, columns: Arc<[Column]>, limits: Limits) -> RowStream {

@@ -23,12 +23,11 @@ use super::operators::Operators;
 use crate::catalog::table::{Table, TableOptions};
 use crate::database::DatabaseOptions;
 use crate::error::from_datafusion;
+use crate::exec::scan::METADATA_CACHE_BYTES;
 use crate::settings::Settings;
 
 /// How many consumers an out-of-memory error names.
 const CONSUMERS_SHOWN: NonZeroUsize = NonZeroUsize::new(3).expect("not zero");
-/// Parsed footers and page indexes of parts, in bytes.
-const METADATA_CACHE: usize = 256 << 20;
 /// The most states kept, one a combination of settings that change a plan.
 const STATES_MAX: usize = 256;
 /// Plans that read fewer rows run in one partition: splitting costs more than it gains.
@@ -59,7 +58,7 @@ impl Shared {
         let pool = TrackConsumersPool::new(GreedyMemoryPool::new(limit), CONSUMERS_SHOWN);
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(pool))
-            .with_metadata_cache_limit(METADATA_CACHE)
+            .with_metadata_cache_limit(METADATA_CACHE_BYTES)
             .build_arc()
             .map_err(from_datafusion)?;
         let objects = engine.objects();
@@ -112,7 +111,8 @@ impl Shared {
         options.execution.parquet.bloom_filter_on_read = true;
         options.execution.collect_statistics = true;
         options.explain.logical_plan_only = false;
-        let rules = Analyzer::new().rules.into_iter().chain([Arc::new(Meaning::new(settings.format())) as _]).collect();
+        let mut rules = Analyzer::new().rules;
+        rules.push(Arc::new(Meaning::new(settings.format())));
         let mut builder = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(self.runtime.clone())
@@ -124,6 +124,7 @@ impl Shared {
         for function in sightline_functions::register_all() {
             context.register_udf(function.as_ref().clone());
         }
+        context.register_udf(super::series::generate_series());
         for function in sightline_functions::register_all_aggregates() {
             context.register_udaf(function.as_ref().clone());
         }

@@ -111,6 +111,22 @@ fn length(type_name: &str, n: &Option<CharacterLength>) -> Result<Option<u32>> {
     Ok(Some(u32::try_from(n).expect("at most LENGTH_MAX")))
 }
 
+/// The length in `bpchar(3)`, whose modifiers the parser keeps as text.
+fn written_length(modifiers: &[String]) -> Option<CharacterLength> {
+    let length = modifiers.first()?.parse().ok()?;
+    Some(CharacterLength::IntegerLength { length, unit: None })
+}
+
+/// Precision and scale in `pg_catalog.numeric(10, 2)`.
+fn written_precision(modifiers: &[String]) -> ExactNumberInfo {
+    let number = |n: usize| modifiers.get(n).and_then(|m| m.trim().parse::<i64>().ok());
+    match (number(0).and_then(|p| u64::try_from(p).ok()), number(1)) {
+        (Some(precision), Some(scale)) => ExactNumberInfo::PrecisionAndScale(precision, scale),
+        (Some(precision), None) => ExactNumberInfo::Precision(precision),
+        (None, _) => ExactNumberInfo::None,
+    }
+}
+
 /// Types that the parser knows by name only.
 fn custom(name: &ast::ObjectName, modifiers: &[String]) -> Result<SqlType> {
     let mut parts = super::names::parts(name)?;
@@ -127,10 +143,11 @@ fn custom(name: &ast::ObjectName, modifiers: &[String]) -> Result<SqlType> {
         "int8" | "bigint" => SqlType::BigInt,
         "float4" => SqlType::Real,
         "float8" => SqlType::Double,
-        "numeric" | "decimal" => SqlType::Numeric(None),
-        "text" | "citext" => SqlType::Text,
-        "varchar" => SqlType::Varchar(None),
-        "bpchar" => SqlType::Char(modifiers.first().and_then(|m| m.parse().ok()).unwrap_or(1)),
+        "numeric" | "decimal" => numeric(&written_precision(modifiers))?,
+        "text" => SqlType::Text,
+        "varchar" => SqlType::Varchar(length("varchar", &written_length(modifiers))?),
+        // Without a length it is a text of any length; `char` alone is one character.
+        "bpchar" => length("char", &written_length(modifiers))?.map_or(SqlType::Text, SqlType::Char),
         "timestamptz" => SqlType::TimestampTz,
         "timestamp" => SqlType::Timestamp,
         "date" => SqlType::Date,

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use datafusion::scalar::ScalarValue;
-use parking_lot::Mutex;
 use sightline_storage::error::Result;
 use sightline_storage::types::SqlType;
 
@@ -22,10 +21,19 @@ impl Session {
     /// # Errors
     /// Whatever analysis finds wrong; 25P02 in a failed block; 26000 for EXECUTE of an unknown name.
     pub async fn prepare(&mut self, statement: Arc<Statement>, declared: &[Option<SqlType>]) -> Result<Prepared> {
+        let prepared = self.look_at(&statement, declared).await;
+        if prepared.is_err() {
+            // It was begun, and it will not be executed.
+            self.registered.running.lock().active = false;
+        }
+        prepared.map_err(|e| crate::plan::positioned(e, &statement.text).moved(statement.offset))
+    }
+
+    async fn look_at(&mut self, statement: &Arc<Statement>, declared: &[Option<SqlType>]) -> Result<Prepared> {
         self.refuse_in_failed_block(&statement.body)?;
-        self.take_arrived()?;
+        self.collect_arrived().await?;
         let idle = self.transaction.is_none();
-        let described = self.describe(&statement, declared);
+        let described = self.describe(statement, declared);
         if described.is_err() {
             self.fail_transaction();
         }
@@ -33,7 +41,7 @@ impl Session {
         if idle && self.transaction.as_ref().is_some_and(|t| !t.explicit) {
             self.roll_back().await;
         }
-        described.map_err(|e| crate::plan::positioned(e, &statement.text).moved(statement.offset))
+        described
     }
 
     /// Runs all statements of a query string one after another, as the simple protocol does, and answers what each
@@ -45,7 +53,7 @@ impl Session {
         let statements = self.parse(sql)?;
         let implicit = statements.len() > 1;
         if implicit {
-            self.begin_implicit();
+            self.begin_implicit(true);
         }
         let mut answers = Vec::with_capacity(statements.len());
         for statement in statements {
@@ -69,17 +77,16 @@ impl Session {
     }
 
     fn describe(&mut self, statement: &Arc<Statement>, declared: &[Option<SqlType>]) -> Result<Prepared> {
-        let plan: Arc<Mutex<Option<FirstPlan>>> = Arc::default();
-        let (parameters, columns) = self.types(&statement.body, declared, &plan)?;
-        Ok(Prepared { statement: statement.clone(), parameters, columns, plan })
+        let (parameters, columns) = self.types(statement, &statement.body, declared)?;
+        Ok(Prepared { statement: statement.clone(), parameters, columns })
     }
 
     /// Types of parameters and, if it answers rows, of columns.
     fn types(
         &mut self,
+        statement: &Arc<Statement>,
         body: &Body,
         declared: &[Option<SqlType>],
-        plan: &Mutex<Option<FirstPlan>>,
     ) -> Result<Described> {
         let as_declared = || declared.iter().map(|t| t.clone().unwrap_or(SqlType::Text)).collect::<Vec<_>>();
         match body {
@@ -87,7 +94,7 @@ impl Session {
                 let ctx = self.context()?;
                 let planned = plan_query(&ctx, query, declared)?;
                 let types = (planned.parameters.clone(), Some(planned.columns.clone()));
-                *plan.lock() = Some(FirstPlan { ctx, planned });
+                self.first_plan = Some(FirstPlan { statement: statement.clone(), ctx, planned });
                 Ok(types)
             }
             Body::Insert(insert) => {
@@ -98,7 +105,7 @@ impl Session {
                 Ok((statement::insert::parameters(&ctx, insert, declared)?, None))
             }
             Body::Explain(explain) => {
-                let (parameters, _) = self.types(&explain.statement.body, declared, &Mutex::default())?;
+                let (parameters, _) = self.types(statement, &explain.statement.body, declared)?;
                 Ok((parameters, Some(statement::explain::columns())))
             }
             Body::CreateTable(table) => match &table.query {

@@ -147,6 +147,11 @@ impl Transaction {
         Ok(())
     }
 
+    /// True if COMMIT brings rows to the hot tier.
+    pub(crate) fn has_rows(&self) -> bool {
+        self.ops.iter().any(|op| matches!(op, Op::Append { .. }))
+    }
+
     /// True if COMMIT has something to do.
     pub(crate) fn has_ops(&self) -> bool {
         !self.ops.is_empty()
@@ -206,18 +211,25 @@ impl Transaction {
             Some(base) => base.clone(),
             None => engine.snapshot(tenant)?,
         };
-        // Kept only to be deleted if the race is lost: parts are few, rows are shared.
+        // Kept only to be deleted if nothing comes of it: parts are few, rows are shared.
         let parts = self.ops.iter().filter(|op| matches!(op, Op::AddParts { .. })).cloned().collect::<Vec<_>>();
         let ops = std::mem::take(&mut self.ops);
         let mut command = Command::new(Some(tenant), engine.clock().now_us(), base.index, ops);
         if self.ddl {
             command.catalog_version = Some(base.catalog.version);
         }
-        match engine.propose(command).await? {
-            Outcome::Applied(_) => Ok(Committed::Yes),
-            Outcome::Conflict | Outcome::Moved | Outcome::Stale => {
+        match engine.propose(command).await {
+            Ok(Outcome::Applied(_)) => Ok(Committed::Yes),
+            Ok(Outcome::Conflict | Outcome::Moved | Outcome::Stale) => {
                 discard_parts(engine, &parts).await;
                 Ok(Committed::Lost)
+            }
+            Err(e) => {
+                // After any other error the command may still be in the log when it is opened again.
+                if e.is_refusal() {
+                    discard_parts(engine, &parts).await;
+                }
+                Err(e)
             }
         }
     }

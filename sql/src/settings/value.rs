@@ -3,7 +3,7 @@
 use sightline_storage::error::{Error, Result, SqlState};
 
 use super::{Kind, Setting, Unit};
-use crate::codec::zone::Zone;
+use sightline_functions::zone::Zone;
 
 /// PostgreSQL's limit on names.
 const NAME_BYTES_MAX: usize = 63;
@@ -129,7 +129,7 @@ fn time_zone(setting: &Setting, text: &str) -> Result<String> {
     if text.eq_ignore_ascii_case("default") || text.eq_ignore_ascii_case("local") {
         return Ok(setting.default.to_string());
     }
-    if Zone::parse(text).is_none() {
+    if Zone::of_setting(text).is_none() {
         return Err(invalid(setting, text));
     }
     // A name in the case of the zone's file, as PostgreSQL shows it.

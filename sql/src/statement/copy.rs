@@ -7,16 +7,13 @@
 mod options;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use datafusion::sql::sqlparser::ast;
 use sightline_storage::catalog::TableDef;
 use sightline_storage::error::{Error, Result, SqlState};
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
-use super::{insert, names, query};
+use super::{insert, names};
 use crate::answer::{Answer, Column};
 use crate::authorize::{Action, Allowed, authorize};
 use crate::codec::Style;
@@ -26,7 +23,7 @@ use crate::parser;
 use crate::parser::copy::{Copy, CopySource, Endpoint};
 use crate::plan::{QueryContext, Relation, plan_query, resolve_relation, run as run_plan};
 use crate::session::transaction::{Committed, Transaction, serialization_failure};
-use crate::session::{Inbox, Session, stopped_by};
+use crate::session::{Inbox, Session};
 
 pub use crate::codec::copy::{CopyFormat, CopyOptions};
 
@@ -90,10 +87,10 @@ fn table_query(ctx: &QueryContext, name: &ast::ObjectName, columns: &[ast::Ident
 }
 
 async fn to_client(ctx: &Arc<QueryContext>, source: &ast::Query, options: CopyOptions) -> Result<Answer> {
-    query::may_read(ctx, source)?;
     let planned = plan_query(ctx, source, &[])?;
-    let rows = run_plan(ctx, planned.plan, &planned.columns, Vec::new()).await?;
-    Ok(Answer::CopyOut { columns: planned.columns, options, rows })
+    let columns = planned.columns.clone();
+    let rows = run_plan(ctx, planned, Vec::new()).await?;
+    Ok(Answer::CopyOut { columns, options, rows })
 }
 
 fn from_client(
@@ -123,8 +120,6 @@ fn from_client(
         ctx: ctx.clone(),
         end,
         allowed,
-        cancel: session.cancel_token(),
-        deadline: ctx.settings.statement_timeout().map(|t| Instant::now() + t),
     })))
 }
 
@@ -150,8 +145,6 @@ pub struct CopyIn {
     ctx: Arc<QueryContext>,
     end: End,
     allowed: Allowed,
-    cancel: CancellationToken,
-    deadline: Option<Instant>,
 }
 
 enum End {
@@ -180,18 +173,9 @@ impl CopyIn {
     pub async fn write(&mut self, data: Bytes) -> Result<()> {
         self.decoder.push(&data)?;
         while let Some(batch) = self.decoder.take_batch(BATCH_ROWS)? {
-            let (cancel, left) = (self.cancel.clone(), self.time_left());
-            stopped_by(&cancel, left, self.writer.write(batch)).await??;
+            self.ctx.limits.race(self.writer.write(batch)).await??;
         }
-        if self.cancel.is_cancelled() || self.time_left() == Some(Duration::ZERO) {
-            // Says which of the two it is.
-            stopped_by(&self.cancel, self.time_left(), std::future::pending::<()>()).await?;
-        }
-        Ok(())
-    }
-
-    fn time_left(&self) -> Option<Duration> {
-        self.deadline.map(|d| d.saturating_duration_since(Instant::now()))
+        self.ctx.limits.check()
     }
 
     /// CopyDone: commits and answers the number of rows.
@@ -199,10 +183,16 @@ impl CopyIn {
     /// # Errors
     /// As [`write`](CopyIn::write), and those of a commit.
     pub async fn finish(mut self) -> Result<u64> {
-        if let Some(batch) = self.decoder.finish()? {
-            self.writer.write(batch).await?;
-        }
-        let written = self.writer.finish().await?;
+        let (last, mut writer) = (self.decoder.finish()?, self.writer);
+        let rest = async {
+            if let Some(batch) = last {
+                writer.write(batch).await?;
+            }
+            let written = writer.finish().await?;
+            self.ctx.database.engine.room().await.map(|()| written)
+        };
+        // From here on it ends as it ends: a commit is not given up half way.
+        let written = self.ctx.limits.race(rest).await??;
         let rows = written.rows;
         match self.end {
             End::Block(inbox) => inbox.put(written.arrived),

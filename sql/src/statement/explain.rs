@@ -3,16 +3,13 @@
 use std::sync::Arc;
 
 use datafusion::physical_plan::display::DisplayableExecutionPlan;
-use datafusion::physical_plan::execute_stream;
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast;
-use futures::TryStreamExt;
 use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::types::SqlType;
 
 use super::set::{text_column, text_rows};
 use crate::answer::{Answer, Column};
-use crate::error::from_datafusion;
 use crate::parser::Body;
 use crate::parser::utility::Explain;
 use crate::session::Session;
@@ -49,13 +46,14 @@ pub(super) async fn run(
     }
     let query = explained(&explain.statement.body)?;
     let ctx = session.context()?;
-    super::query::may_read(&ctx, query)?;
     let planned = super::query::plan(&ctx, query, types)?;
-    let (optimized, physical, task) = crate::plan::explain(&ctx, planned.plan, parameters).await?;
+    if explain.analyze && !matches!(explain.statement.body, Body::Query(_)) {
+        return Err(Error::unsupported("EXPLAIN ANALYZE of a statement that writes is not supported")
+            .hint("EXPLAIN shows how its rows are read; EXPLAIN ANALYZE takes a query."));
+    }
+    let (optimized, physical) = crate::plan::explain(&ctx, planned, parameters, explain.analyze).await?;
     let mut lines = Vec::new();
     if explain.analyze {
-        let mut rows = execute_stream(physical.clone(), task).map_err(from_datafusion)?;
-        while rows.try_next().await.map_err(from_datafusion)?.is_some() {}
         let shown = DisplayableExecutionPlan::with_metrics(physical.as_ref()).indent(explain.verbose).to_string();
         lines.extend(shown.lines().map(str::to_string));
     } else {

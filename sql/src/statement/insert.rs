@@ -244,7 +244,6 @@ async fn from_query(
     parameters: Vec<ScalarValue>,
 ) -> Result<Written> {
     let source = insert.source.as_ref().ok_or_else(|| Error::internal("an INSERT without rows"))?;
-    query::may_read(ctx, source)?;
     let mut source = without_defaults(source, table, &targets)?;
     values_as_selects(&mut source)?;
     let planned = query::plan(ctx, &source, types)?;
@@ -252,7 +251,7 @@ async fn from_query(
     check_width(planned.columns.len(), &targets, !insert.columns.is_empty())?;
     targets.truncate(planned.columns.len());
     let mut writer = TableWriter::new(ctx, table, targets)?;
-    let mut rows = run_plan(ctx, planned.plan, &planned.columns, parameters).await?;
+    let mut rows = run_plan(ctx, planned, parameters).await?;
     while let Some(batch) = rows.try_next().await? {
         writer.write(super::table::typed(batch, &columns)?).await?;
     }
@@ -295,6 +294,9 @@ fn values_as_selects(query: &mut ast::Query) -> Result<()> {
     };
     if !values.rows.iter().flat_map(|row| &row.content).any(has_subquery) {
         return Ok(());
+    }
+    if values.rows.len() > parser::SET_OPERATORS_MAX {
+        return Err(parser::too_deep());
     }
     let mut selects = None;
     for row in std::mem::take(&mut values.rows) {

@@ -88,7 +88,16 @@ fn discard(session: &mut Session, discard: utility::Discard) -> Result<Answer> {
     }
 }
 
-/// Refuses what changes more than the tenant's own state inside of a block.
+/// Refuses to change more than the tenant's own state inside of a block, or in a read-only transaction.
+///
+/// # Errors
+/// 25001, 25006.
+pub(crate) fn changes_node(session: &Session, what: &str) -> Result<()> {
+    no_block(session, what)?;
+    session.writable()
+}
+
+/// Refuses what can't be undone inside of a block.
 ///
 /// # Errors
 /// 25001.

@@ -31,6 +31,11 @@ pub(super) async fn prepare(
 
 pub(super) async fn execute(session: &mut Session, name: &str, arguments: &[ast::Expr]) -> Result<Answer> {
     let prepared = session.find_prepared(name)?.clone();
+    // The protocol's Parse keeps statements of any kind under the same names, EXECUTE among them, which could be its own.
+    if !matches!(prepared.statement.body, Body::Query(_) | Body::Insert(_)) {
+        let text = format!("prepared statement \"{name}\" cannot be run by EXECUTE");
+        return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, text).hint("Run it by the protocol's Bind and Execute."));
+    }
     if arguments.len() != prepared.parameters.len() {
         let text = format!("wrong number of parameters for prepared statement \"{name}\"");
         let detail = format!("Expected {} parameters but got {}.", prepared.parameters.len(), arguments.len());

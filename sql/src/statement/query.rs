@@ -9,7 +9,6 @@ use sightline_storage::error::Result;
 use sightline_storage::types::SqlType;
 
 use crate::answer::{Answer, RowsTag};
-use crate::authorize::{Action, Allowed, authorize};
 use crate::plan::{Planned, QueryContext, Relation, plan_query, resolve_relation, run as run_plan};
 use crate::session::{Prepared, Session};
 
@@ -21,12 +20,11 @@ pub(super) async fn run(
     parameters: Vec<ScalarValue>,
 ) -> Result<Answer> {
     let ctx = session.context()?;
-    let allowed = may_read(&ctx, query)?;
     let planned = match session.first_plan(prepared, &ctx) {
         Some(planned) => planned,
         None => plan(&ctx, query, &prepared.parameters)?,
     };
-    rows(allowed, &ctx, planned, parameters).await
+    rows(&ctx, planned, parameters).await
 }
 
 /// Plans with the parameter types found before.
@@ -36,35 +34,10 @@ pub(crate) fn plan(ctx: &Arc<QueryContext>, query: &ast::Query, parameters: &[Sq
 }
 
 /// Starts a plan.
-async fn rows(
-    _allowed: Allowed,
-    ctx: &Arc<QueryContext>,
-    planned: Planned,
-    parameters: Vec<ScalarValue>,
-) -> Result<Answer> {
-    let columns = planned.columns;
-    let rows = run_plan(ctx, planned.plan, &columns, parameters).await?;
+async fn rows(ctx: &Arc<QueryContext>, planned: Planned, parameters: Vec<ScalarValue>) -> Result<Answer> {
+    let columns = planned.columns.clone();
+    let rows = run_plan(ctx, planned, parameters).await?;
     Ok(Answer::Rows { columns, rows, tag: RowsTag::Counted("SELECT") })
-}
-
-/// Checks that all relations that the query names may be read. What a view reads is read in its owner's name.
-///
-/// A name that a WITH of the same query defines is checked as well if a relation has it: to be sure, not to be clever.
-pub(crate) fn may_read(ctx: &QueryContext, query: &ast::Query) -> Result<Allowed> {
-    let mut refused = None;
-    let _: ControlFlow<()> = ast::visit_relations(query, |name| {
-        if let Ok(relation) = resolve_relation(ctx, name)
-            && let Err(e) = authorize(&ctx.identity, Action::Read(&relation))
-        {
-            refused = Some(e);
-            return ControlFlow::Break(());
-        }
-        ControlFlow::Continue(())
-    });
-    match refused {
-        Some(e) => Err(e),
-        None => authorize(&ctx.identity, Action::OwnSession),
-    }
 }
 
 /// The relations of users that a query names, by OID.

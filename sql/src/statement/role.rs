@@ -9,7 +9,7 @@ use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::ids::RoleId;
 
 use super::tenant::{change_meta, is_operator};
-use super::{done, names, no_block};
+use super::{done, names, changes_node};
 use crate::answer::{Answer, Notice};
 use crate::authorize::{Action, Allowed, authorize};
 use crate::parser::tenant::{RoleOptions, RoleStatement};
@@ -45,9 +45,7 @@ pub(super) async fn run(session: &mut Session, statement: &RoleStatement) -> Res
             Ok(done("ALTER ROLE"))
         }
         RoleStatement::Drop { if_exists, names } => {
-            for name in names {
-                drop(session, &ctx, name, *if_exists).await?;
-            }
+            drop(session, &ctx, names, *if_exists).await?;
             Ok(done("DROP ROLE"))
         }
     }
@@ -112,7 +110,7 @@ async fn create(
     let allowed = authorize(&ctx.identity, Action::CreateRole(&role))?;
     let role = RoleDef { name: new_name(ctx, name)?, ..role };
     if role.superuser || role.create_db {
-        no_block(session, "CREATE ROLE of an operator")?;
+        changes_node(session, "CREATE ROLE of an operator")?;
         change_meta(&ctx.database.engine, allowed, vec![Op::CreateRole(role)]).await?;
         return Ok(());
     }
@@ -121,14 +119,40 @@ async fn create(
 
 async fn put(session: &mut Session, ctx: &Arc<QueryContext>, allowed: Allowed, role: RoleDef) -> Result<()> {
     if is_operator(ctx, &role) {
-        no_block(session, "ALTER ROLE of an operator")?;
+        changes_node(session, "ALTER ROLE of an operator")?;
         change_meta(&ctx.database.engine, allowed, vec![Op::PutRole(role)]).await?;
         return Ok(());
     }
     session.apply(allowed, vec![Op::PutRole(role)])
 }
 
-async fn drop(session: &mut Session, ctx: &Arc<QueryContext>, name: &str, if_exists: bool) -> Result<()> {
+/// Drops all of the roles or none.
+async fn drop(session: &mut Session, ctx: &Arc<QueryContext>, names: &[String], if_exists: bool) -> Result<()> {
+    let (mut own, mut operators, mut may) = (Vec::new(), Vec::new(), None);
+    for name in names {
+        let Some((role, allowed)) = to_drop(session, ctx, name, if_exists)? else { continue };
+        may = Some(allowed);
+        if is_operator(ctx, &role) { &mut operators } else { &mut own }.push(Op::DropRole(role.id));
+    }
+    let Some(allowed) = may else { return Ok(()) };
+    if !operators.is_empty() {
+        changes_node(session, "DROP ROLE of an operator")?;
+        if !own.is_empty() {
+            return Err(Error::unsupported("roles of operators and of this tenant cannot be dropped by one statement"));
+        }
+        change_meta(&ctx.database.engine, allowed, operators).await?;
+        return Ok(());
+    }
+    session.apply(allowed, own)
+}
+
+/// A role that may be dropped; none if it need not exist and does not.
+fn to_drop(
+    session: &mut Session,
+    ctx: &QueryContext,
+    name: &str,
+    if_exists: bool,
+) -> Result<Option<(Arc<RoleDef>, Allowed)>> {
     if matches!(name, "current_user" | "session_user" | "current_role") {
         let text = "cannot use special role specifier in DROP ROLE";
         return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, text));
@@ -137,7 +161,7 @@ async fn drop(session: &mut Session, ctx: &Arc<QueryContext>, name: &str, if_exi
         Ok(role) => role,
         Err(e) if if_exists => {
             session.notice(Notice::new(SqlState::new("00000"), format!("{}, skipping", e.message())));
-            return Ok(());
+            return Ok(None);
         }
         Err(e) => return Err(e),
     };
@@ -146,19 +170,14 @@ async fn drop(session: &mut Session, ctx: &Arc<QueryContext>, name: &str, if_exi
         return Err(Error::new(SqlState::OBJECT_IN_USE, "current user cannot be dropped"));
     }
     owns_nothing(ctx, &role)?;
-    if is_operator(ctx, &role) {
-        no_block(session, "DROP ROLE of an operator")?;
-        change_meta(&ctx.database.engine, allowed, vec![Op::DropRole(role.id)]).await?;
-        return Ok(());
-    }
-    session.apply(allowed, vec![Op::DropRole(role.id)])
+    Ok(Some((role, allowed)))
 }
 
 /// 2BP01 with the objects that the role owns.
 fn owns_nothing(ctx: &QueryContext, role: &RoleDef) -> Result<()> {
     let catalog = &ctx.snapshot.catalog;
     let tenants =
-        ctx.meta.tenants.values().filter(|t| t.owner == role.id).map(|t| format!("owner of database {}", t.name));
+        ctx.meta.tenants.values().filter(|t| t.owner == role.id && (role.id.is_operator() || t.id == ctx.identity.tenant)).map(|t| format!("owner of database {}", t.name));
     let schemas =
         catalog.schemas.values().filter(|s| s.owner == role.id).map(|s| format!("owner of schema {}", s.name));
     let tables = catalog.tables.values().filter(|t| t.owner == role.id).map(|t| format!("owner of table {}", t.name));

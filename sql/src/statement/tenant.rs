@@ -10,7 +10,7 @@ use sightline_storage::engine::Engine;
 use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::ids::{GroupId, RoleId, TenantId};
 
-use super::{done, names, no_block};
+use super::{done, names, changes_node};
 use crate::answer::{Answer, Notice};
 use crate::authorize::{Action, Allowed, authorize};
 use crate::database::find_tenant;
@@ -23,22 +23,22 @@ pub(super) async fn run(session: &mut Session, statement: &TenantStatement) -> R
     let ctx = session.write_context()?;
     match statement {
         TenantStatement::Create { noun, if_not_exists, name, owner } => {
-            no_block(session, &format!("CREATE {noun}"))?;
+            changes_node(session, &format!("CREATE {noun}"))?;
             create(session, &ctx, *if_not_exists, name, owner.as_deref()).await?;
             Ok(done(format!("CREATE {noun}")))
         }
         TenantStatement::Drop { noun, if_exists, name, force } => {
-            no_block(session, &format!("DROP {noun}"))?;
+            changes_node(session, &format!("DROP {noun}"))?;
             drop(session, &ctx, *if_exists, name, *force).await?;
             Ok(done(format!("DROP {noun}")))
         }
         TenantStatement::Rename { noun, name, to } => {
-            no_block(session, &format!("ALTER {noun}"))?;
+            changes_node(session, &format!("ALTER {noun}"))?;
             rename(&ctx, name, to).await?;
             Ok(done(format!("ALTER {noun}")))
         }
         TenantStatement::Owner { noun, name, to } => {
-            no_block(session, &format!("ALTER {noun}"))?;
+            changes_node(session, &format!("ALTER {noun}"))?;
             let old = find(&ctx, name)?;
             let allowed = authorize(&ctx.identity, Action::ChangeTenant(&old))?;
             let owner = role_of(&ctx, &old, to)?;
@@ -122,12 +122,20 @@ async fn create(
         connect_revoked: false,
         connect: Vec::new(),
     };
-    let engine = &ctx.database.engine;
-    let applied = change_meta(engine, allowed, vec![Op::CreateTenant(tenant)]).await?;
-    let id = applied.oids.first().map(|oid| TenantId(*oid));
-    let id = id.ok_or_else(|| Error::internal("a new tenant got no id"))?;
-    let group = engine.log().group(id)?;
-    change_group(engine, allowed, group, id, Op::InitTenant { owner }).await
+    let engine = ctx.database.engine.clone();
+    whole(async move {
+        let applied = change_meta(&engine, allowed, vec![Op::CreateTenant(tenant)]).await?;
+        let id = applied.oids.first().map(|oid| TenantId(*oid));
+        let id = id.ok_or_else(|| Error::internal("a new tenant got no id"))?;
+        let group = engine.log().group(id)?;
+        change_group(&engine, allowed, group, id, Op::InitTenant { owner }).await
+    })
+    .await
+}
+
+/// Runs two commands to the end, even if the statement is cancelled between them.
+async fn whole(work: impl Future<Output = Result<()>> + Send + 'static) -> Result<()> {
+    tokio::spawn(work).await.map_err(|e| Error::internal("a change of tenants failed").source(e))?
 }
 
 /// Proposes to the group of a tenant that may be gone from the meta catalog already.
@@ -160,9 +168,12 @@ async fn drop(session: &mut Session, ctx: &QueryContext, if_exists: bool, name: 
     if !force {
         not_in_use(ctx, tenant)?;
     }
-    let engine = &ctx.database.engine;
-    change_meta(engine, allowed, vec![Op::DropTenant(tenant.id)]).await?;
-    change_group(engine, allowed, tenant.group, tenant.id, Op::PurgeTenant).await
+    let (engine, id, group) = (ctx.database.engine.clone(), tenant.id, tenant.group);
+    whole(async move {
+        change_meta(&engine, allowed, vec![Op::DropTenant(id)]).await?;
+        change_group(&engine, allowed, group, id, Op::PurgeTenant).await
+    })
+    .await
 }
 
 fn not_in_use(ctx: &QueryContext, tenant: &TenantDef) -> Result<()> {
@@ -194,7 +205,7 @@ async fn rename(ctx: &QueryContext, name: &str, to: &str) -> Result<()> {
 
 /// COMMENT ON DATABASE.
 pub(super) async fn comment(session: &Session, ctx: &QueryContext, name: &str, text: Option<String>) -> Result<()> {
-    no_block(session, "COMMENT ON DATABASE")?;
+    changes_node(session, "COMMENT ON DATABASE")?;
     let tenant = find(ctx, name)?;
     let allowed = authorize(&ctx.identity, Action::ChangeTenant(&tenant))?;
     put(&ctx.database.engine, allowed, TenantDef { comment: text, ..(*tenant).clone() }).await
@@ -203,8 +214,10 @@ pub(super) async fn comment(session: &Session, ctx: &QueryContext, name: &str, t
 /// GRANT and REVOKE CONNECT ON DATABASE.
 pub(super) async fn grant(session: &mut Session, statement: &GrantStatement) -> Result<Answer> {
     let verb = if statement.grant { "GRANT" } else { "REVOKE" };
-    no_block(session, verb)?;
+    changes_node(session, verb)?;
     let ctx = session.write_context()?;
+    let mut changes = Vec::with_capacity(statement.databases.len());
+    let mut may = None;
     for name in &statement.databases {
         let old = find(&ctx, name)?;
         let allowed = authorize(&ctx.identity, Action::ChangeTenant(&old))?;
@@ -219,7 +232,11 @@ pub(super) async fn grant(session: &mut Session, statement: &GrantStatement) -> 
             tenant.no_connect.retain(|r| *r != id);
             if statement.grant { &mut tenant.connect } else { &mut tenant.no_connect }.push(id);
         }
-        put(&ctx.database.engine, allowed, tenant).await?;
+        changes.push(Op::PutTenant(tenant));
+        may = Some(allowed);
+    }
+    if let Some(allowed) = may {
+        change_meta(&ctx.database.engine, allowed, changes).await?;
     }
     Ok(done(verb))
 }

@@ -23,7 +23,6 @@ pub(super) fn create(session: &mut Session, create: &CreateView) -> Result<Answe
     let (schema, name) = resolve_creation(&ctx, &create.name)?;
     let name = names::new_name(&name)?;
     let mut allowed = authorize(&ctx.identity, Action::CreateIn(&*names::schema_by_id(&ctx, schema)?))?;
-    query::may_read(&ctx, &create.query)?;
     let planned = plan_query(&ctx, &create.query, &[])?;
     if !planned.parameters.is_empty() {
         return Err(Error::new(SqlState::UNDEFINED_PARAMETER, "there is no parameter $1"));

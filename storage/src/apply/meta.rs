@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use prost::Message;
 
-use super::stage::{FIRST_TENANT_OID, Reject, mistake, stale};
+use super::stage::{Reject, mistake, stale};
 use crate::catalog::{MetaCatalog, RoleDef, TenantDef};
 use crate::command::Op;
 use crate::entry::LogOp;
 use crate::error::{Error, Result, SqlState};
 use crate::format::catalog::{RoleMessage, TenantMessage};
 use crate::format::state::HeaderMessage;
-use crate::ids::{DATA_GROUPS, FIRST_USER_OID, GroupId, META_GROUP, RoleId, TenantId};
+use crate::ids::{DATA_GROUPS, FIRST_TENANT_OID, FIRST_USER_OID, GroupId, META_GROUP, RoleId, TenantId};
 use crate::kv::key::{self, Kind};
 use crate::kv::{Effect, Family};
 

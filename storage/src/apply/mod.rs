@@ -31,6 +31,9 @@ use crate::parts::{Deleter, Part};
 use crate::snapshot::{TableSnapshot, TenantSnapshot};
 use meta::MetaStage;
 
+/// The least time between two marks of a table, in microseconds.
+const MARK_US: i64 = 1_000_000;
+
 /// The state of one group.
 #[derive(Debug)]
 pub(crate) struct GroupState {
@@ -320,9 +323,7 @@ impl<'a> EntryRun<'a> {
             }
             tenant.append(*table, pieces, &self.entry.batches)?;
             self.applied.effects.extend(hot_effects((group, *id, *table), pieces, self.entry));
-            let next_row = tenant.tables[table].next_row;
-            let mark = MarkMessage { next_row, at: self.last_at }.encode_to_vec();
-            self.applied.effects.push(Effect::Put(Family::State, key::mark(group, *id, *table, index), mark));
+            self.applied.effects.extend(tenant.mark(*table, index, self.last_at));
         }
         for (id, table) in &self.touched {
             let Some(table) = self.tenants.get(id).and_then(|t| t.as_ref()?.tables.get(table)) else { continue };
@@ -343,7 +344,12 @@ impl<'a> EntryRun<'a> {
 }
 
 fn table_message(table: &TableSnapshot) -> TableMessage {
-    TableMessage { next_row: table.next_row, flushed: table.flushed.0, changed: table.changed.0 }
+    TableMessage {
+        next_row: table.next_row,
+        flushed: table.flushed.0,
+        changed: table.changed.0,
+        marked_at: table.marked_at,
+    }
 }
 
 /// The hot values of one table: one for each batch of the entry that has rows for it.
@@ -362,6 +368,17 @@ fn hot_effects((group, tenant, table): (GroupId, TenantId, TableId), pieces: &[P
 }
 
 impl TenantSnapshot {
+    /// Notes which row of the table comes next after entry `index`, at most once in [`MARK_US`].
+    fn mark(&mut self, table: TableId, index: Index, at: i64) -> Option<Effect> {
+        let current = self.tables.get(&table).filter(|t| at.saturating_sub(t.marked_at) >= MARK_US)?;
+        let mut next = current.edit();
+        next.marked_at = at;
+        let mark = MarkMessage { next_row: next.next_row, at };
+        let key = key::mark(self.group, self.tenant, table, index);
+        self.tables.insert(table, Arc::new(next));
+        Some(Effect::Put(Family::State, key, mark.encode_to_vec()))
+    }
+
     /// Adds rows to a table. Its numbers are right already.
     pub(crate) fn append(&mut self, table: TableId, pieces: &[Piece], batches: &[RowsBatch]) -> Result<()> {
         let Some(current) = self.tables.get(&table) else { return Ok(()) };

@@ -11,7 +11,7 @@ use crate::entry::LogOp;
 use crate::error::{Error, Result, SqlState};
 use crate::format::catalog::{RoleMessage, SchemaMessage, TableMessage, ViewMessage};
 use crate::format::state::HeaderMessage;
-use crate::ids::{Index, PUBLIC_SCHEMA, RoleId, SchemaId, TableId, ViewId};
+use crate::ids::{FIRST_TENANT_OID, Index, PUBLIC_SCHEMA, RoleId, SchemaId, TableId, ViewId};
 use crate::kv::key::{self, Kind};
 use crate::kv::{Effect, Family};
 use crate::parts::{Deleter, Part};
@@ -20,7 +20,6 @@ use crate::snapshot::{TableSnapshot, TenantSnapshot};
 
 /// The first OID of what a tenant makes. Tenants and operator roles have the numbers from 16384 to here, so that a role of
 /// a tenant and an operator role never share one.
-pub(crate) const FIRST_TENANT_OID: u32 = 1 << 20;
 
 /// Why a command changed nothing.
 #[derive(Debug)]

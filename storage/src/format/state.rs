@@ -50,9 +50,11 @@ pub(crate) struct TableMessage {
     pub(crate) flushed: u64,
     #[prost(uint64, tag = "3")]
     pub(crate) changed: u64,
+    #[prost(sint64, tag = "4")]
+    pub(crate) marked_at: i64,
 }
 
-/// Which row came next after an entry, and when.
+/// Which row came next after an entry, and when: at most one a second for each table.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
 pub(crate) struct MarkMessage {
     #[prost(uint64, tag = "1")]

@@ -14,6 +14,8 @@ use crate::format::state::MarkMessage;
 /// Memory for rows that are not flushed to RocksDB's files yet.
 const MEMTABLE_BYTES: usize = 64 << 20;
 const CACHE_BYTES: usize = 32 << 20;
+/// Marks deleted by one write.
+const PRUNED_AT_ONCE: usize = 10_000;
 
 /// The hot store of one data directory.
 #[derive(Debug)]
@@ -81,6 +83,9 @@ impl HotStore {
         self.scan(Family::State, |k, v| {
             if k.get(8) == Some(&key::STATE_MARK) && decode::<MarkMessage>(v, "a mark")?.at < before {
                 old.push(Effect::Delete(Family::State, k.to_vec()));
+            }
+            if old.len() >= PRUNED_AT_ONCE {
+                self.write(&std::mem::take(&mut old))?;
             }
             Ok(())
         })?;

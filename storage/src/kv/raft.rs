@@ -2,7 +2,8 @@
 //! a group of one voter would: term 1, its vote for itself.
 //!
 //! A failed write leaves RocksDB in a state that nothing can be said about, so the instance is closed and opened again
-//! before the next write, and cut back to the last entry that was acknowledged: what was refused never comes back.
+//! before the next write, and cut back to the last entry that was acknowledged. Should the process end before that, the
+//! failed entries may be found whole at the next start: whoever got such an error does not know the outcome.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
@@ -53,7 +54,7 @@ pub(crate) struct RaftStore {
     closing: Weak<DB>,
     extents: Vec<Extent>,
     sync: bool,
-    /// Set for ever by an error other than a full disk.
+    /// Set for ever by an error that does not pass by itself.
     failed: bool,
 }
 
@@ -73,6 +74,11 @@ impl RaftStore {
             sync,
             failed: false,
         })
+    }
+
+    /// True once the log can't be written until a restart.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed
     }
 
     /// Where the group's log begins and ends.
@@ -95,7 +101,7 @@ impl RaftStore {
     /// Writes entries of any groups and syncs once.
     ///
     /// # Errors
-    /// 53100 if the disk is full, 58030 after any other failure, from then on for ever. Nothing is written then.
+    /// 53100 if the disk is full, 53000 without file descriptors, 58030 after any other failure, from then on for ever.
     pub(crate) fn append(&mut self, records: &[Record]) -> Result<()> {
         self.ready()?;
         let mut batch = WriteBatch::default();
@@ -212,9 +218,16 @@ impl RaftStore {
     fn fail(&mut self, e: rocksdb::Error) -> Error {
         let e = Error::from(e);
         self.closing = self.db.take().map_or_else(Weak::new, |db| Arc::downgrade(&db));
+        // These pass: the log is opened again, and cut back to what was acknowledged, before the next write.
         if e.code() == SqlState::DISK_FULL {
             tracing::warn!(error = %e, "the disk is full");
             return Error::new(SqlState::DISK_FULL, "could not write the log: no space left on device").source(e);
+        }
+        if e.message().contains("Too many open files") {
+            tracing::warn!(error = %e, "no file descriptor is left");
+            return Error::new(SqlState::INSUFFICIENT_RESOURCES, "could not write the log: too many open files")
+                .hint("Raise the limit of open files (ulimit -Hn) or lower max_connections.")
+                .source(e);
         }
         tracing::error!(error = %e, "the log could not be written: writes are refused from now on");
         self.failed = true;

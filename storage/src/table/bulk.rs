@@ -96,6 +96,7 @@ impl BulkWriter {
     /// Starts to write the buffer in the background.
     async fn write_buffer(&mut self) -> Result<()> {
         self.wait().await?;
+        self.job.store.check_room(self.bytes)?;
         let partitioner = match self.partitioner.take() {
             Some(known) => known,
             None => Partitioner::new(&self.job.def)?,

@@ -21,7 +21,7 @@ use arrow::array::ArrayRef;
 
 pub use bulk::BulkWriter;
 pub use hot::HotRows;
-pub use part::write_parts;
+pub use part::{check_partitions, write_parts};
 pub use store::PartStore;
 pub use stored::{ROW_COLUMN, stored_schema, to_stored};
 

@@ -7,10 +7,10 @@ use arrow::datatypes::SchemaRef;
 
 use super::PartMeta;
 use super::encode::{Cancel, write_run};
-use super::partition::{Partitioner, hash_bytes};
+use super::partition::{PARTITIONS_MAX, Partitioner, hash_bytes};
 use super::sort::{Run, runs};
 use super::store::PartStore;
-use super::stored::Alignment;
+use super::stored::{Alignment, to_stored};
 use crate::catalog::TableDef;
 use crate::error::{Error, Result};
 use crate::ids::{Index, TenantId};
@@ -25,7 +25,7 @@ const DIRECTORY_BYTES_MAX: usize = 100;
 /// durable; on an error none are left.
 ///
 /// # Errors
-/// 54000 for too many partitions, 58030 or 53100 from the store.
+/// 58030 or 53100 from the store.
 pub async fn write_parts(
     store: &PartStore,
     tenant: TenantId,
@@ -37,8 +37,20 @@ pub async fn write_parts(
 ) -> Result<Vec<PartMeta>> {
     let def = Arc::new(def.clone());
     let job = PartJob { store: store.clone(), tenant, def, first, last, created_at, cancel: Cancel::default() };
-    let partitioner = Partitioner::new(&job.def)?;
+    let partitioner = Partitioner::unlimited(&job.def)?;
     job.write(rows, partitioner).await.map(|(parts, _)| parts)
+}
+
+/// Checks that the rows of one statement, in the columns of `TableDef::arrow_schema`, fall into few enough partitions to be
+/// flushed one day.
+///
+/// # Errors
+/// 54000 if they do not.
+pub fn check_partitions(def: &TableDef, rows: &RecordBatch) -> Result<()> {
+    if def.partition_by.is_empty() || rows.num_rows() <= PARTITIONS_MAX {
+        return Ok(());
+    }
+    Partitioner::new(def)?.assign(&to_stored(def, rows)?).map(|_| ())
 }
 
 /// What all parts of one flush or load have in common.

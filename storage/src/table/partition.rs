@@ -20,7 +20,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::ids::ColumnId;
 use crate::types::SqlType;
 
-/// How many partitions one write may open: each is a file of its own.
+/// How many partitions the rows of one statement may fall into: each is a file of its own.
 pub const PARTITIONS_MAX: usize = 1000;
 
 const NULL: &str = "__null__";
@@ -34,6 +34,7 @@ pub struct Partitioner {
     exprs: Vec<Expr>,
     names: Vec<String>,
     numbers: HashMap<String, u32>,
+    partitions_max: usize,
 }
 
 /// The partitions of a batch's rows.
@@ -69,13 +70,22 @@ enum Unit {
 }
 
 impl Partitioner {
-    /// For rows of `def` under stored names.
+    /// For rows of `def` under stored names, from one statement.
     ///
     /// # Errors
     /// XX000 if `partition_by` names a column that is gone or a time unit of what is no time.
     pub fn new(def: &TableDef) -> Result<Partitioner> {
         let exprs = def.partition_by.iter().map(|e| Expr::new(def, e)).collect::<Result<Vec<_>>>()?;
-        Ok(Partitioner { table: def.name.clone(), exprs, names: Vec::new(), numbers: HashMap::new() })
+        let partitions_max = PARTITIONS_MAX;
+        Ok(Partitioner { table: def.name.clone(), exprs, names: Vec::new(), numbers: HashMap::new(), partitions_max })
+    }
+
+    /// For rows of many statements, which were accepted already: a flush may not fail for their number.
+    ///
+    /// # Errors
+    /// As for [`new`](Partitioner::new).
+    pub fn unlimited(def: &TableDef) -> Result<Partitioner> {
+        Ok(Partitioner { partitions_max: usize::MAX, ..Partitioner::new(def)? })
     }
 
     /// The printed value of a partition met so far; empty for a table without partitions.
@@ -98,8 +108,8 @@ impl Partitioner {
             let Some(column) = rows.column_by_name(&expr.column) else {
                 return Err(Error::internal(format!("column \"{}\" is missing in rows to partition", expr.column)));
             };
-            let labels = expr.labels(column).map_err(|e| self.named(e))?;
-            tuples = if position == 0 { labels } else { tuples.and(&labels).map_err(|e| self.named(e))? };
+            let labels = expr.labels(column)?;
+            tuples = if position == 0 { labels } else { tuples.and(&labels) };
         }
         let numbers = tuples.labels.iter().map(|l| self.number(l)).collect::<Result<Vec<_>>>()?;
         Ok(match tuples.codes {
@@ -115,8 +125,8 @@ impl Partitioner {
         if let Some(number) = self.numbers.get(name) {
             return Ok(*number);
         }
-        if self.names.len() >= PARTITIONS_MAX {
-            return Err(self.named(TooMany::Partitions));
+        if self.names.len() >= self.partitions_max {
+            return Err(self.too_many());
         }
         let number = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
         self.names.push(name.to_string());
@@ -124,35 +134,10 @@ impl Partitioner {
         Ok(number)
     }
 
-    fn named(&self, e: impl Into<TooMany>) -> Error {
-        match e.into() {
-            TooMany::Other(e) => e,
-            TooMany::Partitions => {
-                let message =
-                    format!("a write to table \"{}\" may touch at most {PARTITIONS_MAX} partitions", self.table);
-                Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message).hint(
-                    "Choose a coarser partition_by, or write the rows in several statements of fewer partitions each.",
-                )
-            }
-        }
-    }
-}
-
-/// A failure inside one expression, before the table's name is known.
-enum TooMany {
-    Partitions,
-    Other(Error),
-}
-
-impl From<Error> for TooMany {
-    fn from(e: Error) -> TooMany {
-        TooMany::Other(e)
-    }
-}
-
-impl From<arrow::error::ArrowError> for TooMany {
-    fn from(e: arrow::error::ArrowError) -> TooMany {
-        TooMany::Other(e.into())
+    fn too_many(&self) -> Error {
+        let message = format!("a write to table \"{}\" may touch at most {PARTITIONS_MAX} partitions", self.table);
+        Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message)
+            .hint("Choose a coarser partition_by, or write the rows in several statements of fewer partitions each.")
     }
 }
 
@@ -164,17 +149,17 @@ struct Labels {
 
 impl Labels {
     /// Pairs of values that occur together, joined by `/`.
-    fn and(&self, other: &Labels) -> Result<Labels, TooMany> {
+    fn and(&self, other: &Labels) -> Labels {
         let pair = |a: u32, b: u32| (u64::from(a) << 32) | u64::from(b);
         let print = |p: u64| format!("{}/{}", self.labels[(p >> 32) as usize], other.labels[(p as u32) as usize]);
         let mut distinct = Distinct::default();
         let codes = match (&self.codes, &other.codes) {
-            (Codes::Same(a), Codes::Same(b)) => Codes::Same(distinct.code(pair(*a, *b))?),
-            (Codes::Each(a), Codes::Same(b)) => distinct.codes(a.iter().map(|a| pair(*a, *b)))?,
-            (Codes::Same(a), Codes::Each(b)) => distinct.codes(b.iter().map(|b| pair(*a, *b)))?,
-            (Codes::Each(a), Codes::Each(b)) => distinct.codes(a.iter().zip(b).map(|(a, b)| pair(*a, *b)))?,
+            (Codes::Same(a), Codes::Same(b)) => Codes::Same(distinct.code(pair(*a, *b))),
+            (Codes::Each(a), Codes::Same(b)) => distinct.codes(a.iter().map(|a| pair(*a, *b))),
+            (Codes::Same(a), Codes::Each(b)) => distinct.codes(b.iter().map(|b| pair(*a, *b))),
+            (Codes::Each(a), Codes::Each(b)) => distinct.codes(a.iter().zip(b).map(|(a, b)| pair(*a, *b))),
         };
-        Ok(Labels { codes, labels: distinct.keys.into_iter().map(print).collect() })
+        Labels { codes, labels: distinct.keys.into_iter().map(print).collect() }
     }
 }
 
@@ -192,27 +177,24 @@ impl<K> Default for Distinct<K> {
 }
 
 impl<K: Copy + Eq + std::hash::Hash> Distinct<K> {
-    fn code(&mut self, key: K) -> Result<u32, TooMany> {
+    fn code(&mut self, key: K) -> u32 {
         if let Some((last, code)) = self.last
             && last == key
         {
-            return Ok(code);
+            return code;
         }
         let next = u32::try_from(self.keys.len()).unwrap_or(u32::MAX);
         let code = *self.numbers.entry(key).or_insert(next);
         if code == next {
-            if self.keys.len() >= PARTITIONS_MAX {
-                return Err(TooMany::Partitions);
-            }
             self.keys.push(key);
         }
         self.last = Some((key, code));
-        Ok(code)
+        code
     }
 
-    fn codes(&mut self, keys: impl Iterator<Item = K>) -> Result<Codes, TooMany> {
-        let codes = keys.map(|k| self.code(k)).collect::<Result<Vec<_>, TooMany>>()?;
-        Ok(if self.keys.len() == 1 { Codes::Same(0) } else { Codes::Each(codes) })
+    fn codes(&mut self, keys: impl Iterator<Item = K>) -> Codes {
+        let codes = keys.map(|k| self.code(k)).collect::<Vec<_>>();
+        if self.keys.len() == 1 { Codes::Same(0) } else { Codes::Each(codes) }
     }
 }
 
@@ -238,12 +220,11 @@ impl Expr {
         Ok(Expr { column: column.stored_name.clone(), kind })
     }
 
-    fn labels(&self, column: &ArrayRef) -> Result<Labels, TooMany> {
+    fn labels(&self, column: &ArrayRef) -> Result<Labels> {
         match &self.kind {
             Kind::Time(unit) => {
-                integer_labels(times(column)?.into_iter().map(|t| t.map(|t| unit.bucket(t))), |bucket| {
-                    unit.print(bucket)
-                })
+                let buckets = times(column)?.into_iter().map(|t| t.map(|t| unit.bucket(t)));
+                Ok(integer_labels(buckets, |bucket| unit.print(bucket)))
             }
             Kind::Hash(buckets) => {
                 let bucket = |row: usize| -> Result<Option<i64>> {
@@ -251,27 +232,25 @@ impl Expr {
                     Ok(hash.map(|h| (h % u64::from(*buckets)) as i64))
                 };
                 let keys = (0..column.len()).map(bucket).collect::<Result<Vec<_>>>()?;
-                integer_labels(keys.into_iter(), |b| format!("hash={}", b.map_or(NULL.to_string(), |b| b.to_string())))
+                let print = |b: Option<i64>| format!("hash={}", b.map_or(NULL.to_string(), |b| b.to_string()));
+                Ok(integer_labels(keys.into_iter(), print))
             }
             Kind::Value(name, ty) => value_labels(column, name, ty),
         }
     }
 }
 
-fn integer_labels(
-    keys: impl Iterator<Item = Option<i64>>,
-    print: impl Fn(Option<i64>) -> String,
-) -> Result<Labels, TooMany> {
+fn integer_labels(keys: impl Iterator<Item = Option<i64>>, print: impl Fn(Option<i64>) -> String) -> Labels {
     let mut distinct = Distinct::default();
-    let codes = distinct.codes(keys)?;
-    Ok(Labels { codes, labels: distinct.keys.into_iter().map(print).collect() })
+    let codes = distinct.codes(keys);
+    Labels { codes, labels: distinct.keys.into_iter().map(print).collect() }
 }
 
-fn value_labels(column: &ArrayRef, name: &str, ty: &SqlType) -> Result<Labels, TooMany> {
+fn value_labels(column: &ArrayRef, name: &str, ty: &SqlType) -> Result<Labels> {
     let converter = RowConverter::new(vec![SortField::new(column.data_type().clone())])?;
     let rows = converter.convert_columns(std::slice::from_ref(column))?;
     let mut distinct = Distinct::default();
-    let codes = distinct.codes(rows.iter().map(|r| r.data()))?;
+    let codes = distinct.codes(rows.iter().map(|r| r.data()));
     let count = distinct.keys.len();
     let mut first = vec![None; count];
     match &codes {

@@ -12,6 +12,7 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
 
 use super::PartMeta;
+use crate::directory::{disk_full, spare_bytes};
 use crate::error::{Error, Result};
 
 /// The store of parts. Cheap to clone.
@@ -48,6 +49,15 @@ impl PartStore {
         let Some(root) = self.local_root.clone() else { return Ok(()) };
         let work = move || sync_files(&root, &paths);
         tokio::task::spawn_blocking(work).await.map_err(|e| Error::internal("sync of parts failed").source(e))?
+    }
+
+    /// Checks that there is room for parts of about so many bytes.
+    ///
+    /// # Errors
+    /// 53100 if there is not.
+    pub(crate) fn check_room(&self, bytes: u64) -> Result<()> {
+        let Some(root) = &self.local_root else { return Ok(()) };
+        if spare_bytes(root).is_some_and(|spare| spare >= bytes) { Ok(()) } else { Err(disk_full()) }
     }
 
     /// Deletes parts that no manifest lists, as after a load that failed. What is gone already is no error.

@@ -85,9 +85,18 @@ fn pairs() -> TableDef {
 }
 
 fn pair_rows(def: &TableDef, from: u64, count: u64) -> RecordBatch {
+    stored(def, pair_columns(from, count), from)
+}
+
+/// As a statement brings them, without `_row`.
+fn given_pairs(def: &TableDef, from: u64, count: u64) -> RecordBatch {
+    RecordBatch::try_new(def.arrow_schema(), pair_columns(from, count)).unwrap()
+}
+
+fn pair_columns(from: u64, count: u64) -> Vec<ArrayRef> {
     let n = Int64Array::from_iter_values((from..from + count).map(|v| v as i64));
     let s = StringViewArray::from_iter_values((from..from + count).map(|v| format!("a string of some length {v}")));
-    stored(def, vec![Arc::new(n), Arc::new(s)], from)
+    vec![Arc::new(n), Arc::new(s)]
 }
 
 fn numbers(batches: &[RecordBatch]) -> Vec<i64> {
@@ -410,11 +419,21 @@ async fn too_many_partitions_are_refused() {
     let mut def = pairs();
     def.partition_by = vec![PartitionExpr::Value(ColumnId(1))];
     let store = PartStore::new(Arc::new(object_store::memory::InMemory::new()));
-    let rows = vec![pair_rows(&def, 0, 600), pair_rows(&def, 600, 600)];
-    let error = write_parts(&store, TENANT, &def, rows, Index(1), Index(1), 0).await.unwrap_err();
+    let job = Arc::new(def.clone());
+    let mut load = BulkWriter::new(store.clone(), TENANT, job, 0);
+    load.write(given_pairs(&def, 0, 600)).await.unwrap();
+    load.write(given_pairs(&def, 600, 600)).await.unwrap();
+    let error = load.finish().await.unwrap_err();
+    let checked = check_partitions(&def, &given_pairs(&def, 0, 1200)).unwrap_err();
+    assert_eq!(error.message(), checked.message());
     assert_eq!(error.code(), SqlState::PROGRAM_LIMIT_EXCEEDED);
     assert_eq!(error.message(), "a write to table \"flights\" may touch at most 1000 partitions");
     assert!(error.get_hint().is_some());
+    assert!(check_partitions(&def, &given_pairs(&def, 0, 1000)).is_ok());
+    // Rows of many statements together may: a flush must not fail for what was acknowledged.
+    let rows = vec![pair_rows(&def, 0, 600), pair_rows(&def, 600, 600)];
+    let parts = write_parts(&store, TENANT, &def, rows, Index(1), Index(1), 0).await.unwrap();
+    assert_eq!(parts.len(), 1200);
     def.partition_by = vec![PartitionExpr::Hash(ColumnId(1), 8)];
     let parts = write_parts(&store, TENANT, &def, vec![pair_rows(&def, 0, 8000)], Index(1), Index(1), 0).await.unwrap();
     assert_eq!(parts.len(), 8);

@@ -13,7 +13,6 @@ use arrow::datatypes::{
 use datafusion_common::Result;
 
 use super::template::{self, Piece};
-use crate::time::zone::Zone;
 use crate::udf::{Call, Form, Function, Type};
 
 pub(super) const FUNCTION: Function = Function::new(
@@ -59,7 +58,7 @@ fn timestamp(call: &Call) -> Result<ArrayRef> {
 
 fn timestamptz(call: &Call) -> Result<ArrayRef> {
     let (times, formats, templates) = (call.primitive::<TimestampMicrosecondType>(0), call.text(1), Templates::new());
-    let zone = Zone::parse(call.time_zone())?;
+    let zone = call.zone();
     call.map_text(|row| {
         let utc = times.value(row);
         let offset = zone.offset_at(utc);

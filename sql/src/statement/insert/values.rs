@@ -91,7 +91,7 @@ fn values(
 fn build(ctx: &Arc<QueryContext>, table: &Arc<TableDef>, columns: Vec<Vec<ScalarValue>>) -> Result<Written> {
     let rows = columns.first().map_or(0, Vec::len);
     let shape = Shape::new(ctx, table, (0..table.columns.len()).collect())?;
-    Ok(append(table, shape.checked(arrays(table, columns)?, rows)?))
+    append(table, shape.checked(arrays(table, columns)?, rows)?)
 }
 
 fn arrays(table: &TableDef, columns: Vec<Vec<ScalarValue>>) -> Result<Vec<ArrayRef>> {

@@ -338,7 +338,7 @@ async fn any_row(ctx: &Arc<QueryContext>, table: &TableDef, condition: &str) -> 
     let schema = names::schema_by_id(ctx, table.schema)?;
     let text = format!("SELECT 1 FROM {}.{} WHERE {condition} LIMIT 1", quoted(&schema.name), quoted(&table.name));
     let planned = plan_query(ctx, &parser::query(&text)?, &[])?;
-    let mut rows = run_plan(ctx, planned.plan, &planned.columns, Vec::new()).await?;
+    let mut rows = run_plan(ctx, planned, Vec::new()).await?;
     while let Some(batch) = rows.try_next().await? {
         if batch.num_rows() > 0 {
             return Ok(true);

@@ -63,7 +63,6 @@ pub(in crate::statement) async fn create_as(
     supported(create)?;
     let Some((allowed, mut table)) = begin(session, &ctx, create)? else { return Ok(done("CREATE TABLE AS")) };
     let source = create.query.as_ref().ok_or_else(|| Error::internal("CREATE TABLE AS without a query"))?;
-    query::may_read(&ctx, source)?;
     let planned = query::plan(&ctx, source, types)?;
     if create.column_names.len() > planned.columns.len() {
         return Err(Error::new(SqlState::SYNTAX_ERROR, "too many column names were specified"));
@@ -88,10 +87,11 @@ pub(in crate::statement) async fn create_as(
     let made = session.context()?;
     let table = made.snapshot.catalog.tables.get(&name).cloned();
     let table = table.ok_or_else(|| Error::internal("a table that was just made is missing"))?;
+    let columns = planned.columns.clone();
     let mut writer = TableWriter::new(&made, &table, (0..table.columns.len()).collect())?;
-    let mut rows = run_plan(&ctx, planned.plan, &planned.columns, parameters).await?;
+    let mut rows = run_plan(&ctx, planned, parameters).await?;
     while let Some(batch) = rows.try_next().await? {
-        writer.write(super::typed(batch, &planned.columns)?).await?;
+        writer.write(super::typed(batch, &columns)?).await?;
     }
     let written = writer.finish().await?;
     let rows = written.rows;

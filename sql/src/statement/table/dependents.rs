@@ -98,18 +98,7 @@ pub(super) fn refuse_or_tell(
 pub(crate) fn check_views(ctx: &Arc<QueryContext>, oids: &[u32], refused: impl Fn(&ViewDef) -> Error) -> Result<()> {
     for view in dependent_views(ctx, oids) {
         let query = parser::query(&view.query)?;
-        let mut settings = (*ctx.settings).clone();
-        settings.set("search_path", Some(&view.search_path))?;
-        let ctx = Arc::new(QueryContext {
-            database: ctx.database.clone(),
-            snapshot: ctx.snapshot.clone(),
-            meta: ctx.meta.clone(),
-            identity: ctx.identity.clone(),
-            settings: Arc::new(settings),
-            pid: ctx.pid,
-            now_us: ctx.now_us,
-            cancel: ctx.cancel.clone(),
-        });
+        let ctx = Arc::new(ctx.of_view(&view)?);
         let planned = plan_query(&ctx, &query, &[]).map_err(|e| refused(&view).source(e))?;
         let same = planned.columns.len() >= view.columns.len()
             && view.columns.iter().zip(planned.columns.iter()).all(|((_, ty), column)| *ty == column.ty);

@@ -1,0 +1,92 @@
+//! PostgreSQL's choice among number types, made once, before DataFusion coerces types: afterwards nobody can tell a
+//! `bigint` from an `integer` that was coerced.
+
+use arrow::datatypes::DataType;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, WindowFunctionDefinition, cast};
+
+/// Rewrites a plan fresh from the planner.
+pub(super) fn chosen(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let plan = plan.transform_up_with_subqueries(|node| {
+        let schema = merge_schema(&node.inputs());
+        let names = NamePreserver::new(&node);
+        let changed = node.map_expressions(|expr| {
+            let saved = names.save(&expr);
+            let done = expr.transform_up(|e| Ok(rewrite(e, &schema)))?;
+            Ok(done.update_data(|e| saved.restore(e)))
+        })?;
+        if changed.transformed { changed.map_data(LogicalPlan::recompute_schema) } else { Ok(changed) }
+    });
+    plan.map(|t| t.data)
+}
+
+/// Rewrites an expression fresh from the planner.
+pub(super) fn chosen_in(expr: Expr, schema: &DFSchema) -> Result<Expr> {
+    expr.transform_up(|e| Ok(rewrite(e, schema))).map(|t| t.data)
+}
+
+fn rewrite(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
+    match expr {
+        Expr::BinaryExpr(binary) => float_arithmetic(binary, schema),
+        Expr::AggregateFunction(mut call) => {
+            let wide = call.func.name() == "sum" && widen(&mut call.params.args, schema);
+            Transformed::new_transformed(Expr::AggregateFunction(AggregateFunction { ..call }), wide)
+        }
+        Expr::WindowFunction(mut call) => {
+            let sum = matches!(&call.fun, WindowFunctionDefinition::AggregateUDF(f) if f.name() == "sum");
+            let wide = sum && widen(&mut call.params.args, schema);
+            Transformed::new_transformed(Expr::WindowFunction(Box::new(WindowFunction { ..*call })), wide)
+        }
+        other => Transformed::no(other),
+    }
+}
+
+/// The digits of a `bigint`.
+const BIGINT_DIGITS: u8 = 19;
+
+/// `sum(bigint)` is numeric: DataFusion's wraps (<https://www.postgresql.org/docs/15/functions-aggregate.html>).
+fn widen(args: &mut [Expr], schema: &DFSchema) -> bool {
+    let [arg] = args else { return false };
+    if !matches!(arg.get_type(schema), Ok(DataType::Int64 | DataType::UInt64)) {
+        return false;
+    }
+    let inner = std::mem::take(arg);
+    *arg = cast(inner, DataType::Decimal128(BIGINT_DIGITS, 0));
+    true
+}
+
+/// A float beside a numeric makes the numeric a float.
+fn float_arithmetic(mut binary: BinaryExpr, schema: &DFSchema) -> Transformed<Expr> {
+    let computes = matches!(
+        binary.op,
+        Operator::Plus
+            | Operator::Minus
+            | Operator::Multiply
+            | Operator::Divide
+            | Operator::Modulo
+            | Operator::Eq
+            | Operator::NotEq
+            | Operator::Lt
+            | Operator::LtEq
+            | Operator::Gt
+            | Operator::GtEq
+    );
+    if !computes {
+        return Transformed::no(Expr::BinaryExpr(binary));
+    }
+    let (Ok(left), Ok(right)) = (binary.left.get_type(schema), binary.right.get_type(schema)) else {
+        return Transformed::no(Expr::BinaryExpr(binary));
+    };
+    let side = match (left.is_floating(), right.is_floating()) {
+        (true, false) if right.is_decimal() => &mut binary.right,
+        (false, true) if left.is_decimal() => &mut binary.left,
+        _ => return Transformed::no(Expr::BinaryExpr(binary)),
+    };
+    let inner = std::mem::take(side.as_mut());
+    **side = cast(inner, DataType::Float64);
+    Transformed::yes(Expr::BinaryExpr(binary))
+}

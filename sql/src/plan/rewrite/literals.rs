@@ -1,0 +1,111 @@
+//! Literals and their casts: `integer` numbers, exact floats, intervals, `reg*` types.
+
+use datafusion::sql::sqlparser::ast::{
+    self, DataType, Expr, LimitClause, OrderByKind, Query, Value, WindowFrameBound,
+};
+use sightline_storage::types::{RegKind, SqlType};
+
+use super::calls::call;
+use crate::plan::types::sql_type;
+
+pub(super) fn integer(literal: Expr) -> Expr {
+    Expr::Cast {
+        kind: ast::CastKind::Cast,
+        expr: Box::new(literal),
+        data_type: DataType::Integer(None),
+        array: false,
+        format: None,
+    }
+}
+
+/// Takes back what [`integer`] did where the planner wants a bare literal.
+pub(super) fn bare(expr: &mut Expr) {
+    if let Expr::Cast { expr: inner, data_type: DataType::Integer(None), .. } = expr
+        && let Expr::Value(v) = inner.as_ref()
+        && matches!(v.value, Value::Number(_, _))
+    {
+        *expr = (**inner).clone();
+    }
+    if let Expr::UnaryOp { expr: inner, .. } = expr {
+        bare(inner);
+    }
+}
+
+pub(super) fn bare_positions(query: &mut Query) {
+    if let Some(order_by) = &mut query.order_by
+        && let OrderByKind::Expressions(exprs) = &mut order_by.kind
+    {
+        exprs.iter_mut().for_each(|e| bare(&mut e.expr));
+    }
+    if let Some(LimitClause::LimitOffset { limit, offset, .. }) = &mut query.limit_clause {
+        limit.iter_mut().for_each(bare);
+        offset.iter_mut().for_each(|o| bare(&mut o.value));
+    }
+    if let Some(fetch) = &mut query.fetch {
+        fetch.quantity.iter_mut().for_each(bare);
+    }
+}
+
+pub(super) fn bare_bound(bound: &mut WindowFrameBound) {
+    if let WindowFrameBound::Preceding(Some(e)) | WindowFrameBound::Following(Some(e)) = bound {
+        bare(e);
+    }
+}
+
+/// The name of a `reg*` type's input function; its output function ends in `_out`.
+pub(in crate::plan) fn reg_type(kind: RegKind) -> &'static str {
+    match kind {
+        RegKind::Class => "regclass",
+        RegKind::Type => "regtype",
+        RegKind::Proc => "regproc",
+        RegKind::Namespace => "regnamespace",
+        RegKind::Role => "regrole",
+    }
+}
+
+/// `x::regclass` is `regclass_in(x)`; a cast of that to text is `regclass_out(…)`.
+pub(super) fn reg_cast(expr: &mut Expr) {
+    let Expr::Cast { expr: inner, data_type, .. } = expr else { return };
+    let Ok(ty) = sql_type(data_type) else { return };
+    match ty {
+        SqlType::Reg(kind) => *expr = call(&format!("{}_in", reg_type(kind)), vec![(**inner).clone()]),
+        SqlType::Text | SqlType::Varchar(_) | SqlType::Name => {
+            let Expr::Function(f) = inner.as_ref() else { return };
+            let Some(name) = f.name.0.last().and_then(|p| p.as_ident()).map(|i| i.value.clone()) else { return };
+            if let Some(reg) = name.strip_suffix("_in").filter(|n| n.starts_with("reg")) {
+                *expr = call(&format!("{reg}_out"), vec![(**inner).clone()]);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// `INTERVAL '1 day 02:03'` and `INTERVAL '3' DAY` read their text as PostgreSQL does, not as DataFusion.
+pub(super) fn interval_cast(interval: &ast::Interval) -> Option<Expr> {
+    let Expr::Value(value) = interval.value.as_ref() else { return None };
+    let Value::SingleQuotedString(text) = &value.value else { return None };
+    let text = match (&interval.leading_field, &interval.last_field) {
+        (None, None) => text.clone(),
+        (Some(field), None) => format!("{text} {field}"),
+        _ => return None,
+    };
+    let literal = ast::ValueWithSpan { value: Value::SingleQuotedString(text), span: value.span };
+    Some(Expr::Cast {
+        kind: ast::CastKind::Cast,
+        expr: Box::new(Expr::Value(literal)),
+        data_type: DataType::Interval { fields: None, precision: None },
+        array: false,
+        format: None,
+    })
+}
+
+/// `1e100::float8` reads the digits as a float at once: by way of a decimal it would not be exact.
+pub(super) fn exact_float(expr: &mut Expr) {
+    let Expr::Cast { expr: inner, data_type, .. } = expr else { return };
+    if let Expr::Value(v) = inner.as_mut()
+        && let Value::Number(digits, _) = &v.value
+        && matches!(sql_type(data_type), Ok(SqlType::Real | SqlType::Double))
+    {
+        v.value = Value::SingleQuotedString(digits.clone());
+    }
+}

@@ -1,0 +1,275 @@
+//! What PostgreSQL means, said so that DataFusion's planner understands: a pass over the parsed query before planning.
+//!
+//! It names columns as PostgreSQL does, makes small integers `integer`, takes `pg_catalog.` off functions and operators,
+//! turns casts to `reg*` types into functions, and finds the types of parameters that a cast or a LIMIT tells.
+
+mod calls;
+mod literals;
+mod operators;
+mod queries;
+mod relations;
+mod select_list;
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    self, BinaryOperator, Expr, FunctionArg, FunctionArgExpr, GroupByExpr, LimitClause, Query, Select, SelectItem,
+    SetExpr, TableFactor, Value, VisitMut, VisitorMut,
+};
+use sightline_storage::error::{Error, Result};
+use sightline_storage::types::SqlType;
+
+use self::calls::{call, function};
+use self::literals::{bare, bare_positions, exact_float, integer, interval_cast, reg_cast};
+use self::operators::{like_any, not, operator, operator_call, power_of_negative, regex_match, unary};
+use self::queries::{array_subquery, fetch_as_limit, in_subquery};
+use self::relations::{integer_series, name_table_function, set_returning, table_oids, unnest_factor};
+
+pub(super) use self::literals::reg_type;
+
+/// Functions that return sets: in a select list they become `unnest(…)` of DataFusion's list-returning ones.
+const SET_RETURNING: [&str; 5] =
+    ["generate_series", "generate_subscripts", "regexp_matches", "regexp_split_to_table", "string_to_table"];
+
+/// What the pass learned beside the rewritten query.
+#[derive(Debug, Default)]
+pub(super) struct Learned {
+    /// Types of parameters that the text itself tells, by number from 1.
+    pub parameters: BTreeMap<usize, SqlType>,
+    /// The greatest parameter number.
+    pub count: usize,
+    /// What DataFusion would plan and answer wrongly.
+    refused: Option<&'static str>,
+    /// What is wrong with the query itself.
+    failed: Option<Error>,
+}
+
+impl Learned {
+    /// Refuses what is wrong with the query, or would be answered wrongly.
+    ///
+    /// # Errors
+    /// 0A000, and what was found.
+    pub(super) fn check(&self) -> Result<()> {
+        match (&self.failed, self.refused) {
+            (Some(error), _) => Err(error.again()),
+            (None, Some(what)) => Err(Error::unsupported(what)),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+/// Rewrites a query in place.
+pub(super) fn rewrite(query: &mut Query) -> Learned {
+    select_list::name_columns(query, true);
+    let mut pass = Pass::default();
+    let _: ControlFlow<()> = query.visit(&mut pass);
+    pass.learned
+}
+
+/// Rewrites one expression in place.
+pub(super) fn rewrite_expr(expr: &mut Expr) -> Learned {
+    let mut pass = Pass::default();
+    let _: ControlFlow<()> = expr.visit(&mut pass);
+    pass.learned
+}
+
+#[derive(Default)]
+struct Pass {
+    learned: Learned,
+}
+
+impl Pass {
+    /// DataFusion drops all equal rows where the standard counts them.
+    fn refuse_multisets(&mut self, body: &SetExpr) {
+        if let SetExpr::SetOperation { op, set_quantifier, left, right } = body {
+            let counted = !matches!(op, ast::SetOperator::Union) && *set_quantifier == ast::SetQuantifier::All;
+            if counted {
+                self.learned.refused = Some("EXCEPT ALL and INTERSECT ALL are not supported");
+            }
+            self.refuse_multisets(left);
+            self.refuse_multisets(right);
+        }
+    }
+
+    fn parameter(&mut self, expr: &Expr, ty: Option<SqlType>) {
+        if let Expr::Value(v) = expr
+            && let Value::Placeholder(name) = &v.value
+            && let Ok(n) = name.trim_start_matches('$').parse::<usize>()
+        {
+            self.learned.count = self.learned.count.max(n);
+            if let Some(ty) = ty {
+                self.learned.parameters.entry(n).or_insert(ty);
+            }
+        }
+    }
+}
+
+impl VisitorMut for Pass {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        self.parameter(expr, None);
+        power_of_negative(expr);
+        if let Expr::Cast { expr: inner, data_type, .. } = expr
+            && let Ok(ty) = super::types::sql_type(data_type)
+        {
+            self.parameter(inner, Some(ty));
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        match expr {
+            Expr::Value(v) => {
+                if let Value::Number(digits, _) = &v.value
+                    && digits.parse::<i32>().is_ok()
+                {
+                    *expr = integer(expr.clone());
+                }
+            }
+            Expr::Collate { expr: inner, .. } => *expr = (**inner).clone(),
+            Expr::Function(f) => {
+                function(f);
+                if let Some(rewritten) = array_subquery(f) {
+                    *expr = rewritten;
+                }
+            }
+            Expr::UnaryOp { op, expr: inner } => {
+                if let Some(rewritten) = unary(*op, inner) {
+                    *expr = rewritten;
+                }
+            }
+            Expr::Substring { expr: text, substring_from, substring_for, .. } => {
+                let mut arguments = vec![(**text).clone()];
+                match (substring_from, substring_for) {
+                    (None, None) => {}
+                    (Some(from), None) => arguments.push((**from).clone()),
+                    (from, Some(length)) => {
+                        let first = || integer(Expr::value(Value::Number("1".to_string(), false)));
+                        arguments.push(from.as_ref().map_or_else(first, |f| (**f).clone()));
+                        arguments.push((**length).clone());
+                    }
+                }
+                *expr = call("substring", arguments);
+            }
+            Expr::Extract { field, expr: time, .. } => {
+                let field = field.to_string().trim_matches(['\'', '"']).to_lowercase();
+                let field = Expr::value(Value::SingleQuotedString(field));
+                *expr = call("date_part", vec![field, (**time).clone()]);
+            }
+            Expr::SimilarTo { negated, expr: text, pattern, escape_char } => {
+                let mut arguments = vec![(**pattern).clone()];
+                arguments.extend(escape_char.clone().map(Expr::Value));
+                let pattern = call("similar_to_escape", arguments);
+                let found = call("regexp_like", vec![(**text).clone(), pattern]);
+                *expr = if *negated { not(found) } else { found };
+            }
+            Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
+                if let Some(escape) = escape_char.take() {
+                    **pattern = call("like_escape", vec![(**pattern).clone(), Expr::Value(escape)]);
+                }
+                if let Some(rewritten) = like_any(expr) {
+                    *expr = rewritten;
+                }
+            }
+            Expr::Cast { .. } => {
+                exact_float(expr);
+                reg_cast(expr);
+            }
+            Expr::Interval(interval) => {
+                if let Some(cast) = interval_cast(interval) {
+                    *expr = cast;
+                }
+            }
+            Expr::AtTimeZone { timestamp, time_zone } => {
+                *expr = call("timezone", vec![(**time_zone).clone(), (**timestamp).clone()]);
+            }
+            Expr::AnyOp { left, compare_op, right, .. } if *compare_op == BinaryOperator::Eq => {
+                if let Expr::Subquery(subquery) = right.as_ref() {
+                    *expr = in_subquery(left, subquery, false);
+                }
+            }
+            Expr::AllOp { left, compare_op, right } if *compare_op == BinaryOperator::NotEq => {
+                if let Expr::Subquery(subquery) = right.as_ref() {
+                    *expr = in_subquery(left, subquery, true);
+                }
+            }
+            Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } if matches!(right.as_ref(), Expr::Subquery(_)) => {
+                self.learned.refused =
+                    Some("comparing with ANY or ALL of a subquery by this operator is not supported");
+            }
+            Expr::BinaryOp { op, .. } | Expr::AnyOp { compare_op: op, .. } | Expr::AllOp { compare_op: op, .. } => {
+                if let BinaryOperator::PGCustomBinaryOperator(name) = op
+                    && let Some(known) = operator(name)
+                {
+                    *op = known;
+                }
+                if let Some(rewritten) = regex_match(expr).or_else(|| operator_call(expr)) {
+                    *expr = rewritten;
+                }
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        fetch_as_limit(query);
+        self.refuse_multisets(&query.body);
+        if let Some(LimitClause::LimitOffset { limit, offset, .. }) = &query.limit_clause {
+            for bound in limit.iter().chain(offset.iter().map(|o| &o.value)) {
+                self.parameter(bound, Some(SqlType::BigInt));
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        bare_positions(query);
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        if let Err(error) = calls::inline_windows(select) {
+            self.learned.failed.get_or_insert(error);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        let merged = |j: &ast::Join| {
+            matches!(
+                j.join_operator,
+                ast::JoinOperator::FullOuter(ast::JoinConstraint::Using(_) | ast::JoinConstraint::Natural)
+            )
+        };
+        if select.from.iter().any(|t| t.joins.iter().any(merged)) {
+            self.learned.refused = Some("FULL JOIN with USING is not supported: write ON and coalesce");
+        }
+        table_oids(select);
+        if let GroupByExpr::Expressions(exprs, _) = &mut select.group_by {
+            exprs.iter_mut().for_each(bare);
+        }
+        for item in &mut select.projection {
+            if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
+                set_returning(expr);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        unnest_factor(factor);
+        if let TableFactor::Table { name, alias, args: Some(args), .. } = factor {
+            for arg in &mut args.args {
+                if let FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) = arg {
+                    bare(e);
+                }
+            }
+            name_table_function(name, alias);
+        }
+        integer_series(factor);
+        ControlFlow::Continue(())
+    }
+}

@@ -1,0 +1,129 @@
+//! Operators that are functions, or other operators, to DataFusion.
+
+use datafusion::sql::sqlparser::ast::{self, BinaryOperator, Expr, Value};
+
+use super::calls::call;
+use super::literals::integer;
+
+/// `@ x`, `|/ x`, `||/ x` and `~ x` are functions to DataFusion.
+pub(super) fn unary(op: ast::UnaryOperator, inner: &Expr) -> Option<Expr> {
+    use ast::UnaryOperator as U;
+    Some(match op {
+        U::PGAbs => call("abs", vec![inner.clone()]),
+        U::PGSquareRoot => call("sqrt", vec![inner.clone()]),
+        U::PGCubeRoot => call("cbrt", vec![inner.clone()]),
+        U::BitwiseNot => Expr::Nested(Box::new(Expr::BinaryOp {
+            left: Box::new(inner.clone()),
+            op: BinaryOperator::PGBitwiseXor,
+            right: Box::new(integer(Expr::value(Value::Number("-1".to_string(), false)))),
+        })),
+        _ => return None,
+    })
+}
+
+pub(super) fn not(expr: Expr) -> Expr {
+    Expr::UnaryOp { op: ast::UnaryOperator::Not, expr: Box::new(Expr::Nested(Box::new(expr))) }
+}
+
+/// Operators that are functions to DataFusion.
+pub(super) fn operator_call(expr: &Expr) -> Option<Expr> {
+    let Expr::BinaryOp { left, op, right } = expr else { return None };
+    let name = match op {
+        BinaryOperator::PGOverlap => "array_has_any",
+        BinaryOperator::PGStartsWith => "starts_with",
+        _ => return None,
+    };
+    Some(call(name, vec![(**left).clone(), (**right).clone()]))
+}
+
+/// `a ~ b` is a function of ours, which knows PostgreSQL's expressions.
+pub(super) fn regex_match(expr: &Expr) -> Option<Expr> {
+    let Expr::BinaryOp { left, op, right } = expr else { return None };
+    let (negated, insensitive) = match op {
+        BinaryOperator::PGRegexMatch => (false, false),
+        BinaryOperator::PGRegexIMatch => (false, true),
+        BinaryOperator::PGRegexNotMatch => (true, false),
+        BinaryOperator::PGRegexNotIMatch => (true, true),
+        _ => return None,
+    };
+    let mut arguments = vec![(**left).clone(), (**right).clone()];
+    if insensitive {
+        arguments.push(Expr::value(Value::SingleQuotedString("i".to_string())));
+    }
+    let found = call("regexp_like", arguments);
+    Some(if negated { not(found) } else { found })
+}
+
+/// `s LIKE ANY (ARRAY[a, b])` is `s LIKE a OR s LIKE b`.
+pub(super) fn like_any(expr: &Expr) -> Option<Expr> {
+    let one = |pattern: &Expr| match expr {
+        Expr::Like { negated, expr, any: true, .. } => Some(Expr::Like {
+            negated: *negated,
+            any: false,
+            expr: expr.clone(),
+            pattern: Box::new(pattern.clone()),
+            escape_char: None,
+        }),
+        Expr::ILike { negated, expr, any: true, .. } => Some(Expr::ILike {
+            negated: *negated,
+            any: false,
+            expr: expr.clone(),
+            pattern: Box::new(pattern.clone()),
+            escape_char: None,
+        }),
+        _ => None,
+    };
+    let (Expr::Like { pattern, .. } | Expr::ILike { pattern, .. }) = expr else { return None };
+    let mut list = pattern.as_ref();
+    while let Expr::Nested(inner) = list {
+        list = inner;
+    }
+    let Expr::Array(array) = list else { return None };
+    let ones = array.elem.iter().filter_map(one).collect::<Vec<_>>();
+    let some = !ones.is_empty();
+    some.then(|| Expr::Nested(Box::new(crate::parser::bush(ones, &BinaryOperator::Or))))
+}
+
+/// `OPERATOR(pg_catalog.~)` is `~`.
+pub(super) fn operator(name: &[String]) -> Option<BinaryOperator> {
+    Some(match name.last()?.as_str() {
+        "~" => BinaryOperator::PGRegexMatch,
+        "~*" => BinaryOperator::PGRegexIMatch,
+        "!~" => BinaryOperator::PGRegexNotMatch,
+        "!~*" => BinaryOperator::PGRegexNotIMatch,
+        "~~" => BinaryOperator::PGLikeMatch,
+        "~~*" => BinaryOperator::PGILikeMatch,
+        "!~~" => BinaryOperator::PGNotLikeMatch,
+        "!~~*" => BinaryOperator::PGNotILikeMatch,
+        "=" => BinaryOperator::Eq,
+        "<>" => BinaryOperator::NotEq,
+        "<" => BinaryOperator::Lt,
+        "<=" => BinaryOperator::LtEq,
+        ">" => BinaryOperator::Gt,
+        ">=" => BinaryOperator::GtEq,
+        "+" => BinaryOperator::Plus,
+        "-" => BinaryOperator::Minus,
+        "*" => BinaryOperator::Multiply,
+        "/" => BinaryOperator::Divide,
+        "%" => BinaryOperator::Modulo,
+        "||" => BinaryOperator::StringConcat,
+        _ => return None,
+    })
+}
+
+/// A sign binds tighter than a power: `-2 ^ 2` is `(-2) ^ 2`, where sqlparser reads `-(2 ^ 2)`.
+pub(super) fn power_of_negative(expr: &mut Expr) {
+    let Expr::UnaryOp { op: ast::UnaryOperator::Minus, expr: inner } = expr else { return };
+    let is_power = |e: &Expr| matches!(e, Expr::BinaryOp { op: BinaryOperator::PGExp, .. });
+    if !is_power(inner) {
+        return;
+    }
+    let mut power = std::mem::replace(inner.as_mut(), Expr::value(Value::Null));
+    let mut base = &mut power;
+    while let Expr::BinaryOp { left, op: BinaryOperator::PGExp, .. } = base {
+        base = left;
+    }
+    let signed = Expr::UnaryOp { op: ast::UnaryOperator::Minus, expr: Box::new(base.clone()) };
+    *base = Expr::Nested(Box::new(signed));
+    *expr = power;
+}

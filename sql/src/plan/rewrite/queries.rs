@@ -1,0 +1,67 @@
+//! Subqueries and clauses of a query said in another way.
+
+use datafusion::sql::sqlparser::ast::{
+    self, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, LimitClause, OrderByKind, Query, SelectItem,
+    SetExpr, Value,
+};
+
+use super::calls::call;
+
+/// `FETCH FIRST n ROWS ONLY` is LIMIT n.
+pub(super) fn fetch_as_limit(query: &mut Query) {
+    let Some(fetch) = query.fetch.take_if(|f| !f.with_ties && !f.percent) else { return };
+    let one = || Expr::Value(Value::Number("1".to_string(), false).with_empty_span());
+    let rows = Some(fetch.quantity.unwrap_or_else(one));
+    match &mut query.limit_clause {
+        Some(LimitClause::LimitOffset { limit, .. }) => *limit = rows,
+        _ => query.limit_clause = Some(LimitClause::LimitOffset { limit: rows, offset: None, limit_by: vec![] }),
+    }
+}
+
+/// `x = ANY (SELECT …)` is `x IN (SELECT …)`.
+pub(super) fn in_subquery(left: &Expr, subquery: &Query, negated: bool) -> Expr {
+    Expr::InSubquery { expr: Box::new(left.clone()), subquery: Box::new(subquery.clone()), negated }
+}
+
+/// `ARRAY(SELECT x …)` is `coalesce((SELECT array_agg(x) FROM (SELECT x …)), [])`.
+pub(super) fn array_subquery(f: &mut Function) -> Option<Expr> {
+    let FunctionArguments::Subquery(query) = &f.args else { return None };
+    if !f.name.to_string().eq_ignore_ascii_case("array") {
+        return None;
+    }
+    let mut inner = query.clone();
+    let SetExpr::Select(select) = inner.body.as_mut() else { return None };
+    let [SelectItem::UnnamedExpr(item) | SelectItem::ExprWithAlias { expr: item, .. }] =
+        select.projection.as_mut_slice()
+    else {
+        return None;
+    };
+    let order_by = match inner.order_by.take().map(|o| o.kind) {
+        Some(OrderByKind::Expressions(exprs)) => exprs
+            .into_iter()
+            .map(|mut e| {
+                if matches!(&e.expr, Expr::Value(_)) {
+                    e.expr = item.clone();
+                }
+                e
+            })
+            .collect::<Vec<_>>(),
+        _ => vec![],
+    };
+    let mut aggregate = call("array_agg", vec![item.clone()]);
+    if let Expr::Function(g) = &mut aggregate
+        && let FunctionArguments::List(list) = &mut g.args
+        && !order_by.is_empty()
+    {
+        list.clauses.push(ast::FunctionArgumentClause::OrderBy(order_by));
+    }
+    select.projection = vec![SelectItem::UnnamedExpr(aggregate)];
+    let mut coalesce = call("coalesce", vec![Expr::Subquery(inner)]);
+    if let Expr::Function(g) = &mut coalesce
+        && let FunctionArguments::List(list) = &mut g.args
+    {
+        let empty = ast::Array { elem: vec![], named: true };
+        list.args.push(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Array(empty))));
+    }
+    Some(coalesce)
+}
