@@ -525,12 +525,7 @@ impl Session {
 
     fn context_of(
         &mut self,
-        view: impl FnOnce(
-            &mut Transaction,
-            &Engine,
-            TenantId,
-            bool,
-        ) -> Result<Arc<TenantSnapshot>>,
+        view: impl FnOnce(&mut Transaction, &Engine, TenantId, bool) -> Result<Arc<TenantSnapshot>>,
     ) -> Result<Arc<QueryContext>> {
         let keep = !matches!(self.settings.get("transaction_isolation"), Some("read committed" | "read uncommitted"));
         let (database, tenant) = (self.database.clone(), self.identity.tenant);
@@ -557,15 +552,18 @@ impl Session {
     /// # Errors
     /// 28000 if the role was dropped, 3D000 if the tenant was.
     fn refresh_identity(&mut self, meta: &Arc<MetaCatalog>, snapshot: &TenantSnapshot) -> Result<()> {
-        let as_before = |(m, c): &(Arc<MetaCatalog>, Arc<TenantCatalog>)| {
-            Arc::ptr_eq(m, meta) && Arc::ptr_eq(c, &snapshot.catalog)
-        };
+        let as_before =
+            |(m, c): &(Arc<MetaCatalog>, Arc<TenantCatalog>)| Arc::ptr_eq(m, meta) && Arc::ptr_eq(c, &snapshot.catalog);
         if self.identity_as_of.as_ref().is_some_and(as_before) {
             return Ok(());
         }
         self.identity = identity_of(meta, snapshot, self.identity.role).map_err(|e| {
             let dropped = || format!("role \"{}\" does not exist", self.identity.role_name);
-            if e.code() == SqlState::UNDEFINED_OBJECT { Error::new(SqlState::INVALID_AUTHORIZATION, dropped()) } else { e }
+            if e.code() == SqlState::UNDEFINED_OBJECT {
+                Error::new(SqlState::INVALID_AUTHORIZATION, dropped())
+            } else {
+                e
+            }
         })?;
         self.identity_as_of = Some((meta.clone(), snapshot.catalog.clone()));
         Ok(())

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use sightline_storage::error::{Error, Result, SqlState};
 
-use sightline_functions::zone::Zone;
 use crate::codec::{Format, Style};
+use sightline_functions::zone::Zone;
 
 pub use table::SETTINGS;
 

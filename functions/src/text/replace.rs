@@ -13,7 +13,9 @@ pub(super) const FUNCTION: Function = Function::new(
                 "" => text.to_string(),
                 from => {
                     let found = text.matches(from).count();
-                    check_text((text.len() - found * from.len()).saturating_add(found.saturating_mul(to.value(row).len())))?;
+                    check_text(
+                        (text.len() - found * from.len()).saturating_add(found.saturating_mul(to.value(row).len())),
+                    )?;
                     text.replace(from, to.value(row))
                 }
             }))

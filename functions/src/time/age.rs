@@ -16,9 +16,7 @@ pub(super) const FUNCTION: Function = Function::new(
     "Subtracts two timestamps, giving years, months, days and a time.",
     &[
         Form::new(&[Type::Timestamp, Type::Timestamp], Type::Interval, |call| between(call, None)),
-        Form::new(&[Type::TimestampTz, Type::TimestampTz], Type::Interval, |call| {
-            between(call, Some(call.zone()))
-        }),
+        Form::new(&[Type::TimestampTz, Type::TimestampTz], Type::Interval, |call| between(call, Some(call.zone()))),
     ],
 )
 .stable();

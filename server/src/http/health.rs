@@ -42,7 +42,9 @@ pub(super) fn health() -> (StatusCode, &'static str) {
 /// balancer sends them elsewhere.
 pub(super) fn ready(phase: Phase, writable: bool) -> (StatusCode, &'static str) {
     match phase {
-        Phase::Serving if !writable => (StatusCode::SERVICE_UNAVAILABLE, "read only: the log failed, see the server's log\n"),
+        Phase::Serving if !writable => {
+            (StatusCode::SERVICE_UNAVAILABLE, "read only: the log failed, see the server's log\n")
+        }
         Phase::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
         Phase::Serving => (StatusCode::OK, "ready\n"),
         Phase::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),

@@ -7,8 +7,8 @@ use sightline_storage::error::{Error, Result, SqlState};
 use super::datetime::{
     END_DAY_OF_DATE, END_DAY_OF_TIMESTAMP, FIRST_DAY, US_PER_DAY, US_PER_SECOND, days_from_civil, days_in_month,
 };
-use sightline_functions::zone::{Zone, parse_offset};
 use super::{DateOrder, Style};
+use sightline_functions::zone::{Zone, parse_offset};
 
 /// Why a text is no date.
 enum Fault {

@@ -351,8 +351,12 @@ fn shifted_moment(binary: BinaryExpr, schema: &DFSchema, format: &Format) -> Res
     let moment = |t: &DataType| matches!(t, DataType::Timestamp(_, Some(_)));
     let interval = |t: &DataType| matches!(t, DataType::Interval(_));
     let (name, sign, args) = match binary.op {
-        Operator::Plus if moment(&left) && interval(&right) => ("timestamptz_pl_interval", 1, [binary.left, binary.right]),
-        Operator::Plus if interval(&left) && moment(&right) => ("timestamptz_pl_interval", 1, [binary.right, binary.left]),
+        Operator::Plus if moment(&left) && interval(&right) => {
+            ("timestamptz_pl_interval", 1, [binary.left, binary.right])
+        }
+        Operator::Plus if interval(&left) && moment(&right) => {
+            ("timestamptz_pl_interval", 1, [binary.right, binary.left])
+        }
         Operator::Minus if moment(&left) && interval(&right) => {
             ("timestamptz_mi_interval", -1, [binary.left, binary.right])
         }

@@ -219,9 +219,8 @@ pub(super) fn shift_moment(sign: i64, format: &Format) -> Body {
             .zip(intervals.as_primitive::<IntervalMonthDayNanoType>())
             .map(|pair| {
                 let (Some(us), Some(by)) = pair else { return Ok(None) };
-                let out_of_range = || {
-                    to_datafusion(Error::new(SqlState::DATETIME_FIELD_OVERFLOW, "timestamp out of range"))
-                };
+                let out_of_range =
+                    || to_datafusion(Error::new(SqlState::DATETIME_FIELD_OVERFLOW, "timestamp out of range"));
                 shifted_by(zone, us, by, sign).map(Some).ok_or_else(out_of_range)
             })
             .collect::<Result<TimestampMicrosecondArray>>()?;

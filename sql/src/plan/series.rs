@@ -51,10 +51,9 @@ impl ScalarUDFImpl for Series {
         let arrays = args.args.iter().map(|a| a.to_array(args.number_rows)).collect::<Result<Vec<_>>>()?;
         if lengths(&arrays)? > i128::from(VALUES_MAX) {
             let message = format!("a series of more than {VALUES_MAX} values cannot be made here");
-            return Err(to_datafusion(
-                Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message)
-                    .hint("Write it in FROM with plain numbers, as in FROM generate_series(1, 100000000): that streams."),
-            ));
+            return Err(to_datafusion(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message).hint(
+                "Write it in FROM with plain numbers, as in FROM generate_series(1, 100000000): that streams.",
+            )));
         }
         self.inner.invoke_with_args(args)
     }

@@ -82,12 +82,7 @@ impl Session {
     }
 
     /// Types of parameters and, if it answers rows, of columns.
-    fn types(
-        &mut self,
-        statement: &Arc<Statement>,
-        body: &Body,
-        declared: &[Option<SqlType>],
-    ) -> Result<Described> {
+    fn types(&mut self, statement: &Arc<Statement>, body: &Body, declared: &[Option<SqlType>]) -> Result<Described> {
         let as_declared = || declared.iter().map(|t| t.clone().unwrap_or(SqlType::Text)).collect::<Vec<_>>();
         match body {
             Body::Query(query) => {

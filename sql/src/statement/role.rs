@@ -9,7 +9,7 @@ use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::ids::RoleId;
 
 use super::tenant::{change_meta, is_operator};
-use super::{done, names, changes_node};
+use super::{changes_node, done, names};
 use crate::answer::{Answer, Notice};
 use crate::authorize::{Action, Allowed, authorize};
 use crate::parser::tenant::{RoleOptions, RoleStatement};
@@ -176,8 +176,12 @@ fn to_drop(
 /// 2BP01 with the objects that the role owns.
 fn owns_nothing(ctx: &QueryContext, role: &RoleDef) -> Result<()> {
     let catalog = &ctx.snapshot.catalog;
-    let tenants =
-        ctx.meta.tenants.values().filter(|t| t.owner == role.id && (role.id.is_operator() || t.id == ctx.identity.tenant)).map(|t| format!("owner of database {}", t.name));
+    let tenants = ctx
+        .meta
+        .tenants
+        .values()
+        .filter(|t| t.owner == role.id && (role.id.is_operator() || t.id == ctx.identity.tenant))
+        .map(|t| format!("owner of database {}", t.name));
     let schemas =
         catalog.schemas.values().filter(|s| s.owner == role.id).map(|s| format!("owner of schema {}", s.name));
     let tables = catalog.tables.values().filter(|t| t.owner == role.id).map(|t| format!("owner of table {}", t.name));

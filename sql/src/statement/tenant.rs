@@ -10,7 +10,7 @@ use sightline_storage::engine::Engine;
 use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::ids::{GroupId, RoleId, TenantId};
 
-use super::{done, names, changes_node};
+use super::{changes_node, done, names};
 use crate::answer::{Answer, Notice};
 use crate::authorize::{Action, Allowed, authorize};
 use crate::database::find_tenant;

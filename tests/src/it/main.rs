@@ -19,6 +19,7 @@ mod server;
 mod slt;
 mod support;
 mod sync;
+mod tenants;
 mod wire;
 
 use std::process::ExitCode;
@@ -44,6 +45,7 @@ fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     slt::trials(&mut trials);
     wire::trials(&mut trials);
+    tenants::trials(&mut trials);
     copy::trials(&mut trials);
     memory::trials(&mut trials);
     bad_input::trials(&mut trials);

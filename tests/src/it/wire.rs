@@ -30,6 +30,12 @@ pub(crate) fn trials(trials: &mut Vec<Trial>) {
     trials.push(trial("wire::cancel_while_streaming", cancel_while_streaming));
     trials.push(trial("wire::timeout_while_streaming", timeout_while_streaming));
     trials.push(trial("wire::abandoned_connection_stops_its_query", abandoned));
+    trials.push(trial("wire::cancel_at_once", cancel_at_once));
+    trials.push(trial("wire::left_at_once", left_at_once));
+    trials.push(trial("wire::explain_analyze_is_stopped", explain_analyze_is_stopped));
+    trials.push(trial("wire::a_portal_goes_on_with_its_own_time", portal_time));
+    trials.push(trial("wire::execute_runs_queries_only", execute_runs_queries));
+    trials.push(trial("wire::what_would_take_all_memory_is_refused", greedy));
     trials.push(trial("wire::parameters_of_all_types", parameters));
     trials.push(trial("wire::binary_equals_text", binary_equals_text));
     trials.push(trial("wire::many_writers", many_writers));
@@ -385,15 +391,119 @@ async fn abandoned() -> Outcome {
         client.read().await?;
     }
     drop(client);
+    gone(&server, pid).await
+}
+
+/// A cancel finds a statement from the moment it is taken, planning included.
+async fn cancel_at_once() -> Outcome {
+    let server = server::shared()?;
+    let mut client = server.connect().await?;
+    let conditions = (0..60).map(|n| format!("i % {} <> 1", n + 2)).collect::<Vec<_>>().join(" AND ");
+    let sql = format!("SELECT count(*) FROM generate_series(1, 2000000000) AS g(i) WHERE {conditions}");
+    for wait_ms in [0, 1, 5, 20] {
+        client.send(&query(&sql)).await?;
+        tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+        // One that comes before the statement is taken finds nothing, as in PostgreSQL: hence several.
+        let (port, key) = (server.port, client.key.clone());
+        let cancelling = tokio::spawn(async move {
+            loop {
+                drop(send_key(port, &key).await);
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        });
+        let started = Instant::now();
+        let frames = read_to_error(&mut client).await;
+        cancelling.abort();
+        ensure_eq!(last_error(&answers(frames?))?, "57014", "cancelled after {wait_ms} ms");
+        ensure!(started.elapsed() < Duration::from_secs(10), "it took {:?} to stop", started.elapsed());
+        drop(cancelling.await);
+    }
+    Ok(())
+}
+
+/// A client that leaves before its statement has begun does not leave the statement running.
+async fn left_at_once() -> Outcome {
+    let server = server::shared()?;
+    for _ in 0..5 {
+        let mut client = server.connect().await?;
+        let pid = client.key.0;
+        client
+            .send(&query("SELECT sum(a.i) FROM generate_series(1, 2000000) a(i), generate_series(1, 2000000)"))
+            .await?;
+        drop(client);
+        gone(&server, pid).await?;
+    }
+    Ok(())
+}
+
+/// Waits until a session has ended.
+async fn gone(server: &server::Server, pid: i32) -> Outcome {
     let mut watcher = server.connect().await?;
     for _ in 0..100 {
-        let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}");
-        if single(&mut watcher, &sql).await? == "0" {
+        if single(&mut watcher, &format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}")).await? == "0" {
             return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     Err("the query of a closed connection still runs".into())
+}
+
+async fn explain_analyze_is_stopped() -> Outcome {
+    let mut client = server::shared()?.connect().await?;
+    client.simple("SET statement_timeout = '300ms'").await?;
+    let started = Instant::now();
+    let sql = "EXPLAIN ANALYZE SELECT count(*) FROM generate_series(1, 1000000) a, generate_series(1, 1000000) b";
+    ensure_eq!(last_error(&client.simple(sql).await?)?, "57014", "it ran {:?}", started.elapsed());
+    ensure_eq!(last_error(&client.simple("EXPLAIN ANALYZE CREATE TABLE x AS SELECT 1").await?)?, "0A000", "no write");
+    Ok(())
+}
+
+/// `statement_timeout` is for each Execute, not for a client that thinks between two.
+async fn portal_time() -> Outcome {
+    let mut client = server::shared()?.connect().await?;
+    client.simple("SET statement_timeout = '1s'").await?;
+    client.simple("BEGIN").await?;
+    let sql = "SELECT i FROM generate_series(1, 1000000) AS g(i)";
+    client.send(&[parse("", sql, &[]), bind("p", "", &[], 0), execute("p", 2), sync()].concat()).await?;
+    ensure!(client.read_to_ready().await?.iter().any(|f| f.tag == b's'), "the portal is suspended");
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    client.send(&[execute("p", 2), sync()].concat()).await?;
+    let frames = client.read_to_ready().await?;
+    ensure_eq!(frames.iter().filter(|f| f.tag == b'D').count(), 2, "{:?}", answers(frames));
+    client.simple("ROLLBACK").await?;
+    Ok(())
+}
+
+/// Statements of the protocol and of PREPARE share their names: EXECUTE must not run into itself.
+async fn execute_runs_queries() -> Outcome {
+    let mut client = server::shared()?.connect().await?;
+    let rounds = [
+        [parse("s1", "SELECT 1", &[]), parse("s2", "EXECUTE s1", &[]), close(b'S', "s1")].concat(),
+        parse("s1", "EXECUTE s2", &[]),
+    ];
+    for round in rounds {
+        client.send(&[round, sync()].concat()).await?;
+        client.read_to_ready().await?;
+    }
+    expect_error(&mut client, [bind("", "s1", &[], 0), execute("", 0)].concat(), "42809").await?;
+    client.send(&[parse("b", "BEGIN", &[]), sync()].concat()).await?;
+    client.read_to_ready().await?;
+    ensure_eq!(last_error(&client.simple("EXECUTE b").await?)?, "42809", "no transaction control");
+    Ok(())
+}
+
+async fn greedy() -> Outcome {
+    let mut client = server::shared()?.connect().await?;
+    for (sql, code) in [
+        ("SELECT format('%99999999999999s', 'x')", "22003"),
+        ("SELECT format('%2147483647s', 'x')", "54000"),
+        ("SELECT length(replace(repeat('x', 100000), 'x', repeat('y', 100000)))", "54000"),
+        ("SELECT count(*) FROM (SELECT generate_series(1, 10000000000)) s", "54000"),
+        ("SELECT timezone('+é1', now())", "22023"),
+    ] {
+        ensure_eq!(last_error(&client.simple(sql).await?)?, code, "{sql}");
+    }
+    Ok(())
 }
 
 async fn parameters() -> Outcome {
@@ -525,8 +635,12 @@ async fn read_to_error(client: &mut Client) -> Outcome<Vec<Frame>> {
 }
 
 async fn send_cancel(port: u16, client: &Client) -> Outcome {
+    send_key(port, &client.key).await
+}
+
+async fn send_key(port: u16, key: &(i32, bytes::Bytes)) -> Outcome {
     let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
-    stream.write_all(&cancel(&client.key)).await?;
+    stream.write_all(&cancel(key)).await?;
     stream.shutdown().await?;
     Ok(())
 }

@@ -40,7 +40,8 @@ fn set_config(ctx: &QueryContext, args: &[Value]) -> Result<Value> {
 fn pg_cancel_backend(ctx: &QueryContext, args: &[Value]) -> Result<Value> {
     let pid = args[0].int().and_then(|p| i32::try_from(p).ok()).unwrap_or_default();
     let own = |a: &crate::database::Activity| {
-        a.info.is(ctx.identity.tenant, ctx.identity.role) || (a.info.tenant == ctx.identity.tenant && ctx.identity.owner)
+        a.info.is(ctx.identity.tenant, ctx.identity.role)
+            || (a.info.tenant == ctx.identity.tenant && ctx.identity.owner)
     };
     let target = ctx.database.activity().into_iter().find(|a| a.pid == pid);
     match target {

@@ -3,8 +3,9 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, NamedWindowDefinition,
-    NamedWindowExpr, ObjectName, ObjectNamePart, Query, Select, VisitMut, VisitorMut, WindowSpec, WindowType,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
+    NamedWindowDefinition, NamedWindowExpr, ObjectName, ObjectNamePart, Query, Select, VisitMut, VisitorMut,
+    WindowSpec, WindowType,
 };
 use sightline_storage::error::{Error, Result, SqlState};
 

@@ -1,8 +1,6 @@
 //! Literals and their casts: `integer` numbers, exact floats, intervals, `reg*` types.
 
-use datafusion::sql::sqlparser::ast::{
-    self, DataType, Expr, LimitClause, OrderByKind, Query, Value, WindowFrameBound,
-};
+use datafusion::sql::sqlparser::ast::{self, DataType, Expr, LimitClause, OrderByKind, Query, Value, WindowFrameBound};
 use sightline_storage::types::{RegKind, SqlType};
 
 use super::calls::call;
