@@ -25,7 +25,7 @@ class Server:
         CACHE.mkdir(parents=True, exist_ok=True)
         limits = {"MEMORY_LIMIT": f"{MEMORY_GIB}GiB", "THREADS": str(THREADS)} | settings
         environment = os.environ | {f"SIGHTLINE_{k}": v for k, v in limits.items()}
-        command = [os.environ["SIGHTLINE_BIN"], "serve", "--data-dir", str(self.data)]
+        command = [os.environ["SIGHTLINE_BINARY"], "serve", "--data-dir", str(self.data)]
         command += ["--pg-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]
         self.log = open(CACHE / "server.log", "wb")
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log, env=environment, text=True)

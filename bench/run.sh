@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs one benchmark: `./dev bench NAME` builds the release binary and calls this. Without a name it lists them.
-# SIGHTLINE_BIN is the binary, SIGHTLINE_BENCH_SCALE (1) the size: 0.01 for a quick try.
+# SIGHTLINE_BINARY is the binary, SIGHTLINE_BENCH_SCALE (1) the size: 0.01 for a quick try.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -28,5 +28,5 @@ if [[ ! -e $venv/ready ]]; then
     touch "$venv/ready"
 fi
 
-export SIGHTLINE_BIN=${SIGHTLINE_BIN:-$cache/target/release/sightline} SIGHTLINE_CACHE=$cache
+export SIGHTLINE_BINARY=${SIGHTLINE_BINARY:-$cache/target/release/sightline} SIGHTLINE_CACHE=$cache
 PATH=$venv/bin:$PATH exec "$venv/bin/python" "$1.py"

@@ -16,7 +16,7 @@ pub const DEFAULT: &str = include_str!("../config.toml");
 pub const PREFIX: &str = "SIGHTLINE_";
 
 /// Variables of `./dev` and of the tests, by how they go on.
-const NOT_SETTINGS: [&str; 5] = ["BENCH_", "BIN", "CACHE", "DEV_", "TEST_"];
+const NOT_SETTINGS: [&str; 6] = ["BENCH_", "BIN", "CACHE", "DEV_", "IT_", "TEST_"];
 
 /// Memory that `memory_limit = "auto"` takes of the machine's, in percent: the rest is for RocksDB, for results on
 /// their way out, and for the page cache.

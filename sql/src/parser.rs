@@ -207,13 +207,16 @@ fn with_parser<T>(text: &str, offset: usize, rule: impl FnOnce(&mut Parser) -> R
     parsed.map_err(|e| syntax_error(e, parser, text, offset))
 }
 
-/// What sqlparser takes and PostgreSQL does not: the WHERE of `SELECT * FROM WHERE a = 1` for a table, `?` and `:a` for
+/// What sqlparser takes and PostgreSQL does not: two strings on one line, the WHERE of `SELECT * FROM WHERE a = 1` for a table, `?` and `:a` for
 /// parameters.
 fn refused_token(tokens: &[TokenWithSpan]) -> Option<&TokenWithSpan> {
-    let mut after_from = false;
+    let (mut after_from, mut after_string) = (false, false);
     for token in tokens.iter().filter(|t| !matches!(t.token, Token::Whitespace(_))) {
-        let mut from = false;
+        let (mut from, mut string) = (false, false);
         match &token.token {
+            // It would be an alias.
+            Token::SingleQuotedString(_) if after_string => return Some(token),
+            Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_) => string = true,
             Token::Word(w) if w.quote_style.is_none() => match w.keyword {
                 Keyword::FROM if !after_from => from = true,
                 Keyword::FROM | Keyword::WHERE | Keyword::GROUP | Keyword::ORDER | Keyword::HAVING | Keyword::LIMIT
@@ -231,7 +234,7 @@ fn refused_token(tokens: &[TokenWithSpan]) -> Option<&TokenWithSpan> {
             }
             _ => {}
         }
-        after_from = from;
+        (after_from, after_string) = (from, string);
     }
     None
 }

@@ -42,6 +42,11 @@ struct SeenEntry {
 }
 
 impl Seen {
+    /// The commands remembered, oldest entry first.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = u128> + '_ {
+        self.entries.iter().flat_map(|e| e.ids.iter().copied())
+    }
+
     /// What became of the command, if it is remembered.
     pub(crate) fn result(&self, id: u128) -> Option<Result<Outcome>> {
         Some(match self.results.get(&id)? {

@@ -25,7 +25,8 @@ pub(crate) fn trials(trials: &mut Vec<Trial>) {
     trials.push(trial("bad_input::deep_nesting", deep_nesting));
     trials.push(trial("bad_input::two_thousand_columns", many_columns));
     trials.push(trial("bad_input::second_process_on_the_directory", second_process));
-    trials.push(trial("bad_input::full_disk", full_disk));
+    // Shown as ignored where nothing may be mounted, so that nobody takes it for tested.
+    trials.push(trial("bad_input::full_disk", full_disk).with_ignored_flag(!may_mount()));
 }
 
 async fn garbage_before_login() -> Outcome {
@@ -109,7 +110,7 @@ async fn garbage_after_login() -> Outcome {
                 ensure!(code.starts_with("08") || code == "22021" || code == "54000", "{bytes:?}: {code}");
             }
             Ok(Ok(frame)) => return Err(format!("{bytes:?} was answered by '{}'", char::from(frame.tag)).into()),
-            Ok(Err(_)) => {}
+            Ok(Err(e)) => return Err(format!("{bytes:?} was answered by a closed connection: {e}").into()),
         }
     }
     server.connect().await?;
@@ -234,11 +235,12 @@ impl Drop for SmallDisk {
     }
 }
 
+fn may_mount() -> bool {
+    root() && SmallDisk::mount(1).is_ok()
+}
+
 /// Fills the disk: 53100, reads go on, and writes go on once there is room again. Only root may mount.
 async fn full_disk() -> Outcome {
-    if !root() {
-        return Ok(());
-    }
     let disk = SmallDisk::mount(192)?;
     let ballast = disk.path().join("ballast");
     std::fs::write(&ballast, vec![1_u8; 48 << 20])?;

@@ -1,5 +1,5 @@
-//! Real clients against a server: the programs of `clients/`, each through connect, query, parameters, COPY, errors, big
-//! results and 1,000 idle connections. tokio-postgres is in [`crate::wire`], [`crate::memory`].
+//! Real clients against a server: the programs of `clients/`, each through connect, query, parameters, COPY, errors and big
+//! results; the drivers also with 1,000 idle connections. tokio-postgres is in [`crate::wire`], [`crate::memory`].
 //!
 //! psycopg and node-postgres are installed once into `~/.cache/sightline`.
 

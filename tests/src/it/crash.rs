@@ -23,8 +23,10 @@ const FLUSH: (&str, &str) = ("SIGHTLINE_FLUSH_BYTES", "64KiB");
 /// The trials of this file.
 pub(crate) fn trials(trials: &mut Vec<Trial>) {
     trials.push(trial("crash::kill_while_writing", kill_while_writing));
+    trials.push(trial("crash::kill_during_bulk_loads", kill_during_bulk_loads));
     trials.push(trial("crash::kill_right_after_the_acknowledgement", kill_after_acknowledgement));
     trials.push(trial("crash::clean_stop_and_start", clean_stop));
+    trials.push(trial("crash::sigterm_ends_a_running_query", sigterm));
 }
 
 /// What was sent and what was acknowledged, by batch.
@@ -48,7 +50,12 @@ enum Way {
     ManyRows,
     Copy,
     Block,
+    /// A COPY so large that its rows go to parts at once.
+    Bulk,
 }
+
+/// More rows than go through the log.
+const BULK_ROWS: u32 = 140_000;
 
 async fn kill_while_writing() -> Outcome {
     let folder = tempfile::tempdir()?;
@@ -61,9 +68,91 @@ async fn kill_while_writing() -> Outcome {
         let ran = one_round(&data, &mut chance, &ledger, &next, round == 0).await;
         ran.map_err(|e| explained(format!("round {round}, SIGHTLINE_TEST_SEED={seed}"), &e))?;
     }
+    ensure!(parts_in(&data.join("cold"))? > 0, "no flush has written a part");
     let ledger = ledger.lock().expect("no writer panics");
     ensure!(ledger.acknowledged.len() > 50, "only {} batches were acknowledged", ledger.acknowledged.len());
     Ok(())
+}
+
+async fn kill_during_bulk_loads() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let data = folder.path().join("data");
+    let mut chance = Chance(seed());
+    let seed = chance.0;
+    let ledger = Arc::new(Mutex::new(Ledger::default()));
+    let next = Arc::new(AtomicU32::new(1));
+    let rounds = sized(4, 20);
+    for round in 0..rounds {
+        // The last round lets one load through, however slow the machine is.
+        let wait = if round + 1 == rounds { None } else { Some(Duration::from_millis(300 + chance.below(2500))) };
+        let ran = bulk_round(&data, &mut chance, &ledger, &next, wait).await;
+        ran.map_err(|e| explained(format!("round {round}, SIGHTLINE_TEST_SEED={seed}"), &e))?;
+    }
+    let server = Server::start(&data, &[FLUSH])?;
+    check_bulk(&server, &ledger).await?;
+    let acknowledged = ledger.lock().expect("no writer panics").acknowledged.len();
+    ensure!(acknowledged > 0, "no load was acknowledged");
+    ensure!(parts_in(&data.join("cold"))? > 0, "the loads have left no parts");
+    Ok(())
+}
+
+/// Loads until the server is killed: after `wait`, or right after an acknowledgement.
+async fn bulk_round(
+    data: &Path,
+    chance: &mut Chance,
+    ledger: &Arc<Mutex<Ledger>>,
+    next: &Arc<AtomicU32>,
+    wait: Option<Duration>,
+) -> Outcome {
+    let mut server = Server::start(data, &[FLUSH])?;
+    let mut client = server.connect().await?;
+    client.simple("CREATE TABLE IF NOT EXISTS big (batch integer NOT NULL, n bigint NOT NULL)").await?;
+    check_bulk(&server, ledger).await?;
+    let loader = write(client, Way::Bulk, Chance(chance.below(u64::MAX)), ledger.clone(), next.clone());
+    let loader = tokio::spawn(loader);
+    let before = ledger.lock().expect("no writer panics").acknowledged.len();
+    match wait {
+        Some(wait) => tokio::time::sleep(wait).await,
+        None => {
+            while ledger.lock().expect("no writer panics").acknowledged.len() == before && !loader.is_finished() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+    }
+    server.kill();
+    loader.await?
+}
+
+/// Every load is there whole or not at all, and those that were acknowledged are there.
+async fn check_bulk(server: &Server, ledger: &Arc<Mutex<Ledger>>) -> Outcome {
+    let mut client = server.connect().await?;
+    let sql = "SELECT batch, count(*), sum(n), sum(n * n) FROM big GROUP BY batch";
+    let Some(Answer::Rows { rows, .. }) = client.simple(sql).await?.pop() else { return Err("no rows".into()) };
+    let ns = || 0..u64::from(BULK_ROWS);
+    let whole = (u64::from(BULK_ROWS), ns().sum::<u64>(), ns().map(|n| n * n).sum::<u64>());
+    let mut found = Vec::new();
+    for row in rows {
+        let cell = |i: usize| row[i].as_deref().unwrap_or("0").parse::<u64>();
+        let got = (cell(1)?, cell(2)?, cell(3)?);
+        ensure!(got == whole, "load {} is not whole: {got:?}", cell(0)?);
+        found.push(u32::try_from(cell(0)?)?);
+    }
+    let ledger = ledger.lock().expect("no writer panics");
+    for id in ledger.acknowledged.keys() {
+        ensure!(found.contains(id), "load {id} was acknowledged and is lost");
+    }
+    ensure!(found.iter().all(|id| ledger.sent.contains_key(id)), "a load that was never sent");
+    Ok(())
+}
+
+/// How many files lie below a directory.
+fn parts_in(directory: &Path) -> Outcome<usize> {
+    let mut count = 0;
+    for item in std::fs::read_dir(directory)? {
+        let item = item?;
+        count += if item.file_type()?.is_dir() { parts_in(&item.path())? } else { 1 };
+    }
+    Ok(count)
 }
 
 async fn one_round(
@@ -110,6 +199,7 @@ async fn write(
             Way::OneRow => 1,
             Way::ManyRows | Way::Block => u32::try_from(chance.below(300))? + 1,
             Way::Copy => u32::try_from(chance.below(5000))? + 1,
+            Way::Bulk => BULK_ROWS,
         };
         let sum = (0..u64::from(rows)).sum();
         let batch = Batch { rows, sum };
@@ -146,10 +236,13 @@ async fn write_batch(client: &mut Client, way: Way, id: u32, rows: u32) -> Outco
             }
             Ok(true)
         }
-        Way::Copy => {
-            let lines: String = (0..rows).map(|n| format!("{id}\t{n}\tfiller of {id}/{n}\n")).collect();
+        Way::Copy | Way::Bulk => {
+            let (table, lines) = match way {
+                Way::Bulk => ("big", (0..rows).map(|n| format!("{id}\t{n}\n")).collect::<String>()),
+                _ => ("t", (0..rows).map(|n| format!("{id}\t{n}\tfiller of {id}/{n}\n")).collect::<String>()),
+            };
             let pieces: Vec<&[u8]> = lines.as_bytes().chunks(16 << 10).collect();
-            match copy_in(client, "COPY t FROM STDIN", &pieces).await {
+            match copy_in(client, &format!("COPY {table} FROM STDIN"), &pieces).await {
                 Ok(_) => Ok(true),
                 // The connection broke: which is what a kill looks like. An error of the server has a SQLSTATE.
                 Err(e) if e.message().is_some_and(|m| m.contains('[')) => Err(e),
@@ -238,5 +331,26 @@ async fn clean_stop() -> Outcome {
     };
     ensure!(error.code() == "23514", "{}", error.message());
     Client::connect(server.port, USER, "other").await?;
+    Ok(())
+}
+
+/// What `sightline serve` runs, until SIGTERM: the query that runs is cancelled, the process ends with 0, and all that was
+/// acknowledged is there when the directory is opened again.
+async fn sigterm() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let data = folder.path().join("data");
+    let server = Server::start(&data, &[("SIGHTLINE_IT_RUN", "1")])?;
+    let mut client = server.connect().await?;
+    client.simple("CREATE TABLE t (a integer)").await?;
+    client.simple("INSERT INTO t VALUES (1), (2)").await?;
+    let mut busy = server.connect().await?;
+    let sql = "SELECT sum(a.i) FROM generate_series(1, 2000000) a(i), generate_series(1, 2000000)";
+    busy.send(&crate::pg_client::query(sql)).await?;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let status = server.terminate()?;
+    ensure!(status.success(), "SIGTERM ended it with {status}");
+    let server = Server::start(&data, &[])?;
+    let found = crate::wire::single(&mut server.connect().await?, "SELECT sum(a) FROM t").await?;
+    ensure!(found == "3", "after SIGTERM the sum is {found}");
     Ok(())
 }

@@ -73,7 +73,7 @@ impl Server {
         let stdout = child.stdout.take().ok_or("stdout is piped")?;
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
-        let port = line.trim().strip_prefix("ready ").and_then(|p| p.parse().ok());
+        let port = port_of(line.trim());
         let Some(port) = port else {
             let status = child.wait()?;
             let said = std::fs::read_to_string(&log)?;
@@ -97,6 +97,15 @@ impl Server {
     /// A clean stop, as by SIGTERM.
     pub(crate) fn stop(mut self) -> Outcome<ExitStatus> {
         drop(self.child.stdin.take());
+        Ok(self.child.wait()?)
+    }
+
+    /// SIGTERM, and how the process ended.
+    pub(crate) fn terminate(mut self) -> Outcome<ExitStatus> {
+        let sent = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status()?;
+        if !sent.success() {
+            return Err("kill -TERM failed".into());
+        }
         Ok(self.child.wait()?)
     }
 
@@ -156,7 +165,14 @@ pub(crate) fn stop_shared() {
     drop(shared.take());
 }
 
-/// The hidden mode `--serve DIR`.
+/// The port in what a server says when it is ready: our own line, or that of `sightline serve`.
+fn port_of(line: &str) -> Option<u16> {
+    let ours = line.strip_prefix("ready ");
+    let real = || line.split_once("postgres://sightline@127.0.0.1:")?.1.split_once('/').map(|(port, _)| port);
+    ours.or_else(real)?.parse().ok()
+}
+
+/// The hidden mode `--serve DIR`; with `SIGHTLINE_IT_RUN` it runs what `sightline serve` does.
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "a process of its own, which tells its parent")]
 pub(crate) fn serve(data: Option<&str>) -> ExitCode {
     let Some(data) = data else {
@@ -166,6 +182,9 @@ pub(crate) fn serve(data: Option<&str>) -> ExitCode {
     let ended: Result<(), Error> = runtime().block_on(async {
         let flags = [("data_dir", data), ("pg_listen", "127.0.0.1:0"), ("http_listen", "127.0.0.1:0")];
         let config = Config::load(None, std::env::vars(), &flags.map(|(key, value)| (key, value.to_string())))?;
+        if std::env::var_os("SIGHTLINE_IT_RUN").is_some() {
+            return node::run(config).await;
+        }
         logging::start(&config.log_level, config.log_format)?;
         let node = node::start(config).await?;
         println!("ready {}", node.pg_address.port());
