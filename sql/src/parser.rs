@@ -33,7 +33,7 @@ use self::copy::Copy;
 use self::definition::{AlterTable, CommentOn, CreateTable, CreateView, Drop, Rename, SchemaStatement};
 use self::tenant::{GrantStatement, RoleStatement, TenantStatement};
 use self::utility::{Explain, Set, Transaction};
-use tokens::{peek_word, words};
+use tokens::peek_word;
 
 /// How deep expressions and queries may nest. Deep enough for what programs write, shallow enough for the stack.
 const NESTING_MAX: usize = 128;
@@ -450,9 +450,4 @@ pub fn char_position(text: &str, line: u64, column: u64) -> usize {
         position += content.chars().count() + 1;
     }
     position + usize::try_from(column.max(1)).unwrap_or(1)
-}
-
-/// True if all of the words follow; then they are consumed.
-fn accept(p: &mut Parser, expected: &[&str]) -> bool {
-    words(p, expected)
 }

@@ -51,7 +51,8 @@ id!(
 
 /// The group of tenants, operator roles and id ranges.
 pub const META_GROUP: GroupId = GroupId(0);
-/// The first OID given to something of a tenant; what lies below is the node's.
+/// The first OID of what a tenant makes. Tenants and operator roles have the numbers from 16384 to here, so that a role of
+/// a tenant and an operator role never share one.
 pub const FIRST_TENANT_OID: u32 = 1 << 20;
 
 impl RoleId {

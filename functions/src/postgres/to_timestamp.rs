@@ -105,6 +105,7 @@ impl Parsed {
             let date = day.ok().and_then(|d| NaiveDate::from_isoywd_opt(year, week, d));
             return date.map_or_else(|| out_of_range(text), Ok);
         }
+        // No year means 1 BC, as PostgreSQL prints it.
         let mut year = match (self.year, self.century) {
             (Some(year), _) => year,
             (None, Some(century)) => (century - 1) * 100 + 1,
@@ -112,9 +113,6 @@ impl Parsed {
         };
         if self.bc {
             year = 1 - year;
-        } else if year == 0 {
-            // No year means 1 BC, as PostgreSQL prints it.
-            year = 0;
         }
         let date = match (self.day_of_year, self.week_of_year) {
             (Some(day), _) if self.month.is_none() => NaiveDate::from_yo_opt(year, day),

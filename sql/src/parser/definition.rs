@@ -4,8 +4,8 @@ use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
-use super::tokens::{cascade, expect, is_word, name, object, objects, one_of, options, query, role, string, words};
-use super::{Body, accept, unsupported};
+use super::tokens::{cascade, expect, is_word, name, object, objects, one_of, options, query, string, words};
+use super::{Body, unsupported};
 
 /// CREATE TABLE, CREATE TABLE AS and SELECT INTO.
 #[derive(Clone, Debug)]
@@ -280,7 +280,7 @@ fn columns(p: &mut Parser, table: &mut CreateTable) -> Result<(), ParserError> {
 fn clause(p: &mut Parser, table: &mut CreateTable) -> Result<bool, ParserError> {
     if is_word(p, 0, "PARTITION") && is_word(p, 1, "BY") {
         once(p, table.partition_by.is_some())?;
-        accept(p, &["PARTITION", "BY"]);
+        words(p, &["PARTITION", "BY"]);
         if let Some(method) = one_of(p, &["RANGE", "LIST", "HASH"]) {
             // `PARTITION BY hash(c, 8)` is ours; PostgreSQL's methods have partitions of their own.
             if method != "HASH" || !hash_with_count(p) {
@@ -306,7 +306,7 @@ fn clause(p: &mut Parser, table: &mut CreateTable) -> Result<bool, ParserError> 
         table.options = options(p)?;
         return Ok(true);
     }
-    if accept(p, &["WITHOUT", "OIDS"]) {
+    if words(p, &["WITHOUT", "OIDS"]) {
         return Ok(true);
     }
     if is_word(p, 0, "INHERITS") || is_word(p, 0, "TABLESPACE") || is_word(p, 0, "USING") {
@@ -314,7 +314,7 @@ fn clause(p: &mut Parser, table: &mut CreateTable) -> Result<bool, ParserError> 
         super::skip(p);
         return Ok(true);
     }
-    if accept(p, &["ON", "COMMIT"]) {
+    if words(p, &["ON", "COMMIT"]) {
         super::skip(p);
         table.unsupported = Some("ON COMMIT".to_string());
         return Ok(true);
@@ -400,7 +400,7 @@ fn create_view(p: &mut Parser, or_replace: bool, temporary: bool) -> Result<Body
 fn create_schema(p: &mut Parser) -> Result<Body, ParserError> {
     let if_not_exists = words(p, &["IF", "NOT", "EXISTS"]);
     let schema = if is_word(p, 0, "AUTHORIZATION") { None } else { Some(name(p)?) };
-    let owner = if words(p, &["AUTHORIZATION"]) { Some(role(p)?) } else { None };
+    let owner = if words(p, &["AUTHORIZATION"]) { Some(name(p)?) } else { None };
     if is_word(p, 0, "CREATE") || is_word(p, 0, "GRANT") {
         return Ok(unsupported(p, "elements in CREATE SCHEMA are not supported", Some("Create them one by one.")));
     }
@@ -422,14 +422,14 @@ pub(super) fn alter(p: &mut Parser) -> Result<Body, ParserError> {
     words(p, &["ONLY"]);
     let name = object(p)?;
     super::tokens::optional(p, &Token::Mul);
-    let to = if accept(p, &["RENAME", "TO"]) {
+    let to = if words(p, &["RENAME", "TO"]) {
         Some(RenameTo::Name(super::tokens::name(p)?))
-    } else if accept(p, &["OWNER", "TO"]) {
-        Some(RenameTo::Owner(role(p)?))
-    } else if accept(p, &["SET", "SCHEMA"]) {
+    } else if words(p, &["OWNER", "TO"]) {
+        Some(RenameTo::Owner(super::tokens::name(p)?))
+    } else if words(p, &["SET", "SCHEMA"]) {
         Some(RenameTo::Schema(super::tokens::name(p)?))
     } else if is_word(p, 0, "RENAME") && !is_word(p, 1, "CONSTRAINT") && kind != Kind::Schema {
-        accept(p, &["RENAME"]);
+        words(p, &["RENAME"]);
         words(p, &["COLUMN"]);
         let from = super::tokens::name(p)?;
         expect(p, "TO")?;

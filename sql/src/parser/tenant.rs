@@ -99,7 +99,7 @@ pub(super) fn tenant(p: &mut Parser) -> Result<Body, ParserError> {
                 return Ok(Body::Tenant(TenantStatement::Rename { noun, name, to }));
             }
             if words(p, &["OWNER", "TO"]) {
-                return Ok(Body::Tenant(TenantStatement::Owner { noun, name, to: super::tokens::role(p)? }));
+                return Ok(Body::Tenant(TenantStatement::Owner { noun, name, to: super::tokens::name(p)? }));
             }
             Ok(unsupported(p, format!("only RENAME TO and OWNER TO are supported in ALTER {noun}"), None))
         }
@@ -115,7 +115,7 @@ fn create(p: &mut Parser, noun: &'static str) -> Result<Body, ParserError> {
         p.advance_token();
         super::tokens::optional(p, &Token::Eq);
         match word.as_str() {
-            "OWNER" => owner = Some(super::tokens::role(p)?),
+            "OWNER" => owner = Some(super::tokens::name(p)?),
             // How PostgreSQL lays a database out; ours are all alike and UTF-8.
             "ENCODING" => {
                 let encoding = plain_value(p)?;

@@ -136,11 +136,6 @@ pub(super) fn objects(p: &mut Parser) -> Result<Vec<ast::ObjectName>, ParserErro
     p.parse_comma_separated(object)
 }
 
-/// A role: a name, or CURRENT_USER and its kin as they are.
-pub(super) fn role(p: &mut Parser) -> Result<String, ParserError> {
-    name(p)
-}
-
 /// A string literal of any kind.
 pub(super) fn string(p: &mut Parser) -> Result<String, ParserError> {
     let token = p.next_token();

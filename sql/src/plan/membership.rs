@@ -59,7 +59,7 @@ impl ScalarUDFImpl for AnyEquals {
                 let known = found.map(|(found, holds)| found.filter(|found| *found || holds != Some(true)));
                 Ok(ColumnarValue::Array(Arc::new(known.collect::<BooleanArray>())))
             }
-            known => Ok(known),
+            known @ ColumnarValue::Scalar(_) => Ok(known),
         }
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn create(session: &mut Session, create: &SchemaStatement) -> Result<
         allowed = authorize(&ctx.identity, Action::GiveTo(owner))?;
     }
     let name = create.name.as_ref().or(create.owner.as_ref()).cloned().unwrap_or_default();
-    let name = new_name(&ctx, &name)?;
+    let name = new_name(&name)?;
     if ctx.snapshot.catalog.schemas.contains_key(&name) {
         let text = format!("schema \"{name}\" already exists");
         if create.if_not_exists {
@@ -41,7 +41,7 @@ pub(super) fn create(session: &mut Session, create: &SchemaStatement) -> Result<
     Ok(done("CREATE SCHEMA"))
 }
 
-fn new_name(_ctx: &QueryContext, name: &str) -> Result<String> {
+fn new_name(name: &str) -> Result<String> {
     let name = names::new_name(name)?;
     if reserved(&name) {
         return Err(Error::new(SqlState::RESERVED_NAME, format!("unacceptable schema name \"{name}\""))
@@ -57,7 +57,7 @@ pub(super) fn rename(session: &mut Session, rename: &Rename) -> Result<Answer> {
     let mut schema = (*old).clone();
     match &rename.to {
         RenameTo::Name(name) => {
-            schema.name = new_name(&ctx, name)?;
+            schema.name = new_name(name)?;
             if ctx.snapshot.catalog.schemas.contains_key(&schema.name) {
                 let text = format!("schema \"{}\" already exists", schema.name);
                 return Err(Error::new(SqlState::DUPLICATE_SCHEMA, text));

@@ -18,9 +18,6 @@ use crate::parts::{Deleter, Part};
 use crate::rows::Layout;
 use crate::snapshot::{TableSnapshot, TenantSnapshot};
 
-/// The first OID of what a tenant makes. Tenants and operator roles have the numbers from 16384 to here, so that a role of
-/// a tenant and an operator role never share one.
-
 /// Why a command changed nothing.
 #[derive(Debug)]
 pub(crate) enum Reject {

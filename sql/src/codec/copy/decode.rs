@@ -156,11 +156,6 @@ impl CopyDecoder {
         self
     }
 
-    /// The number of the last line read, from 1: for errors of what is done with the rows.
-    pub fn line_number(&self) -> u64 {
-        self.line_number
-    }
-
     /// Takes the next bytes, cut anywhere.
     ///
     /// # Errors
