@@ -159,6 +159,8 @@ TEXT
         printf '\nThe server stays up until Ctrl-C.\n'
         trap 'printf "\nstopping\n"; stop; exit 0' INT TERM
         wait "$server"
+    else
+        printf '\nNot on a terminal, so the server stops now. To have it again:\n%s serve --data-dir %s\n' "$sightline" "$data"
     fi
 }
 

@@ -154,7 +154,7 @@ impl Layers {
             flush_bytes: self.get("flush_bytes", size)?,
             hot_bytes_max: self.get("hot_bytes_max", size)?,
             statement_timeout: Some(self.get("statement_timeout", duration)?).filter(|d| !d.is_zero()),
-            log_level: self.get("log_level", |s| non_empty(s).map(str::to_owned))?,
+            log_level: self.get("log_level", log_level)?,
             log_format: self.get("log_format", log_format)?,
             unsafe_no_sync: self.get("unsafe_no_sync", boolean)?,
         })
@@ -193,6 +193,9 @@ fn expected(key: &str) -> Option<&'static str> {
         "memory_limit" => "It takes auto, or a size such as 4GiB.",
         "flush_bytes" | "hot_bytes_max" => "It takes a size such as 64MiB.",
         "statement_timeout" => "It takes a time such as 30s; 0 is off.",
+        "log_level" => {
+            "It takes error, warn, info, debug or trace, or levels by module, as in info,sightline_storage=debug."
+        }
         "log_format" => "It takes human or json.",
         _ => return None,
     })
@@ -264,6 +267,15 @@ fn duration(s: &str) -> Option<Duration> {
         _ => return None,
     };
     n.checked_mul(unit_ms).map(Duration::from_millis)
+}
+
+/// `info`, or `info,module=debug`. A lone word that is no level would be taken for a module, and turn all else off.
+fn log_level(s: &str) -> Option<String> {
+    let is_level = |s: &str| {
+        let level = s.rsplit('=').next().unwrap_or(s);
+        ["error", "warn", "info", "debug", "trace", "off"].contains(&level.to_ascii_lowercase().as_str())
+    };
+    (!s.is_empty() && s.split(',').all(|directive| is_level(directive.trim()))).then(|| s.to_owned())
 }
 
 fn log_format(s: &str) -> Option<LogFormat> {

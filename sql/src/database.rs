@@ -18,7 +18,7 @@ use crate::session::{Identity, Session, Startup};
 /// Connections kept for superusers, so that they can look into a full server.
 const RESERVED_CONNECTIONS: usize = 3;
 /// What tools connect to before they know a database; it stands for the default tenant.
-const ALIAS: &str = "postgres";
+pub(crate) const ALIAS: &str = "postgres";
 
 /// How to set up a node's SQL.
 #[derive(Clone, Debug)]

@@ -51,6 +51,9 @@ const TRIES_MAX: usize = 10;
 /// How long the plan of `prepare` may be run, microseconds: `now()` in it is that of its making.
 const FIRST_PLAN_US: i64 = 1_000_000;
 
+/// A statement with a longer text is planned aside, which costs more than the planning of a short one.
+const LONG_BYTES: usize = 512;
+
 /// What a client says when it connects.
 #[derive(Clone, Debug, Default)]
 pub struct Startup {
@@ -122,6 +125,8 @@ pub struct Session {
     inbox: Arc<Inbox>,
     pub(crate) prepared: BTreeMap<String, Prepared>,
     first_plan: Option<FirstPlan>,
+    /// The length of the statement at hand.
+    text_bytes: usize,
     notices: Vec<Notice>,
     /// The kind of the running statement, for messages.
     command: &'static str,
@@ -173,6 +178,7 @@ impl Session {
             inbox: Arc::default(),
             prepared: BTreeMap::new(),
             first_plan: None,
+            text_bytes: 0,
             notices: Vec::new(),
             command: "",
             reported: Vec::new(),
@@ -277,6 +283,7 @@ impl Session {
     /// # Errors
     /// Whatever the statement finds wrong; 25P02 in a failed block; 57014 if it was cancelled or took too long.
     pub async fn execute(&mut self, prepared: &Prepared, parameters: Vec<ScalarValue>) -> Result<Answer> {
+        self.text_bytes = prepared.statement.text.len();
         if !self.is_active() {
             self.begin_statement(&prepared.statement);
         }
@@ -544,6 +551,7 @@ impl Session {
             pid: self.registered.pid,
             now_us,
             limits: self.limits(),
+            long: self.text_bytes > LONG_BYTES,
         }))
     }
 

@@ -43,6 +43,8 @@ impl Directory {
     pub(crate) fn open(path: &Path) -> Result<Directory> {
         make(path).map_err(|e| named(path, e))?;
         let path = path.canonicalize().map_err(|e| named(path, e))?;
+        // Before anything is left in a directory that is somebody else's.
+        has_format(&path)?;
         let lock = lock(&path)?;
         let fresh = !has_format(&path)?;
         Ok(Directory { path, fresh, _lock: lock })

@@ -2,6 +2,7 @@
 
 mod chr;
 mod concat;
+mod encode;
 mod escape;
 mod format;
 mod keywords;
@@ -23,6 +24,8 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     chr::FUNCTION,
     concat::CONCAT,
     concat::CONCAT_WS,
+    encode::DECODE,
+    encode::ENCODE,
     escape::LIKE_ESCAPE,
     escape::SIMILAR_TO_ESCAPE,
     format::FUNCTION,

@@ -1,8 +1,12 @@
-//! Scalar subqueries that hang on each row of the outer query in a way that DataFusion can't turn into a join.
+//! Subqueries that DataFusion can't turn into a join, or turns into one that forgets NULLs.
 //!
 //! DataFusion joins a correlated subquery to its outer query only if it is one aggregate under equalities. Any other is
 //! run here once for each distinct combination of the outer values: right for every query, and meant for small ones, as
 //! clients ask of the system catalog.
+//!
+//! `x IN (SELECT …)` that is a condition of WHERE by itself becomes a join that knows NULLs. Anywhere else, below OR or IS
+//! NULL or in a select list, it would be true or false and never unknown: there it is looked up in a set of the
+//! subquery's values ([`Membership`]).
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,36 +19,105 @@ use async_trait::async_trait;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, Result, exec_err};
 use datafusion::logical_expr::async_udf::{AsyncScalarUDF, AsyncScalarUDFImpl};
+use datafusion::logical_expr::expr::{InSubquery, Placeholder};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::utils::split_conjunction;
+use datafusion::logical_expr::utils::{conjunction, split_conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{
-    BinaryExpr, ColumnarValue, Expr, LogicalPlan, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl,
-    Signature, Subquery, Volatility,
+    Aggregate, BinaryExpr, ColumnarValue, Expr, Filter, LogicalPlan, Operator, Projection, ReturnFieldArgs,
+    ScalarFunctionArgs, ScalarUDFImpl, Signature, Subquery, Volatility, lit,
 };
 use datafusion::scalar::ScalarValue;
 use futures::StreamExt;
 use sightline_storage::error::{Error, SqlState};
 
 use super::QueryContext;
+use super::membership::Membership;
 use crate::error::{from_datafusion, to_datafusion};
 
 /// Puts functions in the place of such subqueries.
 pub(super) fn rewrite(ctx: &Arc<QueryContext>, plan: LogicalPlan) -> sightline_storage::error::Result<LogicalPlan> {
     let rewritten = plan.transform_up_with_subqueries(|node| {
+        if let LogicalPlan::Filter(filter) = node {
+            let mut changed = false;
+            let mut conditions = Vec::new();
+            for condition in split_conjunction_owned(filter.predicate) {
+                let kept = becomes_join(&condition);
+                let done = condition.transform_up(|e| if kept { scalar(ctx, e) } else { any(ctx, e) })?;
+                changed |= done.transformed;
+                conditions.push(done.data);
+            }
+            let predicate = conjunction(conditions).unwrap_or_else(|| lit(true));
+            let filter = LogicalPlan::Filter(Filter::try_new(predicate, filter.input)?);
+            return Ok(Transformed::new_transformed(filter, changed));
+        }
         // What stands above names the expressions by their old form.
         let names = NamePreserver::new(&node);
-        node.map_expressions(|expr| {
+        let aggregates = matches!(node, LogicalPlan::Aggregate(_));
+        let mut calls = Vec::new();
+        let node = node.map_expressions(|expr| {
             let saved = names.save(&expr);
             let done = expr.transform_up(|e| match e {
-                Expr::ScalarSubquery(subquery) if !joinable(&subquery) => {
-                    Ok(Transformed::yes(Dependent::call(ctx, subquery)?))
-                }
-                other => Ok(Transformed::no(other)),
+                // Neither a join nor an asynchronous function can stand in an aggregate: it moves below.
+                e if aggregates => below(ctx, e, &mut calls),
+                e => any(ctx, e),
             })?;
             Ok(done.update_data(|e| saved.restore(e)))
-        })
+        })?;
+        node.map_data(|node| with_calls(node, calls))
     });
     rewritten.map(|t| t.data).map_err(from_datafusion)
+}
+
+/// Takes a subquery out of an aggregate's expressions, and leaves the name of the column that it becomes.
+fn below(ctx: &Arc<QueryContext>, expr: Expr, calls: &mut Vec<Expr>) -> Result<Transformed<Expr>> {
+    let call = match expr {
+        Expr::ScalarSubquery(subquery) => Dependent::call(ctx, subquery)?,
+        Expr::InSubquery(_) => any(ctx, expr)?.data,
+        other => return Ok(Transformed::no(other)),
+    };
+    let name = format!("__subquery_{}", calls.len());
+    calls.push(call.alias(&name));
+    Ok(Transformed::yes(Expr::Column(Column::from_name(name))))
+}
+
+/// The aggregate over its input with these columns added.
+fn with_calls(node: LogicalPlan, calls: Vec<Expr>) -> Result<LogicalPlan> {
+    match node {
+        LogicalPlan::Aggregate(aggregate) if !calls.is_empty() => {
+            let mut columns = aggregate.input.schema().columns().into_iter().map(Expr::Column).collect::<Vec<_>>();
+            columns.extend(calls);
+            let input = Projection::try_new(columns, aggregate.input)?;
+            let input = Arc::new(LogicalPlan::Projection(input));
+            Ok(LogicalPlan::Aggregate(Aggregate::try_new(input, aggregate.group_expr, aggregate.aggr_expr)?))
+        }
+        other => Ok(other),
+    }
+}
+
+/// Whether DataFusion makes a join of the condition that is right: `x IN (SELECT …)` by itself, if x is no constant.
+fn becomes_join(condition: &Expr) -> bool {
+    match condition {
+        Expr::InSubquery(found) => !found.expr.column_refs().is_empty(),
+        Expr::Not(inner) => becomes_join(inner),
+        _ => false,
+    }
+}
+
+fn scalar(ctx: &Arc<QueryContext>, expr: Expr) -> Result<Transformed<Expr>> {
+    match expr {
+        Expr::ScalarSubquery(subquery) if !joinable(&subquery) => Ok(Transformed::yes(Dependent::call(ctx, subquery)?)),
+        other => Ok(Transformed::no(other)),
+    }
+}
+
+fn any(ctx: &Arc<QueryContext>, expr: Expr) -> Result<Transformed<Expr>> {
+    match expr {
+        Expr::InSubquery(InSubquery { expr, subquery, negated }) => {
+            let found = Membership::call(ctx, *expr, subquery)?;
+            Ok(Transformed::yes(if negated { Expr::Not(Box::new(found)) } else { found }))
+        }
+        other => scalar(ctx, other),
+    }
 }
 
 /// Whether DataFusion can join it: not correlated, or one aggregate with correlation by equality only.
@@ -88,59 +161,110 @@ fn equality(expr: &Expr) -> bool {
     }
 }
 
-/// One such subquery, as a function of the outer columns it names.
+/// What a subquery takes from outside: columns of the outer query, and parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Outer {
+    Column(Column),
+    Parameter(Placeholder),
+}
+
+impl Outer {
+    /// All that the subquery takes.
+    pub(super) fn of(subquery: &Subquery) -> Result<Vec<Outer>> {
+        let mut all = Vec::new();
+        let mut take = |outer: Outer| {
+            if !all.contains(&outer) {
+                all.push(outer);
+            }
+        };
+        for expr in &subquery.outer_ref_columns {
+            if let Expr::OuterReferenceColumn(_, column) = expr {
+                take(Outer::Column(column.clone()));
+            }
+        }
+        subquery.subquery.apply_with_subqueries(|node| {
+            node.apply_expressions(|expr| {
+                expr.apply(|e| {
+                    if let Expr::Placeholder(parameter) = e {
+                        take(Outer::Parameter(parameter.clone()));
+                    }
+                    Ok(TreeNodeRecursion::Continue)
+                })
+            })
+        })?;
+        Ok(all)
+    }
+
+    /// It, in the outer query.
+    pub(super) fn expr(&self) -> Expr {
+        match self {
+            Outer::Column(column) => Expr::Column(column.clone()),
+            Outer::Parameter(parameter) => Expr::Placeholder(parameter.clone()),
+        }
+    }
+
+    /// Whether the expression, in the subquery, is it.
+    fn is(&self, expr: &Expr) -> bool {
+        match (self, expr) {
+            (Outer::Column(mine), Expr::OuterReferenceColumn(_, column)) => mine == column,
+            (Outer::Parameter(mine), Expr::Placeholder(parameter)) => mine.id == parameter.id,
+            _ => false,
+        }
+    }
+}
+
+/// The subquery with values in the place of what it takes from outside.
+pub(super) fn bound(plan: &LogicalPlan, outer: &[Outer], values: &[ScalarValue]) -> Result<LogicalPlan> {
+    let bound = plan.clone().transform_down_with_subqueries(|node| {
+        // A function in FROM over outer columns; with values in their place it hangs on nothing.
+        let node = match node {
+            LogicalPlan::Subquery(lateral) => lateral.subquery.as_ref().clone(),
+            other => other,
+        };
+        let names = NamePreserver::new(&node);
+        node.map_expressions(|expr| {
+            let saved = names.save(&expr);
+            let done = expr.transform_up(|e| match outer.iter().position(|o| o.is(&e)) {
+                Some(n) => Ok(Transformed::yes(Expr::Literal(values[n].clone(), None))),
+                None => Ok(Transformed::no(e)),
+            })?;
+            Ok(done.update_data(|e| saved.restore(e)))
+        })
+    });
+    bound.map(|t| t.data)
+}
+
+/// One such subquery, as a function of what it takes from outside.
 struct Dependent {
     ctx: Arc<QueryContext>,
     plan: Arc<LogicalPlan>,
-    outer: Vec<Column>,
+    outer: Vec<Outer>,
     field: FieldRef,
     signature: Signature,
 }
 
 impl Dependent {
     fn call(ctx: &Arc<QueryContext>, subquery: Subquery) -> Result<Expr> {
-        let mut outer = Vec::new();
-        for expr in &subquery.outer_ref_columns {
-            if let Expr::OuterReferenceColumn(_, column) = expr
-                && !outer.contains(column)
-            {
-                outer.push(column.clone());
-            }
-        }
-        let args = outer.iter().cloned().map(Expr::Column).collect::<Vec<_>>();
+        let outer = Outer::of(&subquery)?;
+        let args = outer.iter().map(Outer::expr).collect::<Vec<_>>();
         let field = subquery.subquery.schema().field(0).as_ref().clone();
         let function = Dependent {
             ctx: ctx.clone(),
             plan: subquery.subquery,
             outer,
             field: Arc::new(field.with_nullable(true)),
-            signature: Signature::any(args.len(), Volatility::Stable),
+            signature: match args.len() {
+                0 => Signature::nullary(Volatility::Stable),
+                n => Signature::any(n, Volatility::Stable),
+            },
         };
         Ok(AsyncScalarUDF::new(Arc::new(function)).into_scalar_udf().call(args))
     }
 
     /// The subquery's value for one row of the outer query.
     async fn value(&self, outer: &[ScalarValue]) -> Result<ScalarValue> {
-        let plan = self.plan.as_ref().clone().transform_down_with_subqueries(|node| {
-            // A function in FROM over outer columns; with values in their place it hangs on nothing.
-            let node = match node {
-                LogicalPlan::Subquery(lateral) => lateral.subquery.as_ref().clone(),
-                other => other,
-            };
-            let names = NamePreserver::new(&node);
-            node.map_expressions(|expr| {
-                let saved = names.save(&expr);
-                let done = expr.transform_up(|e| match &e {
-                    Expr::OuterReferenceColumn(_, column) => match self.outer.iter().position(|c| c == column) {
-                        Some(n) => Ok(Transformed::yes(Expr::Literal(outer[n].clone(), None))),
-                        None => Ok(Transformed::no(e)),
-                    },
-                    _ => Ok(Transformed::no(e)),
-                })?;
-                Ok(done.update_data(|e| saved.restore(e)))
-            })
-        })?;
-        let mut rows = super::run::raw(&self.ctx, plan.data).await.map_err(to_datafusion)?;
+        let plan = bound(&self.plan, &self.outer, outer)?;
+        let mut rows = super::run::raw(&self.ctx, plan).await.map_err(to_datafusion)?;
         let mut found = None;
         while let Some(batch) = rows.next().await {
             let batch = batch?;

@@ -13,6 +13,7 @@ use arrow::datatypes::{DataType, FieldRef, Float32Type, Float64Type, Int64Type, 
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{BinaryExpr, Case, Cast, Expr, ExprSchemable, LogicalPlan, Operator, lit};
@@ -44,6 +45,7 @@ impl Meaning {
                 Ok(shifted) => Ok(Transformed::yes(shifted)),
                 Err(binary) => arithmetic(binary, schema),
             },
+            Expr::ScalarFunction(call) if call.func.name() == "array_element" => Ok(counted_from_one(call)),
             Expr::ScalarFunction(call) if call.func.name() == "array_has" => Ok(Transformed::yes(any_equals(call))),
             Expr::Case(case) => guarded(case, schema),
             other => Ok(Transformed::no(other)),
@@ -78,6 +80,19 @@ impl AnalyzerRule for Meaning {
 pub(super) fn with_meaning(expr: Expr, schema: &DFSchema, format: &Format) -> Result<Expr> {
     let rule = Meaning::new(format.clone());
     expr.transform_up(|e| rule.rewrite(e, schema)).map(|t| t.data)
+}
+
+/// DataFusion counts from the end where a subscript is negative; PostgreSQL finds nothing there.
+fn counted_from_one(mut call: ScalarFunction) -> Transformed<Expr> {
+    let Some(subscript) = call.args.get_mut(1) else { return Transformed::no(Expr::ScalarFunction(call)) };
+    let positive = matches!(subscript, Expr::Literal(ScalarValue::Int64(Some(1..)), _) | Expr::Case(_));
+    if positive {
+        return Transformed::no(Expr::ScalarFunction(call));
+    }
+    let given = Box::new(std::mem::take(subscript));
+    let counts = Expr::BinaryExpr(BinaryExpr { left: given.clone(), op: Operator::Gt, right: Box::new(lit(0_i64)) });
+    *subscript = Expr::Case(Case { expr: None, when_then_expr: vec![(Box::new(counts), given)], else_expr: None });
+    Transformed::yes(Expr::ScalarFunction(call))
 }
 
 /// Keeps a CASE of conditions one. DataFusion makes `a AND b OR NOT a AND c` of it, whose parts it may compute for all
@@ -330,7 +345,7 @@ fn arithmetic(binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>
     let right = binary.right.get_type(schema)?;
     let integers = matches!(left, DataType::Int16 | DataType::Int32 | DataType::Int64);
     let divides = binary.op == Operator::Divide;
-    let wanted = left == right && ((integers && !divides) || (left.is_floating() && divides));
+    let wanted = left == right && ((integers && !divides) || left.is_floating());
     if !wanted {
         return Ok(Transformed::no(Expr::BinaryExpr(binary)));
     }
@@ -377,8 +392,28 @@ fn checked_op(op: Operator, ty: SqlType) -> Body {
             Operator::Minus => sub(left, right),
             _ => mul(left, right),
         };
-        done.map_err(|_| out_of_range(&ty))
+        let done = done.map_err(|_| out_of_range(&ty))?;
+        if has_infinity(&done) && !has_infinity(left) && !has_infinity(right) {
+            let message = "value out of range: overflow";
+            return Err(to_datafusion(Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, message)));
+        }
+        Ok(done)
     })
+}
+
+fn has_infinity(array: &ArrayRef) -> bool {
+    // Places of NULLs may hold anything: they are looked at only if the quick look finds something.
+    match array.data_type() {
+        DataType::Float64 => {
+            let floats = array.as_primitive::<Float64Type>();
+            floats.values().iter().any(|v| v.is_infinite()) && floats.iter().flatten().any(f64::is_infinite)
+        }
+        DataType::Float32 => {
+            let floats = array.as_primitive::<Float32Type>();
+            floats.values().iter().any(|v| v.is_infinite()) && floats.iter().flatten().any(f32::is_infinite)
+        }
+        _ => false,
+    }
 }
 
 /// A float divided by zero is an error in PostgreSQL, unless one of both is NULL or NaN.

@@ -12,6 +12,7 @@ mod cast;
 mod columns;
 mod dependent;
 mod functions;
+mod guards;
 mod kernel;
 mod meaning;
 mod membership;
@@ -73,6 +74,8 @@ pub struct QueryContext {
     pub now_us: i64,
     /// Stop the statement.
     pub limits: Limits,
+    /// The statement is long, so planning it may take a while.
+    pub long: bool,
 }
 
 impl QueryContext {
@@ -106,6 +109,7 @@ impl QueryContext {
             pid: self.pid,
             now_us: self.now_us,
             limits: self.limits.clone(),
+            long: self.long,
         })
     }
 }
@@ -148,6 +152,17 @@ fn parser_options() -> ParserOptions {
 /// # Errors
 /// All that PostgreSQL's analysis finds: 42P01, 42703, 42883, 42803 …; 0A000 for what DataFusion can't plan.
 pub fn plan_query(ctx: &Arc<QueryContext>, query: &ast::Query, declared: &[Option<SqlType>]) -> Result<Planned> {
+    aside(ctx.long, || plan_here(ctx, query, declared))
+}
+
+/// Does work that takes a while, and that nothing can interrupt, so that the other tasks of this thread go on elsewhere.
+fn aside<T>(long: bool, work: impl FnOnce() -> T) -> T {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+    let moves = || Handle::try_current().is_ok_and(|h| h.runtime_flavor() == RuntimeFlavor::MultiThread);
+    if long && moves() { tokio::task::block_in_place(work) } else { work() }
+}
+
+fn plan_here(ctx: &Arc<QueryContext>, query: &ast::Query, declared: &[Option<SqlType>]) -> Result<Planned> {
     let mut query = query.clone();
     let learned = rewrite::rewrite(&mut query);
     let count = learned.count.max(declared.len());

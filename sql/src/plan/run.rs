@@ -60,7 +60,7 @@ async fn optimized(
 ) -> Result<(LogicalPlan, Arc<dyn ExecutionPlan>, Arc<datafusion::execution::TaskContext>)> {
     let ready = ctx.database.plan.ready(&ctx.settings, is_small(&plan));
     let plan = with_parameters(shown_names(ctx, plan)?, parameters)?;
-    let optimized = ready.state.optimize(&plan).map_err(from_datafusion)?;
+    let optimized = super::aside(ctx.long, || ready.state.optimize(&plan)).map_err(from_datafusion)?;
     let physical =
         ready.state.query_planner().create_physical_plan(&optimized, &ready.state).await.map_err(from_datafusion)?;
     Ok((optimized, physical, ready.task.clone()))

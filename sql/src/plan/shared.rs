@@ -18,6 +18,7 @@ use sightline_storage::error::Result;
 use sightline_storage::ids::TenantId;
 use sightline_storage::table::TableSnapshot;
 
+use super::guards::Guards;
 use super::meaning::Meaning;
 use super::operators::Operators;
 use crate::catalog::table::{Table, TableOptions};
@@ -117,7 +118,8 @@ impl Shared {
             .with_config(config)
             .with_runtime_env(self.runtime.clone())
             .with_default_features()
-            .with_analyzer_rules(rules);
+            .with_analyzer_rules(rules)
+            .with_physical_optimizer_rule(Arc::new(Guards));
         builder.expr_planners().get_or_insert_default().insert(0, Arc::new(Operators));
         let state = builder.build();
         let context = SessionContext::new_with_state(state);

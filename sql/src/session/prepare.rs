@@ -21,6 +21,7 @@ impl Session {
     /// # Errors
     /// Whatever analysis finds wrong; 25P02 in a failed block; 26000 for EXECUTE of an unknown name.
     pub async fn prepare(&mut self, statement: Arc<Statement>, declared: &[Option<SqlType>]) -> Result<Prepared> {
+        self.text_bytes = statement.text.len();
         let prepared = self.look_at(&statement, declared).await;
         if prepared.is_err() {
             // It was begun, and it will not be executed.

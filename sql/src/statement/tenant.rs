@@ -13,7 +13,7 @@ use sightline_storage::ids::{GroupId, RoleId, TenantId};
 use super::{changes_node, done, names};
 use crate::answer::{Answer, Notice};
 use crate::authorize::{Action, Allowed, authorize};
-use crate::database::find_tenant;
+use crate::database::{ALIAS, find_tenant};
 use crate::parser::tenant::{GrantStatement, TenantStatement};
 use crate::plan::QueryContext;
 use crate::session::Session;
@@ -103,7 +103,7 @@ async fn create(
         authorize(&ctx.identity, Action::GiveTo(owner))?;
     }
     let name = names::new_name(name)?;
-    if ctx.meta.tenants.contains_key(&name) {
+    if ctx.meta.tenants.contains_key(&name) || name == ALIAS {
         let text = format!("database \"{name}\" already exists");
         if if_not_exists {
             session.notice(Notice::new(SqlState::DUPLICATE_DATABASE, format!("{text}, skipping")));
@@ -190,7 +190,7 @@ async fn rename(ctx: &QueryContext, name: &str, to: &str) -> Result<()> {
     let tenant = ctx.meta.tenants.get(name).ok_or_else(|| missing(name))?;
     let allowed = authorize(&ctx.identity, Action::ChangeTenant(tenant))?;
     let to = names::new_name(to)?;
-    if ctx.meta.tenants.contains_key(&to) {
+    if ctx.meta.tenants.contains_key(&to) || to == ALIAS {
         return Err(Error::new(SqlState::DUPLICATE_DATABASE, format!("database \"{to}\" already exists")));
     }
     if tenant.id == ctx.identity.tenant {

@@ -17,7 +17,7 @@ use datafusion::sql::sqlparser::ast::{
     self, BinaryOperator, Expr, FunctionArg, FunctionArgExpr, GroupByExpr, LimitClause, Query, Select, SelectItem,
     SetExpr, TableFactor, Value, VisitMut, VisitorMut,
 };
-use sightline_storage::error::{Error, Result};
+use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::types::SqlType;
 
 use self::calls::{call, function};
@@ -74,9 +74,14 @@ pub(super) fn rewrite_expr(expr: &mut Expr) -> Learned {
     pass.learned
 }
 
+/// PostgreSQL's limit on the dimensions of an array; types nested deeper would keep the planner busy for ever.
+const DIMENSIONS_MAX: usize = 6;
+
 #[derive(Default)]
 struct Pass {
     learned: Learned,
+    /// How many ARRAY[…] stand around the expression.
+    arrays: usize,
 }
 
 impl Pass {
@@ -110,6 +115,14 @@ impl VisitorMut for Pass {
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         self.parameter(expr, None);
+        if let Expr::Array(_) = expr {
+            self.arrays += 1;
+            if self.arrays > DIMENSIONS_MAX {
+                let message = format!("number of array dimensions exceeds the maximum allowed ({DIMENSIONS_MAX})");
+                self.learned.failed.get_or_insert(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message));
+                return ControlFlow::Break(());
+            }
+        }
         power_of_negative(expr);
         if let Expr::Cast { expr: inner, data_type, .. } = expr
             && let Ok(ty) = super::types::sql_type(data_type)
@@ -120,6 +133,9 @@ impl VisitorMut for Pass {
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Array(_) = expr {
+            self.arrays -= 1;
+        }
         match expr {
             Expr::Value(v) => {
                 if let Value::Number(digits, _) = &v.value
@@ -216,6 +232,9 @@ impl VisitorMut for Pass {
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         fetch_as_limit(query);
+        if !query.locks.is_empty() {
+            self.learned.refused = Some("SELECT … FOR UPDATE and FOR SHARE are not supported: rows cannot be locked");
+        }
         self.refuse_multisets(&query.body);
         if let Some(LimitClause::LimitOffset { limit, offset, .. }) = &query.limit_clause {
             for bound in limit.iter().chain(offset.iter().map(|o| &o.value)) {
