@@ -14,13 +14,16 @@ use crate::ids::Index;
 use crate::snapshot::{TableSnapshot, TenantSnapshot};
 use crate::table::ROW_COLUMN;
 
-/// The hash of all groups: definitions, hot rows with their numbers, manifests, positions, the commands seen.
+/// The hash of all groups: definitions, hot rows with their numbers, manifests, positions, how many commands are remembered.
 pub(crate) fn state_hash(groups: &[GroupState]) -> Result<u64> {
     let mut hasher = Hasher::default();
     for group in groups {
         hasher.message(&GroupMessage { applied: group.applied.0, last_at: group.last_at });
         hasher.message(&HeaderMessage::of_meta(&group.meta));
-        group.seen.ids().for_each(|id| hasher.bytes(&id.to_le_bytes()));
+        for (index, commands) in group.seen.entries() {
+            hasher.bytes(&index.0.to_le_bytes());
+            hasher.bytes(&commands.to_le_bytes());
+        }
         group.meta.tenants.values().for_each(|t| hasher.message(&TenantMessage::from(t.as_ref())));
         group.meta.roles.values().for_each(|r| hasher.message(&RoleMessage::from(r.as_ref())));
         let mut tenants = group.tenants.values().collect::<Vec<_>>();

@@ -38,6 +38,10 @@ use crate::error::{from_datafusion, to_datafusion};
 pub(super) fn rewrite(ctx: &Arc<QueryContext>, plan: LogicalPlan) -> sightline_storage::error::Result<LogicalPlan> {
     let rewritten = plan.transform_up_with_subqueries(|node| {
         if let LogicalPlan::Filter(filter) = node {
+            if !has_subquery(&filter.predicate)? {
+                // A long chain of conditions stays the bush that the parser has made of it.
+                return Ok(Transformed::no(LogicalPlan::Filter(filter)));
+            }
             let mut changed = false;
             let mut conditions = Vec::new();
             for condition in split_conjunction_owned(filter.predicate) {
@@ -66,6 +70,10 @@ pub(super) fn rewrite(ctx: &Arc<QueryContext>, plan: LogicalPlan) -> sightline_s
         node.map_data(|node| with_calls(node, calls))
     });
     rewritten.map(|t| t.data).map_err(from_datafusion)
+}
+
+fn has_subquery(expr: &Expr) -> Result<bool> {
+    expr.exists(|e| Ok(matches!(e, Expr::InSubquery(_) | Expr::ScalarSubquery(_))))
 }
 
 /// Takes a subquery out of an aggregate's expressions, and leaves the name of the column that it becomes.

@@ -42,9 +42,9 @@ struct SeenEntry {
 }
 
 impl Seen {
-    /// The commands remembered, oldest entry first.
-    pub(crate) fn ids(&self) -> impl Iterator<Item = u128> + '_ {
-        self.entries.iter().flat_map(|e| e.ids.iter().copied())
+    /// The entries whose commands are remembered, oldest first, and how many those are.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (Index, usize)> + '_ {
+        self.entries.iter().map(|e| (e.index, e.ids.len()))
     }
 
     /// What became of the command, if it is remembered.
