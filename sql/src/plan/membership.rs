@@ -227,10 +227,15 @@ impl AsyncScalarUDFImpl for Membership {
         let wanted = comparable(&wanted, &common)?;
         let mut sets = self.sets.lock().await;
         if arrays.is_empty() {
-            if !sets.contains_key(&Vec::new()) {
-                sets.insert(Vec::new(), Arc::new(self.read(&[], wanted.data_type()).await?));
-            }
-            let found = sets[&Vec::new()].contain(&wanted)?;
+            let values = match sets.get([].as_slice()) {
+                Some(values) => values.clone(),
+                None => {
+                    let values = Arc::new(self.read(&[], wanted.data_type()).await?);
+                    sets.insert(Vec::new(), values.clone());
+                    values
+                }
+            };
+            let found = values.contain(&wanted)?;
             return Ok(ColumnarValue::Array(Arc::new(found.into_iter().collect::<BooleanArray>())));
         }
         let mut found = Vec::with_capacity(count);
