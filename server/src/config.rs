@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use sightline_storage::error::{Error, Result, SqlState};
 
+use crate::tls::TlsVersion;
+
 /// The default settings with their explanation, as `sightline config` prints them.
 pub const DEFAULT: &str = include_str!("../config.toml");
 
@@ -32,6 +34,11 @@ pub struct Config {
     pub pg_listen: SocketAddr,
     pub http_listen: SocketAddr,
     pub trust_remote: bool,
+    pub tls: bool,
+    /// None: one is made in the data directory.
+    pub tls_cert_file: Option<PathBuf>,
+    pub tls_key_file: Option<PathBuf>,
+    pub tls_min_version: TlsVersion,
     pub max_connections: usize,
     /// Bytes.
     pub memory_limit: u64,
@@ -148,6 +155,10 @@ impl Layers {
             pg_listen: self.get("pg_listen", address)?,
             http_listen: self.get("http_listen", address)?,
             trust_remote: self.get("trust_remote", boolean)?,
+            tls: self.get("tls", boolean)?,
+            tls_cert_file: self.get("tls_cert_file", |s| Some(non_empty(s).map(PathBuf::from)))?,
+            tls_key_file: self.get("tls_key_file", |s| Some(non_empty(s).map(PathBuf::from)))?,
+            tls_min_version: self.get("tls_min_version", tls_version)?,
             max_connections: self.get("max_connections", |s| number(s).filter(|n| *n > 0))?,
             memory_limit: self.get("memory_limit", |s| if s == "auto" { Some(auto_memory()) } else { size(s) })?,
             threads: self.get("threads", number)?,
@@ -187,7 +198,8 @@ impl Origin {
 fn expected(key: &str) -> Option<&'static str> {
     Some(match key {
         "pg_listen" | "http_listen" => "It takes an address and a port, such as 127.0.0.1:5433.",
-        "trust_remote" | "unsafe_no_sync" => "It takes true or false.",
+        "tls_min_version" => "It takes 1.3 or 1.2.",
+        "tls" | "trust_remote" | "unsafe_no_sync" => "It takes true or false.",
         "max_connections" => "It takes a number from 1.",
         "threads" => "It takes a number; 0 is one for each core.",
         "memory_limit" => "It takes auto, or a size such as 4GiB.",
@@ -276,6 +288,14 @@ fn log_level(s: &str) -> Option<String> {
         ["error", "warn", "info", "debug", "trace", "off"].contains(&level.to_ascii_lowercase().as_str())
     };
     (!s.is_empty() && s.split(',').all(|directive| is_level(directive.trim()))).then(|| s.to_owned())
+}
+
+fn tls_version(s: &str) -> Option<TlsVersion> {
+    match s {
+        "1.2" => Some(TlsVersion::V12),
+        "1.3" => Some(TlsVersion::V13),
+        _ => None,
+    }
 }
 
 fn log_format(s: &str) -> Option<LogFormat> {

@@ -9,6 +9,7 @@ pub mod authenticate;
 pub mod http;
 pub mod metrics;
 pub mod pg;
+pub mod tls;
 
 pub mod parquet_to_csv;
 

@@ -27,6 +27,7 @@ use crate::http::health::Phase;
 use crate::http::router::{Shared, router};
 use crate::logging;
 use crate::pg::listen::{PgOptions, serve};
+use crate::tls;
 
 /// The version this binary says it is.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -99,10 +100,20 @@ pub async fn start(config: Config) -> Result<Node> {
     };
     shared.database.get_or_init(|| Arc::clone(&database));
 
+    let tls = match tls::acceptor(&config) {
+        Ok(tls) => tls,
+        Err(e) => {
+            http.stop("http").await;
+            // What was opened is durable as it is; the error that the caller needs is the first.
+            drop(engine.close().await);
+            return Err(e);
+        }
+    };
     let pg_listener = listen(pg_socket, "pg_listen")?;
     let pg_address = pg_listener.local_addr()?;
     let options = PgOptions {
-        door: Door::new(config.trust_remote),
+        door: Door::new(config.trust_remote)?,
+        tls,
         statement_timeout: config.statement_timeout,
         statements: Arc::clone(&shared.statements),
     };

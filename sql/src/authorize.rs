@@ -49,6 +49,8 @@ pub enum Action<'a> {
     CreateRole(&'a RoleDef),
     /// ALTER ROLE, from and to; DROP ROLE, to itself.
     ChangeRole(&'a RoleDef, &'a RoleDef),
+    /// ALTER ROLE … PASSWORD and nothing else.
+    ChangePassword(&'a RoleDef),
 }
 
 /// Checks it.
@@ -78,6 +80,8 @@ pub fn authorize(identity: &Identity, action: Action) -> Result<Allowed> {
             check(identity.superuser || identity.is(t.id, t.owner), || not_owner("database", &t.name))
         }
         Action::CreateRole(new) => change_role(identity, new, new, "permission denied to create role"),
+        Action::ChangePassword(role) if role.id == identity.role => Ok(Allowed(())),
+        Action::ChangePassword(role) => authorize(identity, Action::ChangeRole(role, role)),
         Action::ChangeRole(old, _) if old.id.is_operator() && !identity.superuser => {
             Err(privilege("must be superuser to alter roles that all databases know"))
         }

@@ -12,6 +12,7 @@ use sightline_storage::ids::{RoleId, TenantId};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::password::Verifier;
 use crate::plan::Shared;
 use crate::session::{Identity, Session, Startup};
 
@@ -41,6 +42,17 @@ pub struct Database {
     pub plan: Shared,
     sessions: Mutex<HashMap<i32, Arc<Registered>>>,
     next_pid: AtomicI32,
+}
+
+/// What is known of a role's password.
+#[derive(Clone, Debug)]
+pub struct Credential {
+    /// None if the role has none, or does not exist.
+    pub verifier: Option<Verifier>,
+    /// `VALID UNTIL` is over.
+    pub expired: bool,
+    /// A superuser has a password: from then on nobody comes in without one.
+    pub asked: bool,
 }
 
 /// A session in the register.
@@ -128,6 +140,24 @@ impl Database {
         may_connect(tenant, &role, &identity)?;
         let registered = self.register(&identity, &role, &startup)?;
         Session::open(self.clone(), identity, registered, startup.parameters)
+    }
+
+    /// What is known of the password of the role that a client says it is, before anything else is told.
+    ///
+    /// # Errors
+    /// XX001 for a stored verifier that is none.
+    pub fn credential(&self, startup: &Startup) -> Result<Credential> {
+        let meta = self.engine.meta();
+        let name = if startup.database.is_empty() { &startup.user } else { &startup.database };
+        let catalog = find_tenant(&meta, name).map(|t| self.engine.snapshot(t.id)).transpose()?;
+        let role = find_role(&meta, catalog.as_ref().map(|c| &*c.catalog), &startup.user).ok();
+        let stored = role.as_ref().and_then(|r| r.verifier.as_ref());
+        let damaged = || Error::new(SqlState::DATA_CORRUPTED, "a stored password is damaged");
+        let verifier = stored.map(|v| Verifier::parse(v.reveal()).ok_or_else(damaged)).transpose()?;
+        let expired = role.as_ref().and_then(|r| r.valid_until).is_some_and(|t| t <= self.engine.clock().now_us());
+        let superusers = meta.roles.values().filter(|r| r.superuser);
+        let asked = superusers.into_iter().any(|r| r.verifier.is_some());
+        Ok(Credential { verifier, expired, asked })
     }
 
     fn register(&self, identity: &Identity, role: &RoleDef, startup: &Startup) -> Result<Arc<Registered>> {

@@ -8,6 +8,7 @@ pub mod database;
 pub mod error;
 pub mod exec;
 pub mod parser;
+pub mod password;
 pub mod plan;
 pub mod session;
 pub mod settings;

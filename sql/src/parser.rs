@@ -41,7 +41,7 @@ const NESTING_MAX: usize = 128;
 /// One parsed statement.
 #[derive(Clone, Debug)]
 pub struct Statement {
-    /// Its text as sent, without the semicolon.
+    /// Its text as sent, without the semicolon, and without a password.
     pub text: String,
     /// Characters of the query string before `text`: error positions count from there.
     pub offset: usize,
@@ -180,7 +180,8 @@ pub fn query(text: &str) -> Result<ast::Query> {
 /// Parses one statement whose text starts after `offset` characters of the query string.
 fn parse_one(text: &str, offset: usize) -> Result<Statement> {
     let body = with_parser(text, offset, |p| body(p, text, offset))?;
-    Ok(Statement { text: text.to_string(), offset, body })
+    let redacted = if let Body::Role(statement) = &body { statement.redacted() } else { None };
+    Ok(Statement { text: redacted.unwrap_or_else(|| text.to_string()), offset, body })
 }
 
 /// Runs a rule over the whole text.

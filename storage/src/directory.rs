@@ -7,6 +7,7 @@
 //! | `raft/` | the log, RocksDB |
 //! | `hot/` | catalog, recent rows, manifests, RocksDB |
 //! | `cold/` | parts, Parquet |
+//! | `tls/` | the certificate that the server made for itself, if it was given none |
 
 use std::collections::HashSet;
 use std::fs::{self, File, TryLockError};
@@ -23,7 +24,7 @@ const RESERVE_FRACTION: u64 = 16;
 const FORMAT_VERSION: u32 = 1;
 const FORMAT_NAME: &str = "sightline data directory, format";
 /// What a directory without a `FORMAT` may hold: the rest of a first start that was cut short.
-const OURS: [&str; 6] = ["LOCK", "FORMAT.new", "raft", "hot", "cold", "lost+found"];
+const OURS: [&str; 7] = ["LOCK", "FORMAT.new", "raft", "hot", "cold", "tls", "lost+found"];
 
 /// A data directory that this process has to itself.
 #[derive(Debug)]

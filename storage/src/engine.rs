@@ -365,6 +365,8 @@ fn superuser() -> RoleDef {
         create_role: true,
         create_db: true,
         connection_limit: -1,
+        verifier: None,
+        valid_until: None,
         comment: None,
     }
 }

@@ -29,6 +29,7 @@ impl SqlState {
     pub const CHARACTER_NOT_IN_REPERTOIRE: SqlState = SqlState::new("22021");
     pub const CHECK_VIOLATION: SqlState = SqlState::new("23514");
     pub const CONFIGURATION_LIMIT_EXCEEDED: SqlState = SqlState::new("53400");
+    pub const CONNECTION_FAILURE: SqlState = SqlState::new("08006");
     pub const CONNECTION_DOES_NOT_EXIST: SqlState = SqlState::new("08003");
     pub const DATATYPE_MISMATCH: SqlState = SqlState::new("42804");
     pub const DATETIME_FIELD_OVERFLOW: SqlState = SqlState::new("22008");
@@ -61,6 +62,7 @@ impl SqlState {
     pub const INVALID_CURSOR_NAME: SqlState = SqlState::new("34000");
     pub const INVALID_DATETIME_FORMAT: SqlState = SqlState::new("22007");
     pub const INVALID_PARAMETER_VALUE: SqlState = SqlState::new("22023");
+    pub const INVALID_PASSWORD: SqlState = SqlState::new("28P01");
     pub const INVALID_SCHEMA_NAME: SqlState = SqlState::new("3F000");
     pub const INVALID_STATEMENT_NAME: SqlState = SqlState::new("26000");
     pub const INVALID_TABLE_DEFINITION: SqlState = SqlState::new("42P16");

@@ -21,6 +21,7 @@ pub mod ids;
 pub mod log;
 pub mod metrics;
 pub mod parts;
+pub mod secret;
 pub mod snapshot;
 pub mod table;
 pub mod types;

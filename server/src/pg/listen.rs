@@ -10,13 +10,13 @@ use sightline_sql::database::Database;
 use sightline_storage::error::Result;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, warn};
 
 use super::connection::Connection;
 use super::error::after_panic;
 use super::startup;
-use super::wire::{Reader, Writer};
 use crate::authenticate::Door;
 use crate::logging;
 use crate::metrics::Statements;
@@ -29,10 +29,12 @@ const LOGIN_TIMEOUT: Duration = Duration::from_secs(60);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How the listener treats clients.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct PgOptions {
     /// Who may come in.
     pub door: Door,
+    /// None: clients that ask for encryption are told that there is none.
+    pub tls: Option<TlsAcceptor>,
     /// What `statement_timeout` is until a client sets it; None is off.
     pub statement_timeout: Option<Duration>,
     /// Where statements are counted.
@@ -90,9 +92,7 @@ async fn serve_client(
     if let Err(e) = socket2::SockRef::from(&socket).set_keepalive(true) {
         debug!("cannot set SO_KEEPALIVE: {e}");
     }
-    let (read, write) = socket.into_split();
-    let (reader, writer) = (Reader::new(read), Writer::new(write));
-    let login = startup::log_in(reader, writer, peer, database, stop.clone(), &options);
+    let login = startup::log_in(socket, peer, database, stop.clone(), &options);
     let connection = tokio::select! {
         () = stop.cancelled() => return,
         done = tokio::time::timeout(LOGIN_TIMEOUT, login) => match done {

@@ -19,5 +19,6 @@ mod message;
 mod portal;
 mod query;
 mod rows;
+mod sasl;
 mod startup;
 mod wire;

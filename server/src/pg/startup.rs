@@ -1,4 +1,4 @@
-//! From the first byte to ReadyForQuery: refuses encryption, negotiates the protocol's version, cancels a statement of
+//! From the first byte to ReadyForQuery: encrypts, asks for the password, negotiates the protocol's version, cancels a statement of
 //! another connection, or opens a session.
 
 use std::io;
@@ -15,13 +15,17 @@ use sightline_sql::codec::scalar::text_of;
 use sightline_sql::database::Database;
 use sightline_sql::session::{Session, Startup};
 use sightline_storage::error::{Error, Result, SqlState};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use super::connection::{Connection, Link};
 use super::error::{Severity, response};
 use super::listen::PgOptions;
+use super::sasl;
 use super::wire::{Reader, Writer};
+use crate::authenticate::{Demand, wrong_password};
 use crate::logging;
 
 /// The code of CancelRequest, which stands where a version would.
@@ -42,13 +46,13 @@ struct Hello {
 /// # Errors
 /// Those of the socket.
 pub(super) async fn log_in(
-    mut reader: Reader,
-    mut writer: Writer,
+    socket: TcpStream,
     peer: SocketAddr,
     database: Arc<Database>,
     stop: CancellationToken,
     options: &PgOptions,
 ) -> io::Result<Option<Connection>> {
+    let Some((mut reader, mut writer)) = encrypted(socket, options).await? else { return Ok(None) };
     let Some(packet) = first_packet(&mut reader, &mut writer).await? else { return Ok(None) };
     if (&packet[..4]).get_i32() == CANCEL_REQUEST {
         if packet.len() > 8 {
@@ -56,7 +60,7 @@ pub(super) async fn log_in(
         }
         return Ok(None);
     }
-    match open(&mut writer, packet, peer, &database, options).await {
+    match open(&mut reader, &mut writer, packet, peer, &database, options).await {
         Ok((session, version)) => {
             let (pid, secret) = session.cancel_key();
             logging::record_connection(pid);
@@ -77,7 +81,35 @@ pub(super) async fn log_in(
     }
 }
 
-/// The first packet that does not ask for encryption.
+/// Gives the client the encryption that it asks for, if we have it; none if it left.
+///
+/// Exactly one packet is read before an encrypted connection begins: what somebody slipped in behind it is part of the
+/// handshake then, which fails (CVE-2021-23214).
+async fn encrypted(mut socket: TcpStream, options: &PgOptions) -> io::Result<Option<(Reader, Writer)>> {
+    for _ in 0..ENCRYPTION_REQUESTS_MAX {
+        let mut head = [0; 8];
+        match socket.read_exact(&mut head).await {
+            Ok(_) => {}
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            Err(e) => return Err(e),
+        }
+        match ((&head[..4]).get_u32(), (&head[4..]).get_i32(), &options.tls) {
+            (8, SslRequest::BODY_MAGIC_NUMBER, Some(tls)) => {
+                socket.write_all(b"S").await?;
+                let (read, write) = tokio::io::split(tls.accept(socket).await?);
+                return Ok(Some((Reader::new(read, &[]), Writer::new(write))));
+            }
+            (8, SslRequest::BODY_MAGIC_NUMBER | GssEncRequest::BODY_MAGIC_NUMBER, _) => socket.write_all(b"N").await?,
+            _ => {
+                let (read, write) = socket.into_split();
+                return Ok(Some((Reader::new(read, &head), Writer::new(write))));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// The first packet that does not ask for encryption, which there is already, or not at all.
 async fn first_packet(reader: &mut Reader, writer: &mut Writer) -> io::Result<Option<Bytes>> {
     for _ in 0..ENCRYPTION_REQUESTS_MAX {
         let Some(packet) = reader.startup_packet().await? else { return Ok(None) };
@@ -94,6 +126,7 @@ async fn first_packet(reader: &mut Reader, writer: &mut Writer) -> io::Result<Op
 
 /// Opens the session that the packet asks for.
 async fn open(
+    reader: &mut Reader,
     writer: &mut Writer,
     packet: Bytes,
     peer: SocketAddr,
@@ -107,8 +140,31 @@ async fn open(
         // First, so that what the client asks for comes after it.
         startup.parameters.insert(0, ("statement_timeout".to_string(), timeout.as_millis().to_string()));
     }
-    options.door.admit(peer, &startup.user, &startup.database)?;
+    authenticate(reader, writer, peer, database, options, &startup).await?;
     Ok((database.connect(startup).await?, version))
+}
+
+/// Returns if the client is who it says it is.
+async fn authenticate(
+    reader: &mut Reader,
+    writer: &mut Writer,
+    peer: SocketAddr,
+    database: &Database,
+    options: &PgOptions,
+    startup: &Startup,
+) -> Result<()> {
+    let (door, user) = (&options.door, &startup.user);
+    let credential = database.credential(startup)?;
+    let Demand::Password { verifier, hopeless } = door.demand(peer, user, &startup.database, credential)? else {
+        return Ok(());
+    };
+    if sasl::prove(reader, writer, &verifier, hopeless).await? {
+        door.succeeded(peer);
+        return Ok(());
+    }
+    info!(user, %peer, hopeless, "password authentication failed");
+    door.failed(peer).await;
+    Err(wrong_password(user))
 }
 
 fn violation(message: &str) -> Error {

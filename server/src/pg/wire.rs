@@ -5,8 +5,7 @@ use std::io;
 use bytes::{Buf, Bytes, BytesMut};
 use pgwire::messages::Message;
 use sightline_storage::error::{Error, SqlState};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::message::length_max;
 
@@ -36,14 +35,14 @@ impl From<io::Error> for Broken {
 
 /// What the client sends.
 pub(super) struct Reader {
-    socket: OwnedReadHalf,
+    socket: Box<dyn AsyncRead + Send + Unpin>,
     buffer: BytesMut,
 }
 
 impl Reader {
-    /// Reads from a socket.
-    pub(super) fn new(socket: OwnedReadHalf) -> Reader {
-        Reader { socket, buffer: BytesMut::new() }
+    /// Reads from a socket, encrypted or not, of which `first` was read before.
+    pub(super) fn new(socket: impl AsyncRead + Send + Unpin + 'static, first: &[u8]) -> Reader {
+        Reader { socket: Box::new(socket), buffer: BytesMut::from(first) }
     }
 
     /// Waits for more bytes; false at the end. Safe to drop at any time.
@@ -92,6 +91,32 @@ impl Reader {
         self.buffer.first() == Some(&kind)
     }
 
+    /// What a client answers to a demand for a password; none if it left.
+    ///
+    /// # Errors
+    /// 08P01 for any other message, and for one that is too long.
+    pub(super) async fn password_message(&mut self) -> Result<Option<Bytes>, Broken> {
+        let broken = |message: String| Broken::Protocol(Error::new(SqlState::PROTOCOL_VIOLATION, message));
+        loop {
+            if let Some(kind) = self.buffer.first().filter(|kind| **kind != b'p') {
+                return Err(broken(format!("expected password response, got message type {kind}")));
+            }
+            if let Some(head) = self.buffer.get(1..5) {
+                let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
+                if !(4..=STARTUP_MAX).contains(&length) {
+                    return Err(broken("invalid message length".to_string()));
+                }
+                if self.buffer.len() > length {
+                    self.buffer.advance(5);
+                    return Ok(Some(self.buffer.split_to(length - 4).freeze()));
+                }
+            }
+            if !self.fill(0).await? {
+                return Ok(None);
+            }
+        }
+    }
+
     /// A packet of before login, without its length; none if the client left or sent what is no such packet.
     pub(super) async fn startup_packet(&mut self) -> io::Result<Option<Bytes>> {
         loop {
@@ -126,7 +151,7 @@ impl Reader {
 
 /// What the client is sent.
 pub(super) struct Writer {
-    socket: OwnedWriteHalf,
+    socket: Box<dyn AsyncWrite + Send + Unpin>,
     /// What is not sent yet; encoders append to it.
     pub buffer: Vec<u8>,
     scratch: BytesMut,
@@ -134,8 +159,8 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Writes to a socket.
-    pub(super) fn new(socket: OwnedWriteHalf) -> Writer {
-        Writer { socket, buffer: Vec::new(), scratch: BytesMut::new() }
+    pub(super) fn new(socket: impl AsyncWrite + Send + Unpin + 'static) -> Writer {
+        Writer { socket: Box::new(socket), buffer: Vec::new(), scratch: BytesMut::new() }
     }
 
     /// Appends a message of pgwire's.
@@ -166,7 +191,11 @@ impl Writer {
 
     /// Sends all.
     pub(super) async fn flush(&mut self) -> io::Result<()> {
-        let sent = self.socket.write_all(&self.buffer).await;
+        let mut sent = self.socket.write_all(&self.buffer).await;
+        if sent.is_ok() {
+            // An encrypted socket has a buffer of its own.
+            sent = self.socket.flush().await;
+        }
         self.buffer.clear();
         self.buffer.shrink_to(OUT_BYTES);
         sent

@@ -76,6 +76,8 @@ fn only_superusers_make_superusers() {
         login: true,
         create_role: false,
         create_db: false,
+        verifier: None,
+        valid_until: None,
         connection_limit: -1,
         comment: None,
     };

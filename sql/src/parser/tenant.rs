@@ -1,7 +1,9 @@
 //! Tenants (`CREATE TENANT` and PostgreSQL's `CREATE DATABASE`), roles, and GRANT CONNECT.
 
+use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
+use sightline_storage::secret::Secret;
 
 use super::tokens::{expect, is_word, name, one_of, options, peek_word, plain_value, words};
 use super::{Body, unsupported};
@@ -44,6 +46,15 @@ impl RoleStatement {
             RoleStatement::Drop { .. } => "DROP ROLE",
         }
     }
+
+    /// The statement without its password, if it has one: what activity views and logs may show.
+    pub(super) fn redacted(&self) -> Option<String> {
+        let (RoleStatement::Create { name, options, .. } | RoleStatement::Alter { name, options }) = self else {
+            return None;
+        };
+        let name = ast::Ident::with_quote('"', name);
+        matches!(options.password, Some(Some(_))).then(|| format!("{} {name} PASSWORD '********'", self.command()))
+    }
 }
 
 /// What CREATE and ALTER ROLE set, where given.
@@ -54,8 +65,10 @@ pub struct RoleOptions {
     pub create_role: Option<bool>,
     pub create_db: Option<bool>,
     pub connection_limit: Option<i32>,
-    /// PASSWORD was said, other than PASSWORD NULL.
-    pub password: bool,
+    /// PASSWORD; the inner none is PASSWORD NULL.
+    pub password: Option<Option<Secret>>,
+    /// VALID UNTIL, as written.
+    pub valid_until: Option<String>,
     /// Something that we don't have, in upper case.
     pub unsupported: Option<String>,
 }
@@ -194,13 +207,13 @@ fn role_options(p: &mut Parser) -> Result<RoleOptions, ParserError> {
                 options.connection_limit = Some(limit);
             }
             "ENCRYPTED" => {}
-            "PASSWORD" => options.password = !words(p, &["NULL"]) && !super::tokens::string(p)?.is_empty(),
+            "PASSWORD" if words(p, &["NULL"]) => options.password = Some(None),
+            "PASSWORD" => options.password = Some(Some(Secret::new(super::tokens::string(p)?))),
             "NOINHERIT" | "REPLICATION" | "BYPASSRLS" => options.unsupported = Some(word),
             "NOREPLICATION" | "NOBYPASSRLS" => {}
             "VALID" => {
                 expect(p, "UNTIL")?;
-                super::tokens::string(p)?;
-                options.unsupported = Some("VALID UNTIL".to_string());
+                options.valid_until = Some(super::tokens::string(p)?);
             }
             "IN" | "ROLE" | "ADMIN" | "USER" | "SYSID" => {
                 super::skip(p);

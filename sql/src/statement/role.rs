@@ -3,16 +3,20 @@
 
 use std::sync::Arc;
 
+use datafusion::scalar::ScalarValue;
 use sightline_storage::catalog::RoleDef;
 use sightline_storage::command::Op;
 use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::ids::RoleId;
+use sightline_storage::types::SqlType;
 
 use super::tenant::{change_meta, is_operator};
 use super::{changes_node, done, names};
 use crate::answer::{Answer, Notice};
 use crate::authorize::{Action, Allowed, authorize};
+use crate::codec::input::parse_text_styled;
 use crate::parser::tenant::{RoleOptions, RoleStatement};
+use crate::password;
 use crate::plan::QueryContext;
 use crate::session::Session;
 
@@ -25,8 +29,11 @@ pub(super) async fn run(session: &mut Session, statement: &RoleStatement) -> Res
         }
         RoleStatement::Alter { name, options } => {
             let old = names::role(&ctx, own_name(&ctx, name))?;
-            let new = with_options((*old).clone(), options)?;
-            let allowed = authorize(&ctx.identity, Action::ChangeRole(&old, &new))?;
+            let new = with_options(&ctx, (*old).clone(), options)?;
+            let password_only = RoleDef { verifier: old.verifier.clone(), ..new.clone() } == *old;
+            let action =
+                if password_only { Action::ChangePassword(&old) } else { Action::ChangeRole(&old, &new) };
+            let allowed = authorize(&ctx.identity, action)?;
             if !is_operator(&ctx, &old) && (new.superuser || new.create_db) {
                 return Err(Error::unsupported(format!("role \"{name}\" belongs to this tenant"))
                     .hint("SUPERUSER and CREATEDB are for operators' roles: CREATE ROLE … SUPERUSER makes one."));
@@ -70,16 +77,18 @@ fn new_name(ctx: &QueryContext, name: &str) -> Result<String> {
     Ok(name)
 }
 
-fn with_options(mut role: RoleDef, options: &RoleOptions) -> Result<RoleDef> {
-    if options.password {
-        return Err(Error::unsupported("passwords are not supported yet")
-            .hint("Leave PASSWORD out: until authentication arrives, roles log in without one."));
-    }
+fn with_options(ctx: &Arc<QueryContext>, mut role: RoleDef, options: &RoleOptions) -> Result<RoleDef> {
     if let Some(what) = &options.unsupported {
         return Err(Error::unsupported(format!("the role option {what} is not supported")));
     }
     if let Some(limit) = options.connection_limit.filter(|l| *l < -1) {
         return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, format!("invalid connection limit: {limit}")));
+    }
+    if let Some(password) = &options.password {
+        role.verifier = password.as_ref().map(password::stored).transpose()?;
+    }
+    if let Some(until) = &options.valid_until {
+        role.valid_until = point_in_time(ctx, until)?;
     }
     role.superuser = options.superuser.unwrap_or(role.superuser);
     role.login = options.login.unwrap_or(role.login);
@@ -87,6 +96,14 @@ fn with_options(mut role: RoleDef, options: &RoleOptions) -> Result<RoleDef> {
     role.create_db = options.create_db.unwrap_or(role.create_db);
     role.connection_limit = options.connection_limit.unwrap_or(role.connection_limit);
     Ok(role)
+}
+
+/// The moment that VALID UNTIL names; none for `infinity`.
+fn point_in_time(ctx: &QueryContext, text: &str) -> Result<Option<i64>> {
+    match parse_text_styled(&SqlType::TimestampTz, text, ctx.settings.style())? {
+        ScalarValue::TimestampMicrosecond(Some(us), _) => Ok(Some(us).filter(|us| *us != i64::MAX)),
+        other => Err(Error::internal(format!("a timestamp was read as {other}"))),
+    }
 }
 
 async fn create(
@@ -104,9 +121,11 @@ async fn create(
         create_role: false,
         create_db: false,
         connection_limit: -1,
+        verifier: None,
+        valid_until: None,
         comment: None,
     };
-    let role = with_options(role, options)?;
+    let role = with_options(ctx, role, options)?;
     let allowed = authorize(&ctx.identity, Action::CreateRole(&role))?;
     let role = RoleDef { name: new_name(ctx, name)?, ..role };
     if role.superuser || role.create_db {

@@ -1,6 +1,7 @@
 //! A role: an operator's (meta group) or a tenant's own.
 
 use crate::ids::RoleId;
+use crate::secret::Secret;
 
 /// One role.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,5 +15,10 @@ pub struct RoleDef {
     pub create_db: bool,
     /// The most connections, or -1.
     pub connection_limit: i32,
+    /// A SCRAM-SHA-256 verifier in PostgreSQL's form, `SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>`; none
+    /// for a role without a password.
+    pub verifier: Option<Secret>,
+    /// The password is good until then, in microseconds since 1970; none for ever.
+    pub valid_until: Option<i64>,
     pub comment: Option<String>,
 }

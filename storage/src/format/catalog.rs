@@ -4,6 +4,7 @@ use super::{narrow, required};
 use crate::catalog::{CheckDef, ColumnDef, PartitionExpr, RoleDef, SchemaDef, TableDef, TenantDef, ViewDef};
 use crate::error::Result;
 use crate::ids::{ColumnId, GroupId, RoleId, SchemaId, TableId, TenantId, ViewId};
+use crate::secret::Secret;
 use crate::kv::damaged;
 use crate::types::SqlType;
 
@@ -85,6 +86,10 @@ pub(crate) struct RoleMessage {
     connection_limit: i32,
     #[prost(string, optional, tag = "8")]
     comment: Option<String>,
+    #[prost(string, optional, tag = "9")]
+    verifier: Option<String>,
+    #[prost(sint64, optional, tag = "10")]
+    valid_until: Option<i64>,
 }
 
 impl From<&RoleDef> for RoleMessage {
@@ -98,6 +103,8 @@ impl From<&RoleDef> for RoleMessage {
             create_db: r.create_db,
             connection_limit: r.connection_limit,
             comment: r.comment.clone(),
+            verifier: r.verifier.as_ref().map(|v| v.reveal().to_string()),
+            valid_until: r.valid_until,
         }
     }
 }
@@ -113,6 +120,8 @@ impl From<RoleMessage> for RoleDef {
             create_db: r.create_db,
             connection_limit: r.connection_limit,
             comment: r.comment,
+            verifier: r.verifier.map(Secret::new),
+            valid_until: r.valid_until,
         }
     }
 }

@@ -90,6 +90,8 @@ fn all_ops() -> Vec<Op> {
         login: true,
         create_role: false,
         create_db: true,
+        verifier: Some(crate::secret::Secret::new("SCRAM-SHA-256$4096:c2FsdA==$a:b")),
+        valid_until: Some(1_700_000_000_000_000),
         connection_limit: -1,
         comment: Some("Ann".to_string()),
     };

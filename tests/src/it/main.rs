@@ -11,6 +11,7 @@ mod crash;
 mod docs;
 #[path = "../format.rs"]
 mod format;
+mod login;
 mod memory;
 #[path = "../pg_client.rs"]
 #[expect(dead_code, reason = "shared with the recorder; each uses a part")]
@@ -45,6 +46,7 @@ fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     slt::trials(&mut trials);
     wire::trials(&mut trials);
+    login::trials(&mut trials);
     tenants::trials(&mut trials);
     copy::trials(&mut trials);
     memory::trials(&mut trials);

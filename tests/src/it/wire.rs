@@ -16,7 +16,7 @@ use crate::support::{Outcome, ensure, ensure_eq, trial};
 pub(crate) fn trials(trials: &mut Vec<Trial>) {
     trials.push(trial("wire::startup", startup));
     trials.push(trial("wire::refused_logins", refused_logins));
-    trials.push(trial("wire::ssl_request_is_declined", ssl_request));
+    trials.push(trial("wire::gss_request_is_declined", gss_request));
     trials.push(trial("wire::empty_queries", empty_queries));
     trials.push(trial("wire::statements_of_one_message_are_one_transaction", implicit_transaction));
     trials.push(trial("wire::transaction_status", transaction_status));
@@ -88,13 +88,13 @@ async fn refused_logins() -> Outcome {
     Ok(())
 }
 
-async fn ssl_request() -> Outcome {
+async fn gss_request() -> Outcome {
     let server = server::shared()?;
     let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", server.port)).await?;
-    stream.write_all(&[0, 0, 0, 8, 4, 210, 22, 47]).await?;
+    stream.write_all(&[0, 0, 0, 8, 4, 210, 22, 48]).await?;
     let mut byte = [0];
     tokio::io::AsyncReadExt::read_exact(&mut stream, &mut byte).await?;
-    ensure_eq!(byte[0], b'N', "answer to SSLRequest");
+    ensure_eq!(byte[0], b'N', "answer to GSSENCRequest");
     stream.write_all(&pg_client::startup(&[("user", USER), ("database", DATABASE)])).await?;
     tokio::io::AsyncReadExt::read_exact(&mut stream, &mut byte).await?;
     ensure_eq!(byte[0], b'R', "the login goes on");
