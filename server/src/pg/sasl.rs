@@ -18,7 +18,12 @@ const NONCE_BYTES: usize = 18;
 ///
 /// # Errors
 /// 08P01 for what is no message of SCRAM, 08006 if the client left.
-pub(super) async fn prove(reader: &mut Reader, writer: &mut Writer, verifier: &Verifier, hopeless: bool) -> Result<bool> {
+pub(super) async fn prove(
+    reader: &mut Reader,
+    writer: &mut Writer,
+    verifier: &Verifier,
+    hopeless: bool,
+) -> Result<bool> {
     send(writer, &Authentication::SASL(vec![MECHANISM.to_string()])).await?;
     let first = ClientFirst::parse(initial_response(receive(reader).await?)?)?;
     let nonce = format!("{}{}", first.nonce, BASE64_STANDARD.encode(password::random::<NONCE_BYTES>()?));
@@ -61,7 +66,10 @@ fn initial_response(mut body: Bytes) -> Result<String> {
     let end = body.iter().position(|b| *b == 0).ok_or_else(|| malformed("The mechanism does not end."))?;
     let mechanism = body.split_to(end);
     if mechanism != MECHANISM.as_bytes() {
-        return Err(Error::new(SqlState::PROTOCOL_VIOLATION, "client selected an invalid SASL authentication mechanism"));
+        return Err(Error::new(
+            SqlState::PROTOCOL_VIOLATION,
+            "client selected an invalid SASL authentication mechanism",
+        ));
     }
     body.advance(1);
     if body.len() < 4 || body.get_u32() as usize != body.len() {
@@ -137,7 +145,18 @@ mod tests {
         let first = ClientFirst::parse("n,,n=,r=abc".to_string()).unwrap();
         assert_eq!((first.header.as_str(), first.bare.as_str(), first.nonce.as_str()), ("n,,", "n=,r=abc", "abc"));
         assert_eq!(ClientFirst::parse("y,,n=x,r=abc,ext=1".to_string()).unwrap().header, "y,,");
-        for wrong in ["", "n", "n,,", "n,,n=", "n,,n=,r=", "q,,n=,r=a", "p=tls-unique,,n=,r=a", "n,a=x,n=,r=a", "n,,m=1,n=,r=a", "n,,n=,r=a\u{e9}"] {
+        for wrong in [
+            "",
+            "n",
+            "n,,",
+            "n,,n=",
+            "n,,n=,r=",
+            "q,,n=,r=a",
+            "p=tls-unique,,n=,r=a",
+            "n,a=x,n=,r=a",
+            "n,,m=1,n=,r=a",
+            "n,,n=,r=a\u{e9}",
+        ] {
             assert!(ClientFirst::parse(wrong.to_string()).is_err(), "{wrong}");
         }
     }
@@ -146,7 +165,9 @@ mod tests {
     fn final_messages() {
         let (unproved, proof) = client_final("c=biws,r=abc,p=AAEC", "n,,", "abc").unwrap();
         assert_eq!((unproved, proof), ("c=biws,r=abc", vec![0, 1, 2]));
-        for wrong in ["", "c=biws,r=abc", "c=eSws,r=abc,p=AAEC", "c=biws,r=abd,p=AAEC", "c=biws,r=abc,p=!", "r=abc,p=AAEC"] {
+        for wrong in
+            ["", "c=biws,r=abc", "c=eSws,r=abc,p=AAEC", "c=biws,r=abd,p=AAEC", "c=biws,r=abc,p=!", "r=abc,p=AAEC"]
+        {
             assert!(client_final(wrong, "n,,", "abc").is_err(), "{wrong}");
         }
     }
@@ -157,7 +178,9 @@ mod tests {
             Bytes::from([mechanism.as_bytes(), b"\0", &length.to_be_bytes(), data.as_bytes()].concat())
         };
         assert_eq!(initial_response(message(MECHANISM, 3, "abc")).unwrap(), "abc");
-        for wrong in [message("PLAIN", 3, "abc"), message(MECHANISM, 4, "abc"), message(MECHANISM, u32::MAX, ""), Bytes::new()] {
+        for wrong in
+            [message("PLAIN", 3, "abc"), message(MECHANISM, 4, "abc"), message(MECHANISM, u32::MAX, ""), Bytes::new()]
+        {
             assert_eq!(initial_response(wrong).unwrap_err().code(), SqlState::PROTOCOL_VIOLATION);
         }
     }

@@ -31,8 +31,7 @@ pub(super) async fn run(session: &mut Session, statement: &RoleStatement) -> Res
             let old = names::role(&ctx, own_name(&ctx, name))?;
             let new = with_options(&ctx, (*old).clone(), options)?;
             let password_only = RoleDef { verifier: old.verifier.clone(), ..new.clone() } == *old;
-            let action =
-                if password_only { Action::ChangePassword(&old) } else { Action::ChangeRole(&old, &new) };
+            let action = if password_only { Action::ChangePassword(&old) } else { Action::ChangeRole(&old, &new) };
             let allowed = authorize(&ctx.identity, action)?;
             if !is_operator(&ctx, &old) && (new.superuser || new.create_db) {
                 return Err(Error::unsupported(format!("role \"{name}\" belongs to this tenant"))

@@ -4,8 +4,8 @@ use super::{narrow, required};
 use crate::catalog::{CheckDef, ColumnDef, PartitionExpr, RoleDef, SchemaDef, TableDef, TenantDef, ViewDef};
 use crate::error::Result;
 use crate::ids::{ColumnId, GroupId, RoleId, SchemaId, TableId, TenantId, ViewId};
-use crate::secret::Secret;
 use crate::kv::damaged;
+use crate::secret::Secret;
 use crate::types::SqlType;
 
 fn sql_type(text: &str) -> Result<SqlType> {

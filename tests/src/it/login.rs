@@ -176,7 +176,9 @@ async fn encryption() -> Outcome {
     let folder = tempfile::tempdir()?;
     let data = folder.path().join("data");
     let server = Server::start(&data, &[])?;
-    let at = |rest: &str| format!("host=localhost hostaddr=127.0.0.1 port={} user={USER} dbname={DATABASE} {rest}", server.port);
+    let at = |rest: &str| {
+        format!("host=localhost hostaddr=127.0.0.1 port={} user={USER} dbname={DATABASE} {rest}", server.port)
+    };
     let root = data.join("tls/server.crt").display().to_string();
     let (_, shown) = psql(&at("sslmode=require"), "\\conninfo")?;
     ensure!(shown.contains("TLSv1.3"), "{shown}");
@@ -185,7 +187,8 @@ async fn encryption() -> Outcome {
     ensure_eq!(psql(&at("sslmode=disable"), "SELECT 1")?, (true, "1".to_string()), "without, who does not ask");
     let (worked, said) = psql(&at("sslmode=require ssl_max_protocol_version=TLSv1.2"), "SELECT 1")?;
     ensure!(!worked, "an old version is spoken: {said}");
-    let (worked, rows) = psql(&at("sslmode=require"), "SELECT i, repeat('x', 100) FROM generate_series(1, 100000) AS g(i)")?;
+    let (worked, rows) =
+        psql(&at("sslmode=require"), "SELECT i, repeat('x', 100) FROM generate_series(1, 100000) AS g(i)")?;
     ensure!(worked && rows.lines().count() == 100_000, "a large result: {} lines", rows.lines().count());
     // What is slipped in between the request and the handshake breaks the connection and is never read as a packet.
     let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", server.port)).await?;
@@ -197,7 +200,10 @@ async fn encryption() -> Outcome {
     ensure!(answer.first() == Some(&b'S') && !answer.contains(&b'Z'), "{ended:?} {answer:?}");
     drop(server);
     let server = Server::start(&data, &[("SIGHTLINE_TLS", "off")])?;
-    let (worked, said) = psql(&format!("host=127.0.0.1 port={} user={USER} dbname={DATABASE} sslmode=require", server.port), "SELECT 1")?;
+    let (worked, said) = psql(
+        &format!("host=127.0.0.1 port={} user={USER} dbname={DATABASE} sslmode=require", server.port),
+        "SELECT 1",
+    )?;
     ensure!(!worked && said.contains("does not support SSL"), "{said}");
     Ok(())
 }
