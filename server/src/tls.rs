@@ -62,7 +62,9 @@ fn made(directory: &Path) -> Result<(PathBuf, PathBuf)> {
         return Ok((certificate, key));
     }
     let mut names = vec!["localhost".to_string(), "127.0.0.1".to_string(), "::1".to_string()];
-    names.extend(fs::read_to_string("/etc/hostname").ok().map(|n| n.trim().to_string()).filter(|n| !n.is_empty()));
+    // A certificate's names are ASCII; a machine that is called otherwise goes without.
+    let host = fs::read_to_string("/etc/hostname").ok().map(|n| n.trim().to_string());
+    names.extend(host.filter(|n| !n.is_empty() && n.is_ascii()));
     let signed = rcgen::generate_simple_self_signed(names)
         .map_err(|e| Error::internal("a certificate could not be made").source(e))?;
     fs::create_dir_all(directory)?;
