@@ -127,6 +127,17 @@ impl Membership {
         Ok(AsyncScalarUDF::new(Arc::new(function)).into_scalar_udf().call(args))
     }
 
+    /// The set for these values from outside, read when first asked for.
+    async fn values(&self, outer: Vec<ScalarValue>, ty: &DataType) -> Result<Arc<Values>> {
+        let mut sets = self.sets.lock().await;
+        if let Some(values) = sets.get(&outer) {
+            return Ok(values.clone());
+        }
+        let values = Arc::new(self.read(&outer, ty).await?);
+        sets.insert(outer, values.clone());
+        Ok(values)
+    }
+
     async fn read(&self, outer: &[ScalarValue], ty: &DataType) -> Result<Values> {
         let plan = bound(&self.plan, &self.outer, outer)?;
         let pool = &self.ctx.database.plan.runtime().memory_pool;
@@ -225,31 +236,14 @@ impl AsyncScalarUDFImpl for Membership {
         let (left, right) = (wanted.data_type(), self.plan.schema().field(0).data_type());
         let common = comparison_coercion(left, right).unwrap_or_else(|| left.clone());
         let wanted = comparable(&wanted, &common)?;
-        let mut sets = self.sets.lock().await;
         if arrays.is_empty() {
-            let values = match sets.get([].as_slice()) {
-                Some(values) => values.clone(),
-                None => {
-                    let values = Arc::new(self.read(&[], wanted.data_type()).await?);
-                    sets.insert(Vec::new(), values.clone());
-                    values
-                }
-            };
-            let found = values.contain(&wanted)?;
+            let found = self.values(Vec::new(), &common).await?.contain(&wanted)?;
             return Ok(ColumnarValue::Array(Arc::new(found.into_iter().collect::<BooleanArray>())));
         }
         let mut found = Vec::with_capacity(count);
         for row in 0..count {
             let key = arrays.iter().map(|a| ScalarValue::try_from_array(a, row)).collect::<Result<Vec<_>>>()?;
-            let values = match sets.get(&key) {
-                Some(values) => values.clone(),
-                None => {
-                    let values = Arc::new(self.read(&key, wanted.data_type()).await?);
-                    sets.insert(key, values.clone());
-                    values
-                }
-            };
-            found.extend(values.contain(&wanted.slice(row, 1))?);
+            found.extend(self.values(key, &common).await?.contain(&wanted.slice(row, 1))?);
         }
         Ok(ColumnarValue::Array(Arc::new(found.into_iter().collect::<BooleanArray>())))
     }
