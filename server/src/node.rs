@@ -203,6 +203,7 @@ async fn open(config: &Config, max_connections: usize) -> Result<(Arc<Engine>, A
         version: VERSION.to_owned(),
     };
     let database = Database::new(Arc::clone(&engine), options)?;
+    database.drop_leftovers().await;
     Ok((engine, database))
 }
 

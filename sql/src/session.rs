@@ -16,6 +16,7 @@
 mod block;
 mod limits;
 mod prepare;
+pub(crate) mod temporary;
 #[cfg(test)]
 mod tests;
 pub(crate) mod transaction;
@@ -124,6 +125,7 @@ pub struct Session {
     /// Operations of a COPY that ended since the last statement.
     inbox: Arc<Inbox>,
     pub(crate) prepared: BTreeMap<String, Prepared>,
+    temporary: temporary::Temporary,
     first_plan: Option<FirstPlan>,
     /// The length of the statement at hand.
     text_bytes: usize,
@@ -177,6 +179,7 @@ impl Session {
             repeatable: Repeatable::Nothing,
             inbox: Arc::default(),
             prepared: BTreeMap::new(),
+            temporary: temporary::Temporary::default(),
             first_plan: None,
             text_bytes: 0,
             notices: Vec::new(),
@@ -630,7 +633,7 @@ impl Session {
     }
 
     async fn commit(&mut self) -> Result<Committed> {
-        if let Err(e) = self.take_arrived() {
+        if let Err(e) = self.take_arrived().and_then(|()| self.temporary_at_commit()) {
             self.roll_back().await;
             return Err(e);
         }
@@ -671,6 +674,7 @@ impl Drop for Session {
     fn drop(&mut self) {
         self.registered.running.lock().cancel.cancel();
         self.database.unregister(self.registered.pid);
+        self.leave_temporary();
         // Parts of an unfinished transaction are deleted in the background, if there still is one.
         let transaction = self.transaction.take().filter(Transaction::has_ops);
         let arrived = std::mem::take(&mut *self.inbox.arrived.lock());

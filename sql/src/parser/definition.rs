@@ -27,6 +27,8 @@ pub struct CreateTable {
     pub column_names: Vec<ast::Ident>,
     /// False with WITH NO DATA.
     pub with_data: bool,
+    /// What COMMIT does with a temporary table, if it was said.
+    pub on_commit: Option<OnCommit>,
     /// What was said that we don't have, e.g. INHERITS.
     pub unsupported: Option<String>,
     /// `SELECT INTO` answers as `SELECT n`, and so does CREATE TABLE AS.
@@ -47,6 +49,7 @@ impl CreateTable {
             query: None,
             column_names: Vec::new(),
             with_data: true,
+            on_commit: None,
             unsupported: None,
             select_into: false,
         }
@@ -60,6 +63,14 @@ impl CreateTable {
         table.select_into = true;
         table
     }
+}
+
+/// What COMMIT does with a temporary table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnCommit {
+    PreserveRows,
+    DeleteRows,
+    Drop,
 }
 
 /// CREATE VIEW.
@@ -315,8 +326,15 @@ fn clause(p: &mut Parser, table: &mut CreateTable) -> Result<bool, ParserError> 
         return Ok(true);
     }
     if words(p, &["ON", "COMMIT"]) {
-        super::skip(p);
-        table.unsupported = Some("ON COMMIT".to_string());
+        table.on_commit = Some(match one_of(p, &["PRESERVE", "DELETE", "DROP"]) {
+            Some("PRESERVE") => OnCommit::PreserveRows,
+            Some("DELETE") => OnCommit::DeleteRows,
+            Some(_) => OnCommit::Drop,
+            None => return p.expected("PRESERVE ROWS, DELETE ROWS or DROP", p.peek_token()),
+        });
+        if table.on_commit != Some(OnCommit::Drop) {
+            expect(p, "ROWS")?;
+        }
         return Ok(true);
     }
     Ok(false)

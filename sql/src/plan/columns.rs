@@ -168,7 +168,7 @@ fn plain_column(expr: &logical::Expr) -> Option<Column> {
 fn origin(ctx: &QueryContext, column: &Column, tables: &[(TableReference, TableReference)]) -> Option<(u32, i16)> {
     let (_, table) = tables.iter().find(|(name, _)| column.relation.as_ref() == Some(name))?;
     let parts = table.to_vec();
-    match super::names::find_relation(ctx, &ctx.search_path(), &parts).ok()? {
+    match super::names::find_relation(ctx, &ctx.relation_path(), &parts).ok()? {
         Relation::Table(def) => {
             let found = def.column(&column.name)?;
             Some((def.id.0, i16::try_from(found.id.0).ok()?))

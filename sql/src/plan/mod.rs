@@ -54,7 +54,8 @@ use crate::settings::Settings;
 
 pub use cast::{assignment_cast, compile, evaluate};
 pub use columns::type_name;
-pub use names::{fold, resolve_creation, resolve_relation};
+pub(crate) use names::TEMPORARY;
+pub use names::{fold, resolve_creation, resolve_relation, resolve_temporary};
 pub use position::positioned;
 pub use run::{explain, run};
 pub use shared::Shared;
@@ -83,6 +84,22 @@ impl QueryContext {
     pub fn search_path(&self) -> Vec<String> {
         let user = &self.identity.role_name;
         self.settings.search_path().into_iter().map(|s| if s == "$user" { user.clone() } else { s }).collect()
+    }
+
+    /// Where relations without a schema are looked up: [`search_path`](QueryContext::search_path), and in front of it the
+    /// session's temporary relations, if it has any and the path doesn't name them itself.
+    pub fn relation_path(&self) -> Vec<String> {
+        let mut path = self.search_path();
+        let has_any = self.snapshot.catalog.schemas.contains_key(&self.temporary_name());
+        if has_any && !path.iter().any(|s| s == TEMPORARY) {
+            path.insert(0, TEMPORARY.to_string());
+        }
+        path
+    }
+
+    /// The schema of the session's temporary relations, which may not exist.
+    pub fn temporary_name(&self) -> String {
+        format!("{TEMPORARY}_{}", self.pid)
     }
 
     /// Who a role of the tenant is, or an operator.
@@ -252,7 +269,7 @@ struct Reading {
 
 impl Reading {
     fn session(ctx: &QueryContext) -> Reading {
-        Reading { depth: 0, search_path: ctx.search_path(), reader: ctx.identity.clone() }
+        Reading { depth: 0, search_path: ctx.relation_path(), reader: ctx.identity.clone() }
     }
 
     fn view(ctx: &QueryContext, view: &ViewDef, depth: usize) -> Result<Reading> {

@@ -6,9 +6,13 @@ use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::ids::SchemaId;
 
 use super::{QueryContext, Relation};
+use crate::session::temporary::is_temporary;
 
 /// Schemas of the system, which every search finds; `pg_catalog` is searched first even if `search_path` has not got it.
 pub(super) const SYSTEM_SCHEMAS: [&str; 3] = ["pg_catalog", "information_schema", "sys"];
+
+/// What the schema of a session's temporary relations is called in it; its name is this, `_`, and the process id.
+pub(crate) const TEMPORARY: &str = "pg_temp";
 
 /// An identifier as PostgreSQL folds it in UTF-8: letters of ASCII to lower case unless quoted.
 pub fn fold(ident: &ast::Ident) -> String {
@@ -56,7 +60,18 @@ pub(super) fn find_relation(ctx: &QueryContext, path: &[String], name: &[String]
         Error::new(SqlState::UNDEFINED_TABLE, format!("relation \"{written}{relation}\" does not exist"))
     };
     if let Some(schema) = &schema {
+        if is_temporary(schema) && *schema != ctx.temporary_name() {
+            return Err(Error::unsupported("cannot access temporary tables of other sessions"));
+        }
         return in_schema(ctx, schema, &relation).ok_or_else(missing);
+    }
+    // Temporary relations that the path doesn't name come even before those of the system.
+    let (first, path) = match path {
+        [first, rest @ ..] if first == TEMPORARY => (Some(first), rest),
+        path => (None, path),
+    };
+    if let Some(found) = first.and_then(|schema| in_schema(ctx, schema, &relation)) {
+        return Ok(found);
     }
     if !path.iter().any(|s| s == "pg_catalog")
         && let Some(found) = in_schema(ctx, "pg_catalog", &relation)
@@ -71,7 +86,10 @@ fn in_schema(ctx: &QueryContext, schema: &str, name: &str) -> Option<Relation> {
         return crate::catalog::is_system_relation(system, name).then(|| Relation::System(system, name.to_string()));
     }
     let catalog = &ctx.snapshot.catalog;
-    let id = catalog.schemas.get(schema)?.id;
+    let id = match schema {
+        TEMPORARY => catalog.schemas.get(&ctx.temporary_name())?.id,
+        schema => catalog.schemas.get(schema)?.id,
+    };
     let key = (id, name.to_string());
     if let Some(table) = catalog.tables.get(&key) {
         return Some(Relation::Table(table.clone()));
@@ -84,7 +102,24 @@ fn in_schema(ctx: &QueryContext, schema: &str, name: &str) -> Option<Relation> {
 /// # Errors
 /// As [`find_relation`].
 pub fn resolve_relation(ctx: &QueryContext, name: &ast::ObjectName) -> Result<Relation> {
-    find_relation(ctx, &ctx.search_path(), &parts(name)?)
+    find_relation(ctx, &ctx.relation_path(), &parts(name)?)
+}
+
+/// The name of a new temporary relation, if CREATE says so by itself or by the schema it names.
+///
+/// # Errors
+/// 42P16 for a temporary relation in a schema that holds others.
+pub fn resolve_temporary(ctx: &QueryContext, name: &ast::ObjectName, temporary: bool) -> Result<Option<String>> {
+    let (schema, relation) = schema_and_name(ctx, &parts(name)?)?;
+    match schema {
+        Some(schema) if schema == TEMPORARY || schema == ctx.temporary_name() => Ok(Some(relation)),
+        Some(_) if temporary => {
+            let text = "cannot create temporary relation in non-temporary schema";
+            Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, text))
+        }
+        None if temporary => Ok(Some(relation)),
+        _ => Ok(None),
+    }
 }
 
 /// Where CREATE puts a relation: the named schema, or the first of `search_path` that exists.

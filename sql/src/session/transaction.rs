@@ -11,7 +11,7 @@ use datafusion::execution::memory_pool::MemoryReservation;
 use sightline_storage::command::{Command, Op, Outcome};
 use sightline_storage::engine::{Engine, TenantSnapshot};
 use sightline_storage::error::{Error, Result, SqlState};
-use sightline_storage::ids::TenantId;
+use sightline_storage::ids::{TableId, TenantId};
 
 use crate::settings::Settings;
 
@@ -150,6 +150,12 @@ impl Transaction {
     /// True if COMMIT brings rows to the hot tier.
     pub(crate) fn has_rows(&self) -> bool {
         self.ops.iter().any(|op| matches!(op, Op::Append { .. }))
+    }
+
+    /// True if COMMIT brings rows to this table.
+    pub(crate) fn writes(&self, id: TableId) -> bool {
+        let adds = |op: &Op| matches!(op, Op::Append { table, .. } | Op::AddParts { table, .. } if *table == id);
+        self.ops.iter().any(adds)
     }
 
     /// True if COMMIT has something to do.

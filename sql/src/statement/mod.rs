@@ -79,12 +79,16 @@ fn discard(session: &mut Session, discard: utility::Discard) -> Result<Answer> {
         utility::Discard::All => {
             no_block(session, "DISCARD ALL")?;
             session.prepared.clear();
+            session.discard_temporary()?;
             session.change_settings(false, |s| s.reset(None))?;
             Ok(done("DISCARD ALL"))
         }
         utility::Discard::Plans => Ok(done("DISCARD PLANS")),
         utility::Discard::Sequences => Ok(done("DISCARD SEQUENCES")),
-        utility::Discard::Temporary => Ok(done("DISCARD TEMP")),
+        utility::Discard::Temporary => {
+            session.discard_temporary()?;
+            Ok(done("DISCARD TEMP"))
+        }
     }
 }
 

@@ -9,18 +9,34 @@ use sightline_storage::ids::ViewId;
 use sightline_storage::types::SqlType;
 
 use super::{done, names, query, table};
-use crate::answer::Answer;
+use crate::answer::{Answer, Notice};
 use crate::authorize::{Action, authorize};
 use crate::parser::definition::{CreateView, RenameTo};
-use crate::plan::{QueryContext, fold, plan_query, resolve_creation};
+use crate::plan::{QueryContext, fold, plan_query, resolve_creation, resolve_temporary};
 use crate::session::Session;
 
 pub(super) fn create(session: &mut Session, create: &CreateView) -> Result<Answer> {
-    if create.temporary {
-        return Err(Error::unsupported("temporary views are not supported").hint("Use a CTE."));
+    let mut ctx = session.context()?;
+    let reads = query::relations_of(&ctx, &create.query);
+    // What reads a temporary relation is one itself.
+    let temporary = create.temporary || {
+        let relation = |oid: u32| ctx.snapshot.catalog.tables.values().find(|t| t.id.0 == oid).map(|t| t.schema);
+        let view = |oid: u32| ctx.snapshot.catalog.views.values().find(|v| v.id.0 == oid).map(|v| v.schema);
+        let own = ctx.snapshot.catalog.schemas.get(&ctx.temporary_name()).map(|s| s.id);
+        own.is_some() && reads.iter().any(|oid| relation(*oid).or_else(|| view(*oid)) == own)
+    };
+    if temporary && !create.temporary {
+        let text = format!("view \"{}\" will be a temporary view", names::last(&create.name));
+        session.notice(Notice::new(SqlState::new("00000"), text));
     }
-    let ctx = session.context()?;
-    let (schema, name) = resolve_creation(&ctx, &create.name)?;
+    let (schema, name) = match resolve_temporary(&ctx, &create.name, temporary)? {
+        Some(name) => {
+            let schema = session.temporary_schema()?;
+            ctx = session.context()?;
+            (schema, name)
+        }
+        None => resolve_creation(&ctx, &create.name)?,
+    };
     let name = names::new_name(&name)?;
     let mut allowed = authorize(&ctx.identity, Action::CreateIn(&*names::schema_by_id(&ctx, schema)?))?;
     let planned = plan_query(&ctx, &create.query, &[])?;
@@ -45,9 +61,9 @@ pub(super) fn create(session: &mut Session, create: &CreateView) -> Result<Answe
         name: name.clone(),
         owner: ctx.identity.role,
         query: create.query.to_string(),
-        search_path: ctx.search_path(),
+        search_path: if temporary { ctx.relation_path() } else { ctx.search_path() },
         columns,
-        depends_on: query::relations_of(&ctx, &create.query),
+        depends_on: reads,
         comment: None,
         column_comments: Vec::new(),
     };

@@ -6,6 +6,7 @@ use super::{Arg, Function, null, returns};
 use crate::catalog::objects;
 use crate::catalog::rows::Value;
 use crate::plan::QueryContext;
+use crate::session::temporary::is_temporary;
 
 /// The release of PostgreSQL whose protocol and catalogs we speak.
 const POSTGRES_VERSION: &str = "15.18";
@@ -27,8 +28,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("pg_is_in_recovery", &[], returns::bool, no),
     Function::new("pg_is_wal_replay_paused", &[], returns::bool, no),
     Function::new("pg_jit_available", &[], returns::bool, no),
-    Function::new("pg_my_temp_schema", &[], returns::oid, |_, _| Ok(0.into())),
-    Function::new("pg_is_other_temp_schema", &[Arg::Oid], returns::bool, no),
+    Function::new("pg_my_temp_schema", &[], returns::oid, temporary),
+    Function::new("pg_is_other_temp_schema", &[Arg::Oid], returns::bool, others_temporary),
     Function::new("pg_blocking_pids", &[Arg::Int], returns::int4s, |_, _| Ok(Value::List(Vec::new()))),
     Function::new("txid_current", &[], returns::int8, index),
     Function::new("txid_current_if_assigned", &[], returns::int8, index),
@@ -52,6 +53,18 @@ fn no(_: &QueryContext, _: &[Value]) -> Result<Value> {
 
 fn database(ctx: &QueryContext, _: &[Value]) -> Result<Value> {
     Ok((&ctx.identity.tenant_name).into())
+}
+
+/// The schema of the session's temporary relations, 0 if it has none.
+fn temporary(ctx: &QueryContext, _: &[Value]) -> Result<Value> {
+    let own = ctx.snapshot.catalog.schemas.get(&ctx.temporary_name());
+    Ok(own.map_or(0, |s| s.id.0).into())
+}
+
+fn others_temporary(ctx: &QueryContext, args: &[Value]) -> Result<Value> {
+    let schemas = &ctx.snapshot.catalog.schemas;
+    let named = args[0].oid().and_then(|oid| schemas.values().find(|s| s.id.0 == oid));
+    Ok(named.is_some_and(|s| is_temporary(&s.name) && s.name != ctx.temporary_name()).into())
 }
 
 fn user(ctx: &QueryContext, _: &[Value]) -> Result<Value> {

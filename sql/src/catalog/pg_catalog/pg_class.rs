@@ -9,6 +9,7 @@ use crate::catalog::objects::{self, Object};
 use crate::catalog::relation::Relation;
 use crate::catalog::rows::{Rows, Value};
 use crate::plan::QueryContext;
+use crate::session::temporary::is_temporary;
 
 /// The page size that clients multiply `relpages` by.
 const PAGE_BYTES: u64 = 8192;
@@ -56,7 +57,7 @@ fn values(ctx: &QueryContext, object: &Object<'_>) -> [Value; COLUMNS.len()] {
         (if table { pg_am::HEAP } else { 0 }).into(),
         i64::try_from(bytes.div_ceil(PAGE_BYTES)).unwrap_or(i64::from(i32::MAX)).into(),
         Value::Float(rows),
-        "p".into(),
+        persistence(ctx, object).into(),
         kind.into(),
         i64::try_from(columns).unwrap_or_default().into(),
         i64::try_from(checks).unwrap_or_default().into(),
@@ -66,6 +67,14 @@ fn values(ctx: &QueryContext, object: &Object<'_>) -> [Value; COLUMNS.len()] {
         0.into(),
         options(object).into(),
     ]
+}
+
+/// `t` for temporary relations, `p` for all others.
+fn persistence(ctx: &QueryContext, object: &Object<'_>) -> &'static str {
+    match objects::schema_name(ctx, object.schema().0) {
+        Some(schema) if is_temporary(schema) => "t",
+        _ => "p",
+    }
 }
 
 /// Rows and bytes: exact for tables, unknown (-1) for what is computed.

@@ -22,7 +22,8 @@ use crate::error::from_datafusion;
 use crate::exec::write::TableWriter;
 use crate::parser::definition::CreateTable;
 use crate::plan::{
-    QueryContext, assignment_cast, evaluate, fold, plan_expr, resolve_creation, run as run_plan, sql_type,
+    QueryContext, assignment_cast, evaluate, fold, plan_expr, resolve_creation, resolve_temporary, run as run_plan,
+    sql_type,
 };
 use crate::session::Session;
 
@@ -30,9 +31,9 @@ use crate::session::Session;
 const SYSTEM_COLUMNS: [&str; 7] = ["tableoid", "ctid", "xmin", "xmax", "cmin", "cmax", "_row"];
 
 pub(in crate::statement) fn create(session: &mut Session, create: &CreateTable) -> Result<Answer> {
-    let ctx = session.write_context()?;
+    let mut ctx = session.write_context()?;
     supported(create)?;
-    let Some((allowed, mut table)) = begin(session, &ctx, create)? else { return Ok(done("CREATE TABLE")) };
+    let Some((allowed, mut table)) = begin(session, &mut ctx, create)? else { return Ok(done("CREATE TABLE")) };
     if create.columns.is_empty() {
         return Err(Error::unsupported("tables without columns are not supported"));
     }
@@ -49,6 +50,7 @@ pub(in crate::statement) fn create(session: &mut Session, create: &CreateTable) 
         add_check(&ctx, &mut table, name, &expr, column.as_deref())?;
     }
     set_layout(&mut table, create)?;
+    at_commit(session, create, &table);
     session.apply(allowed, vec![Op::CreateTable(table)])?;
     Ok(done("CREATE TABLE"))
 }
@@ -59,9 +61,9 @@ pub(in crate::statement) async fn create_as(
     types: &[SqlType],
     parameters: Vec<ScalarValue>,
 ) -> Result<Answer> {
-    let ctx = session.context()?;
+    let mut ctx = session.context()?;
     supported(create)?;
-    let Some((allowed, mut table)) = begin(session, &ctx, create)? else { return Ok(done("CREATE TABLE AS")) };
+    let Some((allowed, mut table)) = begin(session, &mut ctx, create)? else { return Ok(done("CREATE TABLE AS")) };
     let source = create.query.as_ref().ok_or_else(|| Error::internal("CREATE TABLE AS without a query"))?;
     let planned = query::plan(&ctx, source, types)?;
     if create.column_names.len() > planned.columns.len() {
@@ -79,6 +81,7 @@ pub(in crate::statement) async fn create_as(
     }
     set_layout(&mut table, create)?;
     let name = (table.schema, table.name.clone());
+    at_commit(session, create, &table);
     session.apply(allowed, vec![Op::CreateTable(table)])?;
     if !create.with_data {
         return Ok(done("CREATE TABLE AS"));
@@ -100,8 +103,23 @@ pub(in crate::statement) async fn create_as(
 }
 
 /// Checks the name and the leave to make it; none if it exists and IF NOT EXISTS was said.
-fn begin(session: &mut Session, ctx: &Arc<QueryContext>, create: &CreateTable) -> Result<Option<(Allowed, TableDef)>> {
-    let (schema, name) = resolve_creation(ctx, &create.name)?;
+fn begin(
+    session: &mut Session,
+    ctx: &mut Arc<QueryContext>,
+    create: &CreateTable,
+) -> Result<Option<(Allowed, TableDef)>> {
+    let (schema, name) = match resolve_temporary(ctx, &create.name, create.temporary)? {
+        Some(name) => {
+            let schema = session.temporary_schema()?;
+            *ctx = session.context()?;
+            (schema, name)
+        }
+        None if create.on_commit.is_some() => {
+            let text = "ON COMMIT can only be used on temporary tables";
+            return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, text));
+        }
+        None => resolve_creation(ctx, &create.name)?,
+    };
     let name = names::new_name(&name)?;
     let allowed = authorize(&ctx.identity, Action::CreateIn(&*names::schema_by_id(ctx, schema)?))?;
     if exists(ctx, schema, &name) {
@@ -130,6 +148,13 @@ fn begin(session: &mut Session, ctx: &Arc<QueryContext>, create: &CreateTable) -
     Ok(Some((allowed, table)))
 }
 
+/// Notes what COMMIT does with the table, if it is a temporary one.
+fn at_commit(session: &mut Session, create: &CreateTable, table: &TableDef) {
+    if let Some(what) = create.on_commit {
+        session.on_commit(table.name.clone(), what);
+    }
+}
+
 /// True if the schema has a relation of this name.
 pub(in crate::statement) fn exists(ctx: &QueryContext, schema: SchemaId, name: &str) -> bool {
     let key = (schema, name.to_string());
@@ -146,10 +171,6 @@ fn supported(create: &CreateTable) -> Result<()> {
         } else {
             error
         });
-    }
-    if create.temporary {
-        return Err(Error::unsupported("temporary tables are not supported")
-            .hint("Use a CTE, or a table in a schema of your own that you drop afterwards."));
     }
     Ok(())
 }
@@ -168,7 +189,7 @@ fn set_layout(table: &mut TableDef, create: &CreateTable) -> Result<()> {
 /// The type that a column of a query gets in a table.
 fn stored_type(column: &Column) -> SqlType {
     match &column.ty {
-        SqlType::Unknown | SqlType::Name | SqlType::InternalChar | SqlType::Reg(_) | SqlType::Void => SqlType::Text,
+        SqlType::Unknown | SqlType::InternalChar | SqlType::Reg(_) | SqlType::Void => SqlType::Text,
         SqlType::Oid => SqlType::BigInt,
         ty => ty.clone(),
     }
@@ -278,7 +299,7 @@ pub(super) fn column_type(ty: &ast::DataType) -> Result<SqlType> {
         ty => ty,
     };
     match inner {
-        SqlType::Oid | SqlType::Reg(_) | SqlType::Name | SqlType::InternalChar | SqlType::Unknown | SqlType::Void => {
+        SqlType::Oid | SqlType::Reg(_) | SqlType::InternalChar | SqlType::Unknown | SqlType::Void => {
             Err(Error::unsupported(format!("columns of type {ty} are not supported")))
         }
         _ => Ok(ty),
