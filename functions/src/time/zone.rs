@@ -3,6 +3,8 @@
 //! Moments and local times are microseconds since 1970; the two ends of their range are PostgreSQL's infinities, which are
 //! the same everywhere.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, MappedLocalTime, NaiveDateTime, Offset, TimeZone};
 use chrono_tz::{OffsetName, Tz};
 use datafusion_common::Result;
@@ -127,14 +129,25 @@ impl Zone {
         self.to_utc(local_us).map_or_else(out_of_range, Ok)
     }
 
-    /// What the zone is called at a moment, e.g. `CEST`; empty for an offset.
-    pub(crate) fn abbreviation_at(self, utc_us: i64) -> String {
-        match self {
-            Zone::Fixed(_) => String::new(),
+    /// What the zone is called at a moment, e.g. `CEST`; an offset such as `-03` where it has no name.
+    pub fn abbreviation_at(self, utc_us: i64) -> Cow<'static, str> {
+        let seconds = match self {
+            Zone::Fixed(seconds) => seconds,
             Zone::Named(tz) => {
-                tz.offset_from_utc_datetime(&naive(utc_us)).abbreviation().unwrap_or_default().to_string()
+                let offset = tz.offset_from_utc_datetime(&naive(utc_us));
+                if let Some(name) = offset.abbreviation() {
+                    return Cow::Owned(name.to_string());
+                }
+                offset.fix().local_minus_utc()
             }
+        };
+        let (sign, s) = (if seconds < 0 { '-' } else { '+' }, seconds.unsigned_abs());
+        match (s / 60 % 60, s % 60) {
+            (0, 0) => format!("{sign}{:02}", s / 3600),
+            (minutes, 0) => format!("{sign}{:02}:{minutes:02}", s / 3600),
+            (minutes, seconds) => format!("{sign}{:02}:{minutes:02}:{seconds:02}", s / 3600),
         }
+        .into()
     }
 
     /// The moment of a local time, or none if it leaves the range. As in PostgreSQL, a time that a change of clocks

@@ -1,9 +1,13 @@
-//! Dates and times out: the calendar and PostgreSQL's ISO form. In: [`datetime_input`](super::datetime_input).
+//! Dates and times out: the calendar and the four forms of DateStyle
+//! (<https://www.postgresql.org/docs/15/datatype-datetime.html#DATATYPE-DATETIME-OUTPUT>). In:
+//! [`datetime_input`](super::datetime_input).
 //!
 //! Dates are days since 1970 in an `i32`, times microseconds since 1970 (or midnight) in an `i64`; the extreme values are
 //! `infinity` and `-infinity`.
 
 use sightline_functions::zone::Zone;
+
+use super::{DateForm, DateOrder, Style};
 
 /// Microseconds in a second.
 pub const US_PER_SECOND: i64 = 1_000_000;
@@ -85,26 +89,47 @@ pub(super) fn push_fraction(out: &mut Vec<u8>, us: u32) {
 /// Writes `2024-01-31` without the era and tells whether it is BC.
 fn push_civil(out: &mut Vec<u8>, days: i64) -> bool {
     let (year, month, day) = civil_from_days(days);
-    let bc = year <= 0;
-    let shown = if bc { 1 - year } else { year };
-    push_padded(out, shown as u64, 4);
+    push_year(out, year);
     out.push(b'-');
     push_2(out, month);
     out.push(b'-');
     push_2(out, day);
-    bc
+    year <= 0
+}
+
+/// The year as people count it, without the era.
+fn push_year(out: &mut Vec<u8>, year: i64) {
+    let shown = if year <= 0 { 1 - year } else { year };
+    push_padded(out, shown as u64, 4);
+}
+
+/// Writes `31<separator>01<separator>2024` or `01<separator>31<separator>2024`.
+fn push_parts(out: &mut Vec<u8>, (year, month, day): (i64, u32, u32), separator: u8, day_first: bool) {
+    let (first, second) = if day_first { (day, month) } else { (month, day) };
+    push_2(out, first);
+    out.push(separator);
+    push_2(out, second);
+    out.push(separator);
+    push_year(out, year);
 }
 
 /// Writes a date.
-pub fn write_date(out: &mut Vec<u8>, days: i32) {
+pub fn write_date(out: &mut Vec<u8>, days: i32, style: &Style) {
     match days {
-        i32::MAX => out.extend_from_slice(b"infinity"),
-        i32::MIN => out.extend_from_slice(b"-infinity"),
-        _ => {
-            if push_civil(out, i64::from(days)) {
-                out.extend_from_slice(b" BC");
-            }
-        }
+        i32::MAX => return out.extend_from_slice(b"infinity"),
+        i32::MIN => return out.extend_from_slice(b"-infinity"),
+        _ => {}
+    }
+    let civil = civil_from_days(i64::from(days));
+    let day_first = style.date_order == DateOrder::Dmy;
+    match style.date_form {
+        DateForm::Iso => drop(push_civil(out, i64::from(days))),
+        DateForm::Sql => push_parts(out, civil, b'/', day_first),
+        DateForm::German => push_parts(out, civil, b'.', true),
+        DateForm::Postgres => push_parts(out, civil, b'-', day_first),
+    }
+    if civil.0 <= 0 {
+        out.extend_from_slice(b" BC");
     }
 }
 
@@ -119,24 +144,73 @@ pub fn write_time(out: &mut Vec<u8>, us: i64) {
     push_fraction(out, (us % US_PER_SECOND) as u32);
 }
 
-/// Writes a timestamp: of a local time, or with `zone` of a moment, shown in that zone with its offset.
-pub fn write_timestamp(out: &mut Vec<u8>, us: i64, zone: Option<Zone>) {
+const WEEKDAYS: [&[u8; 3]; 7] = [b"Sun", b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat"];
+const MONTHS: [&[u8; 3]; 12] =
+    [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
+
+/// Writes a timestamp: of a local time, or if `zoned` of a moment, shown in the session's zone with its offset or name.
+pub fn write_timestamp(out: &mut Vec<u8>, us: i64, zoned: bool, style: &Style) {
     match us {
         i64::MAX => return out.extend_from_slice(b"infinity"),
         i64::MIN => return out.extend_from_slice(b"-infinity"),
         _ => {}
     }
-    let offset = zone.map(|z| z.offset_at(us));
-    let local = us.saturating_add(i64::from(offset.unwrap_or(0)) * US_PER_SECOND);
-    let bc = push_civil(out, local.div_euclid(US_PER_DAY));
-    out.push(b' ');
-    write_time(out, local.rem_euclid(US_PER_DAY));
-    if let Some(offset) = offset {
-        push_offset(out, offset);
+    let offset = if zoned { style.zone.offset_at(us) } else { 0 };
+    let local = us.saturating_add(i64::from(offset) * US_PER_SECOND);
+    let (days, time) = (local.div_euclid(US_PER_DAY), local.rem_euclid(US_PER_DAY));
+    if style.date_form == DateForm::Iso {
+        let bc = push_civil(out, days);
+        out.push(b' ');
+        write_time(out, time);
+        if zoned {
+            push_offset(out, offset);
+        }
+        return if bc {
+            out.extend_from_slice(b" BC")
+        };
     }
-    if bc {
+    let civil @ (year, month, day) = civil_from_days(days);
+    let day_first = style.date_order == DateOrder::Dmy;
+    match style.date_form {
+        DateForm::Postgres => {
+            out.extend_from_slice(WEEKDAYS[(days + 4).rem_euclid(7) as usize]);
+            out.push(b' ');
+            if day_first {
+                push_2(out, day);
+                out.push(b' ');
+            }
+            out.extend_from_slice(MONTHS[(month - 1) as usize]);
+            out.push(b' ');
+            if !day_first {
+                push_2(out, day);
+                out.push(b' ');
+            }
+            write_time(out, time);
+            out.push(b' ');
+            push_year(out, year);
+        }
+        form => {
+            let german = form == DateForm::German;
+            push_parts(out, civil, if german { b'.' } else { b'/' }, german || day_first);
+            out.push(b' ');
+            write_time(out, time);
+        }
+    }
+    if zoned {
+        out.push(b' ');
+        push_zone_name(out, style.zone, us);
+    }
+    if year <= 0 {
         out.extend_from_slice(b" BC");
     }
+}
+
+/// PostgreSQL's limit on the name of a zone.
+const ZONE_NAME_MAX: usize = 10;
+
+fn push_zone_name(out: &mut Vec<u8>, zone: Zone, us: i64) {
+    let name = zone.abbreviation_at(us);
+    out.extend_from_slice(&name.as_bytes()[..name.len().min(ZONE_NAME_MAX)]);
 }
 
 /// `+02`, `+05:30`, `-04:56:02`.

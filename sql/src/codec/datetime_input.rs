@@ -580,10 +580,10 @@ mod tests {
     fn shown(ty: &str, text: &str, style: &Style) -> String {
         let mut out = Vec::new();
         let done = match ty {
-            "date" => parse_date(text, style).map(|v| write_date(&mut out, v)),
+            "date" => parse_date(text, style).map(|v| write_date(&mut out, v, style)),
             "time" => parse_time(text, style).map(|v| write_time(&mut out, v)),
-            "timestamp" => parse_timestamp(text, style).map(|v| write_timestamp(&mut out, v, None)),
-            _ => parse_timestamptz(text, style).map(|v| write_timestamp(&mut out, v, Some(style.zone))),
+            "timestamp" => parse_timestamp(text, style).map(|v| write_timestamp(&mut out, v, false, style)),
+            _ => parse_timestamptz(text, style).map(|v| write_timestamp(&mut out, v, true, style)),
         };
         match done {
             Ok(()) => String::from_utf8(out).unwrap(),

@@ -55,6 +55,15 @@ pub enum DateOrder {
     Ymd,
 }
 
+/// How dates are printed: the first word of DateStyle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DateForm {
+    Iso,
+    Sql,
+    Postgres,
+    German,
+}
+
 /// IntervalStyle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IntervalStyle {
@@ -68,6 +77,7 @@ pub enum IntervalStyle {
 #[derive(Clone, Debug)]
 pub struct Style {
     pub zone: Zone,
+    pub date_form: DateForm,
     pub date_order: DateOrder,
     pub interval: IntervalStyle,
     pub extra_float_digits: i32,
@@ -82,6 +92,12 @@ impl Style {
         let order = format.date_style.to_ascii_uppercase();
         Style {
             zone: Zone::of_setting(&format.time_zone).unwrap_or(Zone::UTC),
+            date_form: match order.split(',').next() {
+                Some("SQL") => DateForm::Sql,
+                Some("POSTGRES") => DateForm::Postgres,
+                Some("GERMAN") => DateForm::German,
+                _ => DateForm::Iso,
+            },
             date_order: match order {
                 o if o.contains("DMY") => DateOrder::Dmy,
                 o if o.contains("YMD") => DateOrder::Ymd,

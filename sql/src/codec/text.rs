@@ -22,10 +22,10 @@ impl Cells {
             Values::Utf8(a) => out.extend_from_slice(a.value(row).as_bytes()),
             Values::Utf8View(a) => out.extend_from_slice(a.value(row).as_bytes()),
             Values::Bytes(a) => scalar::write_bytea(out, a.value(row), style.bytea_hex),
-            Values::Date(a) => datetime::write_date(out, a.value(row)),
+            Values::Date(a) => datetime::write_date(out, a.value(row), style),
             Values::Time(a) => datetime::write_time(out, a.value(row)),
-            Values::Timestamp(a) => datetime::write_timestamp(out, a.value(row), None),
-            Values::TimestampTz(a) => datetime::write_timestamp(out, a.value(row), Some(style.zone)),
+            Values::Timestamp(a) => datetime::write_timestamp(out, a.value(row), false, style),
+            Values::TimestampTz(a) => datetime::write_timestamp(out, a.value(row), true, style),
             Values::Interval(a) => interval::write(out, a.value(row), style.interval),
             Values::Uuid(a) => scalar::write_uuid(out, a.value(row)),
             Values::List(offsets, items) => {

@@ -8,14 +8,15 @@ use sightline_functions::zone::Zone;
 /// PostgreSQL's limit on names.
 const NAME_BYTES_MAX: usize = 63;
 
-/// The value in the form that SHOW prints.
+/// The value in the form that SHOW prints. `present` is the value until now, `initial` what DEFAULT goes back to: a
+/// DateStyle may change in part.
 ///
 /// # Errors
 /// 22023 for a value that the setting does not take, 0A000 for one that only PostgreSQL takes.
-pub(super) fn checked(setting: &Setting, values: &[String]) -> Result<String> {
+pub(super) fn checked(setting: &Setting, values: &[String], present: &str, initial: &str) -> Result<String> {
     let text = match setting.kind {
         Kind::Names => return Ok(values.iter().map(|v| quoted(v)).collect::<Vec<_>>().join(", ")),
-        Kind::DateStyle => return date_style(setting, &values.join(",")),
+        Kind::DateStyle => return date_style(setting, &values.join(", "), present, initial),
         _ if values.len() > 1 => {
             return Err(invalid_parameter(format!("SET {} takes only one argument", setting.name)));
         }
@@ -157,24 +158,43 @@ fn encoding(setting: &Setting, text: &str) -> Result<String> {
     }
 }
 
-/// `ISO, DMY`: only the ISO format is printed, but all three orders are read.
-fn date_style(setting: &Setting, text: &str) -> Result<String> {
-    let mut order = None;
-    for word in text.split([',', ' ']).map(str::trim).filter(|w| !w.is_empty()) {
-        match word.to_ascii_lowercase().as_str() {
-            "iso" => {}
-            "default" => order = Some("MDY"),
-            "dmy" | "euro" | "european" | "noneuro" if !word.eq_ignore_ascii_case("noneuro") => order = Some("DMY"),
-            "mdy" | "us" | "noneuro" | "noneuropean" => order = Some("MDY"),
-            "ymd" => order = Some("YMD"),
-            "sql" | "postgres" | "german" => {
-                let text = format!("date format \"{word}\" is not supported");
-                return Err(Error::unsupported(text).hint("Dates are printed in ISO format. Use to_char for others."));
+/// `SQL, DMY`: the form dates are printed in, and the order in which they are read. What is not said stays; what is said
+/// twice must agree. Only the beginnings of POSTGRES, EURO and NONEURO count.
+fn date_style(setting: &Setting, text: &str, present: &str, initial: &str) -> Result<String> {
+    let (mut form, mut order): (Option<String>, Option<String>) = (None, None);
+    let mut agrees = true;
+    let mut say = |said: &mut Option<String>, word: &str| {
+        agrees &= said.as_deref().is_none_or(|s| s == word);
+        *said = Some(word.to_string());
+    };
+    for word in text.split(',').map(str::trim).filter(|_| !text.trim().is_empty()) {
+        let upper = word.trim_matches('"').to_ascii_uppercase();
+        match upper.as_str() {
+            "ISO" | "SQL" => say(&mut form, &upper),
+            "GERMAN" => say(&mut form, "German"),
+            "YMD" | "DMY" | "MDY" => say(&mut order, &upper),
+            "US" => say(&mut order, "MDY"),
+            "DEFAULT" => {
+                let (f, o) = initial.split_once(", ").unwrap_or((initial, "MDY"));
+                form.get_or_insert_with(|| f.to_string());
+                order.get_or_insert_with(|| o.to_string());
             }
-            _ => return Err(invalid(setting, text)),
+            w if w.starts_with("POSTGRES") => say(&mut form, "Postgres"),
+            w if w.starts_with("EURO") => say(&mut order, "DMY"),
+            w if w.starts_with("NONEURO") => say(&mut order, "MDY"),
+            "" => return Err(invalid(setting, text).detail("List syntax is invalid.")),
+            _ => {
+                let word = word.to_lowercase();
+                return Err(invalid(setting, text).detail(format!("Unrecognized key word: \"{word}\".")));
+            }
         }
     }
-    Ok(format!("ISO, {}", order.unwrap_or("MDY")))
+    if !agrees {
+        return Err(invalid(setting, text).detail("Conflicting \"datestyle\" specifications."));
+    }
+    let (f, o) = present.split_once(", ").unwrap_or((present, "MDY"));
+    let o = if form.as_deref() == Some("German") { "DMY" } else { o };
+    Ok(format!("{}, {}", form.as_deref().unwrap_or(f), order.as_deref().unwrap_or(o)))
 }
 
 /// A name as a list of names shows it.

@@ -62,7 +62,7 @@ fn timestamptz(call: &Call) -> Result<ArrayRef> {
     call.map_text(|row| {
         let utc = times.value(row);
         let offset = zone.offset_at(utc);
-        let time = datetime::Time::of_timestamp(utc, Some((offset, zone.abbreviation_at(utc))))?;
+        let time = datetime::Time::of_timestamp(utc, Some((offset, zone.abbreviation_at(utc).into_owned())))?;
         templates.with(formats.value(row), |t| datetime::print(&time, t))
     })
 }
