@@ -13,15 +13,19 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
-use arrow::datatypes::{DataType, FieldRef};
+use arrow::array::{ArrayRef, ListArray, StructArray, new_empty_array};
+use arrow::buffer::OffsetBuffer;
+use arrow::compute::{cast, concat};
+use arrow::datatypes::{DataType, Field, FieldRef};
 use async_trait::async_trait;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, Result, exec_err};
+use datafusion::common::{Column, DFSchema, Result, exec_err};
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::logical_expr::async_udf::{AsyncScalarUDF, AsyncScalarUDFImpl};
-use datafusion::logical_expr::expr::{InSubquery, Placeholder};
+use datafusion::logical_expr::expr::{Exists, InSubquery};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::utils::{conjunction, split_conjunction, split_conjunction_owned};
+use datafusion::logical_expr::utils::{conjunction, merge_schema, split_conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{
     Aggregate, BinaryExpr, ColumnarValue, Expr, Filter, LogicalPlan, Operator, Projection, ReturnFieldArgs,
     ScalarFunctionArgs, ScalarUDFImpl, Signature, Subquery, Volatility, lit,
@@ -32,6 +36,7 @@ use sightline_storage::error::{Error, SqlState};
 
 use super::QueryContext;
 use super::membership::Membership;
+use super::outer::{Outer, bound, free};
 use crate::error::{from_datafusion, to_datafusion};
 
 /// Puts functions in the place of such subqueries.
@@ -42,11 +47,13 @@ pub(super) fn rewrite(ctx: &Arc<QueryContext>, plan: LogicalPlan) -> sightline_s
                 // A long chain of conditions stays the bush that the parser has made of it.
                 return Ok(Transformed::no(LogicalPlan::Filter(filter)));
             }
+            let schema = filter.input.schema().clone();
             let mut changed = false;
             let mut conditions = Vec::new();
             for condition in split_conjunction_owned(filter.predicate) {
                 let kept = becomes_join(&condition);
-                let done = condition.transform_up(|e| if kept { scalar(ctx, e) } else { any(ctx, e) })?;
+                let done =
+                    condition.transform_up(|e| if kept { scalar(ctx, e, &schema) } else { any(ctx, e, &schema) })?;
                 changed |= done.transformed;
                 conditions.push(done.data);
             }
@@ -57,13 +64,14 @@ pub(super) fn rewrite(ctx: &Arc<QueryContext>, plan: LogicalPlan) -> sightline_s
         // What stands above names the expressions by their old form.
         let names = NamePreserver::new(&node);
         let aggregates = matches!(node, LogicalPlan::Aggregate(_));
+        let schema = merge_schema(&node.inputs());
         let mut calls = Vec::new();
         let node = node.map_expressions(|expr| {
             let saved = names.save(&expr);
             let done = expr.transform_up(|e| match e {
                 // Neither a join nor an asynchronous function can stand in an aggregate: it moves below.
-                e if aggregates => below(ctx, e, &mut calls),
-                e => any(ctx, e),
+                e if aggregates => below(ctx, e, &schema, &mut calls),
+                e => any(ctx, e, &schema),
             })?;
             Ok(done.update_data(|e| saved.restore(e)))
         })?;
@@ -73,14 +81,15 @@ pub(super) fn rewrite(ctx: &Arc<QueryContext>, plan: LogicalPlan) -> sightline_s
 }
 
 fn has_subquery(expr: &Expr) -> Result<bool> {
-    expr.exists(|e| Ok(matches!(e, Expr::InSubquery(_) | Expr::ScalarSubquery(_))))
+    expr.exists(|e| Ok(matches!(e, Expr::InSubquery(_) | Expr::ScalarSubquery(_) | Expr::Exists(_))))
 }
 
 /// Takes a subquery out of an aggregate's expressions, and leaves the name of the column that it becomes.
-fn below(ctx: &Arc<QueryContext>, expr: Expr, calls: &mut Vec<Expr>) -> Result<Transformed<Expr>> {
+fn below(ctx: &Arc<QueryContext>, expr: Expr, schema: &DFSchema, calls: &mut Vec<Expr>) -> Result<Transformed<Expr>> {
     let call = match expr {
-        Expr::ScalarSubquery(subquery) => Dependent::call(ctx, subquery)?,
-        Expr::InSubquery(_) => any(ctx, expr)?.data,
+        Expr::ScalarSubquery(subquery) => Dependent::value_of(ctx, subquery, schema)?,
+        Expr::Exists(exists) => Dependent::exists(ctx, exists, schema)?,
+        Expr::InSubquery(_) => any(ctx, expr, schema)?.data,
         other => return Ok(Transformed::no(other)),
     };
     let name = format!("__subquery_{}", calls.len());
@@ -111,26 +120,56 @@ fn becomes_join(condition: &Expr) -> bool {
     }
 }
 
-fn scalar(ctx: &Arc<QueryContext>, expr: Expr) -> Result<Transformed<Expr>> {
+fn scalar(ctx: &Arc<QueryContext>, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     match expr {
-        Expr::ScalarSubquery(subquery) if !joinable(&subquery) => Ok(Transformed::yes(Dependent::call(ctx, subquery)?)),
+        Expr::ScalarSubquery(subquery) if !joinable(&subquery, schema)? => {
+            Ok(Transformed::yes(Dependent::value_of(ctx, subquery, schema)?))
+        }
+        Expr::Exists(exists) if !semi_joinable(&exists, schema)? => {
+            Ok(Transformed::yes(Dependent::exists(ctx, exists, schema)?))
+        }
         other => Ok(Transformed::no(other)),
     }
 }
 
-fn any(ctx: &Arc<QueryContext>, expr: Expr) -> Result<Transformed<Expr>> {
+fn any(ctx: &Arc<QueryContext>, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     match expr {
         Expr::InSubquery(InSubquery { expr, subquery, negated }) => {
-            let found = Membership::call(ctx, *expr, subquery)?;
+            let found = Membership::call(ctx, *expr, subquery, schema)?;
             Ok(Transformed::yes(if negated { Expr::Not(Box::new(found)) } else { found }))
         }
-        other => scalar(ctx, other),
+        other => scalar(ctx, other, schema),
     }
 }
 
 /// Whether DataFusion can join it: not correlated, or one aggregate with correlation by equality only.
-fn joinable(subquery: &Subquery) -> bool {
-    subquery.outer_ref_columns.is_empty() || (aggregates(&subquery.subquery) && equalities(&subquery.subquery))
+fn joinable(subquery: &Subquery, schema: &DFSchema) -> Result<bool> {
+    let free = free(&subquery.subquery)?;
+    let near = free.iter().all(|(_, column)| schema.has_column(column));
+    Ok(free.is_empty() || (near && aggregates(&subquery.subquery) && equalities(&subquery.subquery)))
+}
+
+/// Whether DataFusion can make a semi join of it: correlated in filters only, with the query just around it.
+fn semi_joinable(exists: &Exists, schema: &DFSchema) -> Result<bool> {
+    let plan = &exists.subquery.subquery;
+    let near = free(plan)?.iter().all(|(_, column)| schema.has_column(column));
+    let mut plain = true;
+    plan.apply(|node| {
+        let outer = node.expressions().iter().any(Expr::contains_outer);
+        plain &= !outer || matches!(node, LogicalPlan::Filter(_));
+        plain &= matches!(
+            node,
+            LogicalPlan::Projection(_)
+                | LogicalPlan::Filter(_)
+                | LogicalPlan::SubqueryAlias(_)
+                | LogicalPlan::TableScan(_)
+                | LogicalPlan::Join(_)
+                | LogicalPlan::EmptyRelation(_)
+        );
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    let uncorrelated = exists.subquery.outer_ref_columns.is_empty() && near;
+    Ok(uncorrelated || (near && plain))
 }
 
 fn aggregates(plan: &LogicalPlan) -> bool {
@@ -142,7 +181,8 @@ fn aggregates(plan: &LogicalPlan) -> bool {
     }
 }
 
-fn equalities(plan: &LogicalPlan) -> bool {
+/// Whether the plan takes from outside in filters by equality only.
+pub(super) fn equalities(plan: &LogicalPlan) -> bool {
     let mut only = true;
     let walked = plan.apply(|node| {
         for expr in node.expressions() {
@@ -169,97 +209,63 @@ fn equality(expr: &Expr) -> bool {
     }
 }
 
-/// What a subquery takes from outside: columns of the outer query, and parameters.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Outer {
-    Column(Column),
-    Parameter(Placeholder),
-}
-
-impl Outer {
-    /// All that the subquery takes.
-    pub(super) fn of(subquery: &Subquery) -> Result<Vec<Outer>> {
-        let mut all = Vec::new();
-        let mut take = |outer: Outer| {
-            if !all.contains(&outer) {
-                all.push(outer);
-            }
-        };
-        for expr in &subquery.outer_ref_columns {
-            if let Expr::OuterReferenceColumn(_, column) = expr {
-                take(Outer::Column(column.clone()));
-            }
-        }
-        subquery.subquery.apply_with_subqueries(|node| {
-            node.apply_expressions(|expr| {
-                expr.apply(|e| {
-                    if let Expr::Placeholder(parameter) = e {
-                        take(Outer::Parameter(parameter.clone()));
-                    }
-                    Ok(TreeNodeRecursion::Continue)
-                })
-            })
-        })?;
-        Ok(all)
-    }
-
-    /// It, in the outer query.
-    pub(super) fn expr(&self) -> Expr {
-        match self {
-            Outer::Column(column) => Expr::Column(column.clone()),
-            Outer::Parameter(parameter) => Expr::Placeholder(parameter.clone()),
-        }
-    }
-
-    /// Whether the expression, in the subquery, is it.
-    fn is(&self, expr: &Expr) -> bool {
-        match (self, expr) {
-            (Outer::Column(mine), Expr::OuterReferenceColumn(_, column)) => mine == column,
-            (Outer::Parameter(mine), Expr::Placeholder(parameter)) => mine.id == parameter.id,
-            _ => false,
-        }
-    }
-}
-
-/// The subquery with values in the place of what it takes from outside.
-pub(super) fn bound(plan: &LogicalPlan, outer: &[Outer], values: &[ScalarValue]) -> Result<LogicalPlan> {
-    let bound = plan.clone().transform_down_with_subqueries(|node| {
-        // A function in FROM over outer columns; with values in their place it hangs on nothing.
-        let node = match node {
-            LogicalPlan::Subquery(lateral) => lateral.subquery.as_ref().clone(),
-            other => other,
-        };
-        let names = NamePreserver::new(&node);
-        node.map_expressions(|expr| {
-            let saved = names.save(&expr);
-            let done = expr.transform_up(|e| match outer.iter().position(|o| o.is(&e)) {
-                Some(n) => Ok(Transformed::yes(Expr::Literal(values[n].clone(), None))),
-                None => Ok(Transformed::no(e)),
-            })?;
-            Ok(done.update_data(|e| saved.restore(e)))
-        })
-    });
-    bound.map(|t| t.data)
+/// What a dependent subquery answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Answer {
+    /// The value of its only row, or NULL.
+    Value,
+    /// Whether it has a row.
+    Exists,
+    /// A list of its rows, as structs.
+    Rows,
 }
 
 /// One such subquery, as a function of what it takes from outside.
-struct Dependent {
+pub(super) struct Dependent {
     ctx: Arc<QueryContext>,
     plan: Arc<LogicalPlan>,
     outer: Vec<Outer>,
+    answer: Answer,
     field: FieldRef,
     signature: Signature,
 }
 
 impl Dependent {
-    fn call(ctx: &Arc<QueryContext>, subquery: Subquery) -> Result<Expr> {
-        let outer = Outer::of(&subquery)?;
-        let args = outer.iter().map(Outer::expr).collect::<Vec<_>>();
+    fn value_of(ctx: &Arc<QueryContext>, subquery: Subquery, around: &DFSchema) -> Result<Expr> {
         let field = subquery.subquery.schema().field(0).as_ref().clone();
+        Self::call(ctx, subquery.subquery, around, Answer::Value, field)
+    }
+
+    fn exists(ctx: &Arc<QueryContext>, exists: Exists, around: &DFSchema) -> Result<Expr> {
+        let field = Field::new("exists", DataType::Boolean, true);
+        let call = Self::call(ctx, exists.subquery.subquery, around, Answer::Exists, field)?;
+        Ok(if exists.negated { Expr::Not(Box::new(call)) } else { call })
+    }
+
+    /// The rows of a plan as a list of structs.
+    pub(super) fn rows(ctx: &Arc<QueryContext>, plan: LogicalPlan, around: &DFSchema) -> Result<Expr> {
+        let fields = plan.schema().fields().iter().enumerate();
+        // Columns of one name are no fields of one struct.
+        let fields = fields.map(|(n, f)| f.as_ref().clone().with_name(format!("c{n}")).with_nullable(true));
+        let row = DataType::Struct(fields.collect());
+        let field = Field::new("rows", DataType::new_list(row, true), true);
+        Self::call(ctx, Arc::new(plan), around, Answer::Rows, field)
+    }
+
+    fn call(
+        ctx: &Arc<QueryContext>,
+        plan: Arc<LogicalPlan>,
+        around: &DFSchema,
+        answer: Answer,
+        field: Field,
+    ) -> Result<Expr> {
+        let outer = Outer::of(&plan)?;
+        let args = outer.iter().map(|o| o.expr(around)).collect::<Vec<_>>();
         let function = Dependent {
             ctx: ctx.clone(),
-            plan: subquery.subquery,
+            plan,
             outer,
+            answer,
             field: Arc::new(field.with_nullable(true)),
             signature: match args.len() {
                 0 => Signature::nullary(Volatility::Stable),
@@ -269,10 +275,28 @@ impl Dependent {
         Ok(AsyncScalarUDF::new(Arc::new(function)).into_scalar_udf().call(args))
     }
 
-    /// The subquery's value for one row of the outer query.
+    /// The subquery's answer for one row of the outer query.
     async fn value(&self, outer: &[ScalarValue]) -> Result<ScalarValue> {
         let plan = bound(&self.plan, &self.outer, outer)?;
+        // What hung on two queries around it may hang on the nearer one alone now.
+        let plan =
+            super::lateral::rewrite(&self.ctx, plan).and_then(|p| rewrite(&self.ctx, p)).map_err(to_datafusion)?;
         let mut rows = super::run::raw(&self.ctx, plan).await.map_err(to_datafusion)?;
+        match self.answer {
+            Answer::Value => self.only(&mut rows).await,
+            Answer::Exists => {
+                while let Some(batch) = rows.next().await {
+                    if batch?.num_rows() > 0 {
+                        return Ok(ScalarValue::Boolean(Some(true)));
+                    }
+                }
+                Ok(ScalarValue::Boolean(Some(false)))
+            }
+            Answer::Rows => self.list(&mut rows).await,
+        }
+    }
+
+    async fn only(&self, rows: &mut SendableRecordBatchStream) -> Result<ScalarValue> {
         let mut found = None;
         while let Some(batch) = rows.next().await {
             let batch = batch?;
@@ -290,6 +314,29 @@ impl Dependent {
             None => ScalarValue::try_new_null(self.field.data_type()),
         }
     }
+
+    async fn list(&self, rows: &mut SendableRecordBatchStream) -> Result<ScalarValue> {
+        let DataType::List(item) = self.field.data_type() else { return exec_err!("rows are no list") };
+        let DataType::Struct(fields) = item.data_type() else { return exec_err!("a row is no struct") };
+        let pool = self.ctx.database.plan.runtime().memory_pool.clone();
+        let reservation = MemoryConsumer::new("lateral subquery").register(&pool);
+        let mut structs = Vec::new();
+        while let Some(batch) = rows.next().await {
+            let batch = batch?;
+            if batch.num_rows() == 0 {
+                continue;
+            }
+            reservation.try_grow(batch.get_array_memory_size())?;
+            let columns = batch.columns().iter().zip(fields);
+            let columns = columns.map(|(c, f)| Ok(cast(c, f.data_type())?)).collect::<Result<Vec<_>>>()?;
+            let made = StructArray::try_new_with_length(fields.clone(), columns, None, batch.num_rows())?;
+            structs.push(Arc::new(made) as ArrayRef);
+        }
+        let parts = structs.iter().map(AsRef::as_ref).collect::<Vec<_>>();
+        let values = if parts.is_empty() { new_empty_array(item.data_type()) } else { concat(&parts)? };
+        let offsets = OffsetBuffer::from_lengths([values.len()]);
+        Ok(ScalarValue::List(Arc::new(ListArray::try_new(item.clone(), offsets, values, None)?)))
+    }
 }
 
 impl fmt::Debug for Dependent {
@@ -300,7 +347,7 @@ impl fmt::Debug for Dependent {
 
 impl PartialEq for Dependent {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.plan, &other.plan)
+        Arc::ptr_eq(&self.plan, &other.plan) && self.answer == other.answer
     }
 }
 
@@ -354,7 +401,7 @@ impl AsyncScalarUDFImpl for Dependent {
             values.push(value);
         }
         if values.is_empty() {
-            return Ok(ColumnarValue::Array(arrow::array::new_empty_array(self.field.data_type())));
+            return Ok(ColumnarValue::Array(new_empty_array(self.field.data_type())));
         }
         Ok(ColumnarValue::Array(ScalarValue::iter_to_array(values)?))
     }

@@ -10,7 +10,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float32Type, Float64Type};
 use arrow::row::{RowConverter, SortField};
 use async_trait::async_trait;
-use datafusion::common::{Result, exec_err};
+use datafusion::common::{DFSchema, Result, exec_err};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::functions_nested::array_has::array_has_udf;
 use datafusion::logical_expr::async_udf::{AsyncScalarUDF, AsyncScalarUDFImpl};
@@ -24,7 +24,7 @@ use datafusion::scalar::ScalarValue;
 use futures::TryStreamExt;
 use tokio::sync::Mutex;
 
-use super::dependent::{Outer, bound};
+use super::outer::{Outer, bound};
 use super::{QueryContext, run};
 use crate::error::to_datafusion;
 
@@ -113,10 +113,10 @@ const ENTRY_BYTES: usize = 32;
 
 impl Membership {
     /// The call in place of the expression.
-    pub(super) fn call(ctx: &Arc<QueryContext>, expr: Expr, subquery: Subquery) -> Result<Expr> {
-        let outer = Outer::of(&subquery)?;
+    pub(super) fn call(ctx: &Arc<QueryContext>, expr: Expr, subquery: Subquery, around: &DFSchema) -> Result<Expr> {
+        let outer = Outer::of(&subquery.subquery)?;
         let mut args = vec![expr];
-        args.extend(outer.iter().map(Outer::expr));
+        args.extend(outer.iter().map(|o| o.expr(around)));
         let function = Membership {
             ctx: ctx.clone(),
             plan: subquery.subquery,

@@ -14,11 +14,13 @@ mod dependent;
 mod functions;
 mod guards;
 mod kernel;
+mod lateral;
 mod meaning;
 mod membership;
 mod names;
 mod numbers;
 mod operators;
+mod outer;
 mod position;
 mod provider;
 mod rewrite;
@@ -295,7 +297,7 @@ fn to_plan(
     let statement = ast::Statement::Query(Box::new(query));
     let plan = planner.sql_statement_to_plan_with_context(statement, &mut context).map_err(from_datafusion)?;
     let plan = numbers::chosen(plan).map_err(from_datafusion)?;
-    dependent::rewrite(ctx, plan)
+    dependent::rewrite(ctx, lateral::rewrite(ctx, plan)?)
 }
 
 /// The plan of a view's query, its columns under the view's names.

@@ -24,7 +24,7 @@ use self::calls::{call, function};
 use self::literals::{bare, bare_positions, exact_float, integer, interval_cast, reg_cast};
 use self::operators::{like_any, not, operator, operator_call, power_of_negative, regex_match, unary};
 use self::queries::{array_subquery, fetch_as_limit, in_subquery};
-use self::relations::{integer_series, name_table_function, set_returning, table_oids, unnest_factor};
+use self::relations::{function_factor, integer_series, name_table_function, set_returning, table_oids};
 
 pub(super) use self::literals::reg_type;
 
@@ -279,7 +279,7 @@ impl VisitorMut for Pass {
     }
 
     fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
-        unnest_factor(factor);
+        function_factor(factor);
         if let TableFactor::Table { name, alias, args: Some(args), .. } = factor {
             for arg in &mut args.args {
                 if let FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) = arg {

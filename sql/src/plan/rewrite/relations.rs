@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     self, DataType, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectItem,
-    SetExpr, TableFactor, Value,
+    SetExpr, TableFactor, Value, VisitMut, VisitorMut,
 };
 
 use super::SET_RETURNING;
@@ -25,43 +25,120 @@ pub(super) fn is_number(expr: &Expr) -> bool {
     }
 }
 
-/// `pg_catalog.unnest(a) x` is `UNNEST(a) AS x(x)`.
-pub(super) fn unnest_factor(factor: &mut TableFactor) {
-    if let TableFactor::Table { name, alias, args: Some(args), with_ordinality, .. } = factor {
-        strip_schema(name);
-        let exprs = args.args.iter().map(|arg| match arg {
-            FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => Some(e.clone()),
-            _ => None,
-        });
-        let function = name.to_string().to_lowercase();
-        let exprs = exprs.collect::<Option<Vec<_>>>();
-        // Only a series of plain numbers is a relation of its own; any other is the list that the function answers.
-        let series = SET_RETURNING.contains(&function.as_str())
-            && exprs.as_ref().is_some_and(|e| function != "generate_series" || !e.iter().all(is_number));
-        let exprs = match exprs {
-            Some(exprs) if series => {
-                alias.get_or_insert_with(|| table_alias(&function));
-                Some(vec![call(&function, exprs)])
-            }
-            Some(exprs) if function == "unnest" => Some(exprs),
-            _ => None,
-        };
-        if let Some(array_exprs) = exprs {
-            *factor = TableFactor::UNNEST {
-                alias: alias.take(),
-                array_exprs,
-                with_offset: false,
-                with_offset_alias: None,
-                with_ordinality: *with_ordinality,
+/// A function in FROM is a lateral subquery: `f(t.x) AS g(a)` is `LATERAL (SELECT f(t.x)) AS g(a)`, and one row for each
+/// value where the function returns sets (<https://www.postgresql.org/docs/15/queries-table-expressions.html>).
+pub(super) fn function_factor(factor: &mut TableFactor) {
+    let (name, args, alias, ordinality) = match factor {
+        TableFactor::Table { name, args: Some(args), alias, with_ordinality, .. } => {
+            (name.clone(), args.args.clone(), alias.clone(), *with_ordinality)
+        }
+        TableFactor::Function { name, args, alias, with_ordinality, .. } => {
+            (name.clone(), args.clone(), alias.clone(), *with_ordinality)
+        }
+        TableFactor::UNNEST { alias, array_exprs, with_ordinality, .. } => {
+            let args = array_exprs.iter().cloned().map(|e| FunctionArg::Unnamed(FunctionArgExpr::Expr(e))).collect();
+            (ObjectName::from(vec![Ident::new("unnest")]), args, alias.clone(), *with_ordinality)
+        }
+        _ => return,
+    };
+    let mut name = name;
+    strip_schema(&mut name);
+    let Some(function) = name.0.last().and_then(|p| p.as_ident()).map(fold).filter(|_| name.0.len() == 1) else {
+        return;
+    };
+    let exprs = args.into_iter().map(|arg| match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => Some(e),
+        _ => None,
+    });
+    let Some(exprs) = exprs.collect::<Option<Vec<_>>>() else { return };
+    // A series of plain numbers is a relation of its own, which streams.
+    if function == "generate_series" && !ordinality && exprs.iter().all(is_number) {
+        if let TableFactor::Function { .. } = factor {
+            let args = exprs.into_iter().map(|e| FunctionArg::Unnamed(FunctionArgExpr::Expr(e))).collect();
+            *factor = TableFactor::Table {
+                name,
+                alias,
+                args: Some(ast::TableFunctionArgs { args, settings: None }),
+                with_hints: vec![],
+                version: None,
+                with_ordinality: false,
+                partitions: vec![],
+                json_path: None,
+                sample: None,
+                index_hints: vec![],
             };
         }
+        return;
     }
-    if let TableFactor::UNNEST { alias: Some(alias), array_exprs, with_ordinality: false, .. } = factor
-        && array_exprs.len() == 1
-        && alias.columns.is_empty()
-    {
-        alias.columns.push(ast::TableAliasColumnDef::from_name(fold(&alias.name)));
+    let sets = SET_RETURNING.contains(&function.as_str());
+    // The sets side by side; `unnest` of several arrays is several of them.
+    let values = match function.as_str() {
+        "unnest" => exprs,
+        _ => vec![call(&function, exprs)],
+    };
+    let mut alias = alias.unwrap_or_else(|| table_alias(&function));
+    let table = fold(&alias.name);
+    let several = values.len() > 1;
+    let column = |n: usize| {
+        let named = alias.columns.get(n).map(|c| fold(&c.name));
+        named.unwrap_or_else(|| if several { function.clone() } else { table.clone() })
+    };
+    let mut names = (0..values.len()).map(column).collect::<Vec<_>>();
+    if ordinality {
+        names.push(alias.columns.get(values.len()).map_or_else(|| "ordinality".to_string(), |c| fold(&c.name)));
     }
+    let unnests = sets || function == "unnest";
+    let Some(query) = set_query(values, &names, unnests, ordinality) else { return };
+    // Two columns may have one name, but not as aliases of one select list.
+    alias.columns = names.iter().map(ast::TableAliasColumnDef::from_name).collect();
+    *factor = TableFactor::Derived { lateral: true, subquery: Box::new(query), alias: Some(alias), sample: None };
+}
+
+/// `SELECT unnest(a) AS _1, unnest(b) AS _2`, with `ordinality` numbered.
+fn set_query(values: Vec<Expr>, names: &[String], unnests: bool, ordinality: bool) -> Option<Query> {
+    let plain = |n: usize| Ident::with_quote('"', format!("_{}", n + 1));
+    let item = |n: usize, expr: Expr| SelectItem::ExprWithAlias { expr, alias: plain(n) };
+    let set = |expr: Expr| if unnests { call("unnest", vec![expr]) } else { expr };
+    let mut query = crate::parser::query("SELECT 1").ok()?;
+    let SetExpr::Select(select) = query.body.as_mut() else { return None };
+    if !ordinality {
+        select.projection = values.into_iter().enumerate().map(|(n, v)| item(n, set(v))).collect();
+        return Some(query);
+    }
+    let mut lists = crate::parser::query("SELECT 1").ok()?;
+    let SetExpr::Select(listing) = lists.body.as_mut() else { return None };
+    listing.projection = values.into_iter().enumerate().map(|(n, v)| item(n, v)).collect();
+    let count = names.len() - 1;
+    let number = |digits: &str| Expr::Cast {
+        kind: ast::CastKind::Cast,
+        expr: Box::new(Expr::value(Value::Number(digits.to_string(), false))),
+        data_type: DataType::BigInt(None),
+        array: false,
+        format: None,
+    };
+    let length = |n: usize| Expr::Cast {
+        kind: ast::CastKind::Cast,
+        expr: Box::new(call("cardinality", vec![Expr::Identifier(plain(n))])),
+        data_type: DataType::BigInt(None),
+        array: false,
+        format: None,
+    };
+    let numbers = if unnests {
+        let last = call("greatest", (0..count).map(length).collect());
+        call("unnest", vec![call("generate_series", vec![number("1"), last])])
+    } else {
+        number("1")
+    };
+    select.projection =
+        (0..count).map(|n| item(n, set(Expr::Identifier(plain(n))))).chain([item(count, numbers)]).collect();
+    let relation = TableFactor::Derived {
+        lateral: false,
+        subquery: Box::new(lists),
+        alias: Some(table_alias("lists")),
+        sample: None,
+    };
+    select.from = vec![ast::TableWithJoins { relation, joins: vec![] }];
+    Some(query)
 }
 
 /// `c.tableoid` of a relation of the system is its OID.
@@ -150,13 +227,38 @@ pub(super) fn series_query(factor: TableFactor) -> Option<Query> {
     Some(query)
 }
 
-/// `SELECT generate_series(1, 3)` is three rows.
+/// Functions in a select list that return sets: `SELECT 1 + generate_series(1, 3)` is three rows.
 pub(super) fn set_returning(expr: &mut Expr) {
-    if let Expr::Function(f) = expr
-        && f.over.is_none()
-        && let Some(name) = f.name.0.last().and_then(|p| p.as_ident()).map(fold)
-        && SET_RETURNING.contains(&name.as_str())
-    {
-        *expr = call("unnest", vec![expr.clone()]);
+    let _: ControlFlow<()> = expr.visit(&mut Sets { depth: 0 });
+}
+
+/// Finds them, but not those of subqueries.
+struct Sets {
+    depth: usize,
+}
+
+impl VisitorMut for Sets {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if self.depth == 0
+            && let Expr::Function(f) = expr
+            && f.over.is_none()
+            && let Some(name) = f.name.0.last().and_then(|p| p.as_ident()).map(fold)
+            && SET_RETURNING.contains(&name.as_str())
+        {
+            *expr = call("unnest", vec![expr.clone()]);
+        }
+        ControlFlow::Continue(())
     }
 }
