@@ -11,6 +11,7 @@
 pub mod copy;
 pub mod definition;
 mod depth;
+mod spelling;
 mod split;
 pub mod tenant;
 #[cfg(test)]
@@ -24,7 +25,7 @@ use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Whitespace};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 use sightline_storage::error::{Error, Result, SqlState};
 
 pub(crate) use self::depth::{SET_OPERATORS_MAX, bush, too_deep};
@@ -194,7 +195,7 @@ fn with_parser<T>(text: &str, offset: usize, rule: impl FnOnce(&mut Parser) -> R
         Error::new(SqlState::SYNTAX_ERROR, format!("syntax error at or near \"{at}\"")).position(position).source(e)
     })?;
     depth::check(&tokens)?;
-    let tokens = expand_table(joined_strings(tokens));
+    let tokens = spelling::respelled(tokens);
     if let Some(token) = refused_token(&tokens) {
         let start = char_position(text, token.span.start.line, token.span.start.column);
         let message = format!("syntax error at or near \"{}\"", token.token);
@@ -238,68 +239,6 @@ fn refused_token(tokens: &[TokenWithSpan]) -> Option<&TokenWithSpan> {
         (after_from, after_string) = (from, string);
     }
     None
-}
-
-/// String literals with a line's end between them are one
-/// (<https://www.postgresql.org/docs/15/sql-syntax-lexical.html#SQL-SYNTAX-CONSTANTS>).
-fn joined_strings(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    let mut joined: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
-    // Where the last string stands in `joined`, if only blanks came since; and whether a line ended among them.
-    let mut open: Option<(usize, bool)> = None;
-    for token in tokens {
-        match (&token.token, open) {
-            (Token::Whitespace(blank), Some((at, ended))) => {
-                let ends = matches!(blank, Whitespace::Newline | Whitespace::SingleLineComment { .. });
-                open = Some((at, ended || ends));
-            }
-            (Token::SingleQuotedString(more), Some((at, true))) => {
-                if let Token::SingleQuotedString(text) | Token::EscapedStringLiteral(text) = &mut joined[at].token {
-                    text.push_str(more);
-                }
-                open = Some((at, false));
-                continue;
-            }
-            (Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_), _) => open = Some((joined.len(), false)),
-            _ => open = None,
-        }
-        joined.push(token);
-    }
-    joined
-}
-
-/// PostgreSQL's `TABLE t` as `SELECT * FROM t`: sqlparser reads it without its quotes, DataFusion not at all.
-fn expand_table(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    let keyword = |t: &TokenWithSpan| match &t.token {
-        Token::Word(w) if w.quote_style.is_none() => w.keyword,
-        _ => Keyword::NoKeyword,
-    };
-    if !tokens.iter().any(|t| keyword(t) == Keyword::TABLE) {
-        return tokens;
-    }
-    let significant = |t: &&TokenWithSpan| !matches!(t.token, Token::Whitespace(_));
-    let inserts = tokens.iter().find(significant).is_some_and(|t| keyword(t) == Keyword::INSERT);
-    let mut expanded: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len() + 2);
-    for token in tokens {
-        let begins = match expanded.iter().rev().find(significant) {
-            None => true,
-            Some(before) => {
-                inserts
-                    || before.token == Token::LParen
-                    || matches!(
-                        keyword(before),
-                        Keyword::AS | Keyword::UNION | Keyword::ALL | Keyword::EXCEPT | Keyword::INTERSECT
-                    )
-            }
-        };
-        if !begins || keyword(&token) != Keyword::TABLE {
-            expanded.push(token);
-            continue;
-        }
-        for word in [Token::make_keyword("SELECT"), Token::Mul, Token::make_keyword("FROM")] {
-            expanded.push(TokenWithSpan { token: word, span: token.span });
-        }
-    }
-    expanded
 }
 
 /// The rule for a statement, chosen by its leading words.

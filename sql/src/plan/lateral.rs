@@ -10,7 +10,8 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::buffer::NullBuffer;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, ExprSchema, NullHandling, Result, UnnestOptions};
+use datafusion::common::{Column, ExprSchema, NullEquality, NullHandling, Result, UnnestOptions};
+use datafusion::functions_nested::make_array::make_array;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{
     EmptyRelation, Expr, Filter, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, Projection, Subquery,
@@ -54,6 +55,24 @@ fn joined(ctx: &Arc<QueryContext>, join: Join) -> Result<Transformed<LogicalPlan
         && let Some(plan) = grafted(&join.right, &join.left, &columns, &options)?
     {
         return Ok(Transformed::yes(filtered(plan, condition)?));
+    }
+    // `a, (b JOIN LATERAL f(a))` is `(a JOIN LATERAL f(a)) JOIN b`: f need not run once for each row of b.
+    if join.join_type == JoinType::Inner
+        && let LogicalPlan::Join(below) = join.right.as_ref()
+        && below.join_type == JoinType::Inner
+        && below.null_equality == NullEquality::NullEqualsNothing
+        && free(&below.left)?.is_empty()
+        && free(&below.right)?.iter().all(|(_, column)| !below.left.schema().has_column(column))
+        && let Some(first) = grafted(&below.right, &join.left, &columns, &options)?
+    {
+        let order = join.left.schema().columns().into_iter().chain(join.right.schema().columns());
+        let on = below.on.iter().cloned().map(|(l, r)| binary_expr(l, Operator::Eq, r)).chain(below.filter.clone());
+        let all = on.chain(condition).collect::<Vec<_>>();
+        let plan = LogicalPlanBuilder::from(first)
+            .join_on(below.left.as_ref().clone(), JoinType::Inner, all)?
+            .project(order.map(Expr::Column))?
+            .build()?;
+        return Ok(Transformed::yes(plan));
     }
     // The condition of an outer join decides which rows are joined, so it goes inside.
     let (inside, above) = match join.join_type {
@@ -162,6 +181,24 @@ fn grafted(
                 return Ok(None);
             }
             Some(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(input))?))
+        }
+        LogicalPlan::Values(values) => {
+            let outer = |e: Expr| match e {
+                Expr::OuterReferenceColumn(_, column) if left.schema().has_column(&column) => {
+                    Ok(Transformed::yes(Expr::Column(column)))
+                }
+                other => Ok(Transformed::no(other)),
+            };
+            // Each column a list over the rows; the lists are unnested side by side.
+            let names = values.schema.fields().iter().map(|f| f.name().clone()).collect::<Vec<_>>();
+            let lists = names.iter().enumerate().map(|(n, name)| {
+                let items = values.values.iter().map(|row| row[n].clone().transform_up(outer).map(|t| t.data));
+                Ok(make_array(items.collect::<Result<Vec<_>>>()?).alias(name))
+            });
+            let exprs = kept().map(Ok).chain(lists).collect::<Result<Vec<_>>>()?;
+            let listed = LogicalPlan::Projection(Projection::try_new(exprs, left.clone())?);
+            let lists = names.into_iter().map(Column::from_name).collect();
+            Some(LogicalPlanBuilder::from(listed).unnest_columns_with_options(lists, options.clone())?.build()?)
         }
         LogicalPlan::Unnest(unnest) => match grafted(&unnest.input, left, columns, options)? {
             Some(input) => {

@@ -17,12 +17,14 @@ mod kernel;
 mod lateral;
 mod meaning;
 mod membership;
+mod multisets;
 mod names;
 mod numbers;
 mod operators;
 mod outer;
 mod position;
 mod provider;
+mod relations;
 mod rewrite;
 mod run;
 mod series;
@@ -296,7 +298,7 @@ fn to_plan(
     let mut context = PlannerContext::new().with_prepare_param_data_types(parameters);
     let statement = ast::Statement::Query(Box::new(query));
     let plan = planner.sql_statement_to_plan_with_context(statement, &mut context).map_err(from_datafusion)?;
-    let plan = numbers::chosen(plan).map_err(from_datafusion)?;
+    let plan = multisets::counted(plan).and_then(numbers::chosen).map_err(from_datafusion)?;
     dependent::rewrite(ctx, lateral::rewrite(ctx, plan)?)
 }
 

@@ -21,6 +21,7 @@ use sightline_storage::table::TableSnapshot;
 use super::guards::Guards;
 use super::meaning::Meaning;
 use super::operators::Operators;
+use super::relations::Relations;
 use crate::catalog::table::{Table, TableOptions};
 use crate::database::DatabaseOptions;
 use crate::error::from_datafusion;
@@ -121,12 +122,13 @@ impl Shared {
             .with_analyzer_rules(rules)
             .with_physical_optimizer_rule(Arc::new(Guards));
         builder.expr_planners().get_or_insert_default().insert(0, Arc::new(Operators));
-        let state = builder.build();
+        let state = builder.with_relation_planners(vec![Arc::new(Relations)]).build();
         let context = SessionContext::new_with_state(state);
         for function in sightline_functions::register_all() {
             context.register_udf(function.as_ref().clone());
         }
         context.register_udf(super::series::generate_series());
+        context.register_udf(super::multisets::with_ties_function());
         for function in sightline_functions::register_all_aggregates() {
             context.register_udaf(function.as_ref().clone());
         }

@@ -44,10 +44,25 @@ pub(super) fn bare_positions(query: &mut Query) {
     }
 }
 
+/// A literal with a cast as the bare literal that the planner wants: `2::int8 PRECEDING`, `'1 year'::interval FOLLOWING`.
 pub(super) fn bare_bound(bound: &mut WindowFrameBound) {
-    if let WindowFrameBound::Preceding(Some(e)) | WindowFrameBound::Following(Some(e)) = bound {
-        bare(e);
+    let (WindowFrameBound::Preceding(Some(e)) | WindowFrameBound::Following(Some(e))) = bound else { return };
+    bare(e);
+    let mut literal = e.as_ref();
+    while let Expr::Cast { expr, .. } | Expr::Nested(expr) = literal {
+        literal = expr;
     }
+    let Expr::Value(value) = literal else { return };
+    **e = match &value.value {
+        Value::SingleQuotedString(_) => Expr::Interval(ast::Interval {
+            value: Box::new(literal.clone()),
+            leading_field: None,
+            leading_precision: None,
+            last_field: None,
+            fractional_seconds_precision: None,
+        }),
+        _ => literal.clone(),
+    };
 }
 
 /// The name of a `reg*` type's input function; its output function ends in `_out`.

@@ -14,8 +14,8 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    self, BinaryOperator, Expr, FunctionArg, FunctionArgExpr, GroupByExpr, LimitClause, Query, Select, SelectItem,
-    SetExpr, TableFactor, Value, VisitMut, VisitorMut,
+    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, GroupByExpr, LimitClause, Query, Select, SelectItem,
+    TableFactor, Value, VisitMut, VisitorMut,
 };
 use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::types::SqlType;
@@ -24,7 +24,9 @@ use self::calls::{call, function};
 use self::literals::{bare, bare_positions, exact_float, integer, interval_cast, reg_cast};
 use self::operators::{like_any, not, operator, operator_call, power_of_negative, regex_match, unary};
 use self::queries::{array_subquery, fetch_as_limit, in_subquery};
-use self::relations::{function_factor, integer_series, name_table_function, set_returning, table_oids};
+use self::relations::{
+    function_factor, integer_series, name_table_function, nest_full_joins, set_returning, table_oids,
+};
 
 pub(super) use self::literals::reg_type;
 
@@ -85,18 +87,6 @@ struct Pass {
 }
 
 impl Pass {
-    /// DataFusion drops all equal rows where the standard counts them.
-    fn refuse_multisets(&mut self, body: &SetExpr) {
-        if let SetExpr::SetOperation { op, set_quantifier, left, right } = body {
-            let counted = !matches!(op, ast::SetOperator::Union) && *set_quantifier == ast::SetQuantifier::All;
-            if counted {
-                self.learned.refused = Some("EXCEPT ALL and INTERSECT ALL are not supported");
-            }
-            self.refuse_multisets(left);
-            self.refuse_multisets(right);
-        }
-    }
-
     fn parameter(&mut self, expr: &Expr, ty: Option<SqlType>) {
         if let Expr::Value(v) = expr
             && let Value::Placeholder(name) = &v.value
@@ -231,11 +221,12 @@ impl VisitorMut for Pass {
     }
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
-        fetch_as_limit(query);
+        if let Err(error) = fetch_as_limit(query) {
+            self.learned.failed.get_or_insert(error);
+        }
         if !query.locks.is_empty() {
             self.learned.refused = Some("SELECT … FOR UPDATE and FOR SHARE are not supported: rows cannot be locked");
         }
-        self.refuse_multisets(&query.body);
         if let Some(LimitClause::LimitOffset { limit, offset, .. }) = &query.limit_clause {
             for bound in limit.iter().chain(offset.iter().map(|o| &o.value)) {
                 self.parameter(bound, Some(SqlType::BigInt));
@@ -257,15 +248,7 @@ impl VisitorMut for Pass {
     }
 
     fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
-        let merged = |j: &ast::Join| {
-            matches!(
-                j.join_operator,
-                ast::JoinOperator::FullOuter(ast::JoinConstraint::Using(_) | ast::JoinConstraint::Natural)
-            )
-        };
-        if select.from.iter().any(|t| t.joins.iter().any(merged)) {
-            self.learned.refused = Some("FULL JOIN with USING is not supported: write ON and coalesce");
-        }
+        select.from.iter_mut().for_each(nest_full_joins);
         table_oids(select);
         if let GroupByExpr::Expressions(exprs, _) = &mut select.group_by {
             exprs.iter_mut().for_each(bare);

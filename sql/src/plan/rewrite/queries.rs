@@ -5,17 +5,30 @@ use datafusion::sql::sqlparser::ast::{
     SetExpr, Value,
 };
 
-use super::calls::call;
+use sightline_storage::error::{Error, Result, SqlState};
 
-/// `FETCH FIRST n ROWS ONLY` is LIMIT n.
-pub(super) fn fetch_as_limit(query: &mut Query) {
-    let Some(fetch) = query.fetch.take_if(|f| !f.with_ties && !f.percent) else { return };
+use super::calls::call;
+use crate::plan::multisets::WITH_TIES;
+
+/// `FETCH FIRST n ROWS ONLY` is LIMIT n; with ties, the number is marked.
+///
+/// # Errors
+/// 42601 for ties without an order.
+pub(super) fn fetch_as_limit(query: &mut Query) -> Result<()> {
+    let Some(fetch) = query.fetch.take_if(|f| !f.percent) else { return Ok(()) };
     let one = || Expr::Value(Value::Number("1".to_string(), false).with_empty_span());
-    let rows = Some(fetch.quantity.unwrap_or_else(one));
-    match &mut query.limit_clause {
-        Some(LimitClause::LimitOffset { limit, .. }) => *limit = rows,
-        _ => query.limit_clause = Some(LimitClause::LimitOffset { limit: rows, offset: None, limit_by: vec![] }),
+    let mut rows = fetch.quantity.unwrap_or_else(one);
+    if fetch.with_ties {
+        if query.order_by.is_none() {
+            return Err(Error::new(SqlState::SYNTAX_ERROR, "WITH TIES cannot be specified without ORDER BY clause"));
+        }
+        rows = call(WITH_TIES, vec![rows]);
     }
+    match &mut query.limit_clause {
+        Some(LimitClause::LimitOffset { limit, .. }) => *limit = Some(rows),
+        _ => query.limit_clause = Some(LimitClause::LimitOffset { limit: Some(rows), offset: None, limit_by: vec![] }),
+    }
+    Ok(())
 }
 
 /// `x = ANY (SELECT …)` is `x IN (SELECT …)`.

@@ -141,6 +141,51 @@ fn set_query(values: Vec<Expr>, names: &[String], unnests: bool, ordinality: boo
     Some(query)
 }
 
+/// `a FULL JOIN b USING (c)` gets parentheses, so that it is planned by itself: its merged columns come from either side.
+pub(super) fn nest_full_joins(table: &mut ast::TableWithJoins) {
+    nest_factor(&mut table.relation);
+    table.joins.iter_mut().for_each(|j| nest_factor(&mut j.relation));
+    while let Some(at) = table.joins.iter().position(merges) {
+        let rest = table.joins.split_off(at + 1);
+        let mut before = std::mem::replace(&mut table.joins, rest);
+        let last = before.split_off(at);
+        let relation = std::mem::replace(&mut table.relation, empty_factor());
+        let left = if before.is_empty() { relation } else { nested(relation, before) };
+        table.relation = nested(left, last);
+    }
+}
+
+fn nest_factor(factor: &mut TableFactor) {
+    let TableFactor::NestedJoin { table_with_joins, alias } = factor else { return };
+    match table_with_joins.joins.as_mut_slice() {
+        [only] if merges(only) && alias.is_none() => {
+            nest_factor(&mut only.relation);
+            nest_factor(&mut table_with_joins.relation);
+        }
+        _ => nest_full_joins(table_with_joins),
+    }
+}
+
+fn merges(join: &ast::Join) -> bool {
+    use ast::{JoinConstraint as C, JoinOperator as J};
+    matches!(join.join_operator, J::FullOuter(C::Using(_) | C::Natural))
+}
+
+fn nested(relation: TableFactor, joins: Vec<ast::Join>) -> TableFactor {
+    let table_with_joins = Box::new(ast::TableWithJoins { relation, joins });
+    TableFactor::NestedJoin { table_with_joins, alias: None }
+}
+
+fn empty_factor() -> TableFactor {
+    TableFactor::UNNEST {
+        alias: None,
+        array_exprs: vec![],
+        with_offset: false,
+        with_offset_alias: None,
+        with_ordinality: false,
+    }
+}
+
 /// `c.tableoid` of a relation of the system is its OID.
 pub(super) fn table_oids(select: &mut Select) {
     let mut known = HashMap::new();

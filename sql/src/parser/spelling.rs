@@ -1,0 +1,130 @@
+//! What PostgreSQL writes otherwise than sqlparser reads, respelled in the tokens of a statement. Each token keeps its
+//! place in the text, for the positions of errors.
+
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Whitespace};
+
+/// The tokens that sqlparser reads as PostgreSQL means.
+pub(super) fn respelled(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    dropped(order_using(expand_table(joined_strings(tokens))))
+}
+
+fn keyword(token: &TokenWithSpan) -> Keyword {
+    match &token.token {
+        Token::Word(w) if w.quote_style.is_none() => w.keyword,
+        _ => Keyword::NoKeyword,
+    }
+}
+
+fn is_word(token: &TokenWithSpan, word: &str) -> bool {
+    matches!(&token.token, Token::Word(w) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(word))
+}
+
+fn significant(token: &&TokenWithSpan) -> bool {
+    !matches!(token.token, Token::Whitespace(_))
+}
+
+/// `ORDER BY x USING <` is `ORDER BY x ASC`, with `>` it is DESC.
+fn order_using(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    for at in 0..tokens.len() {
+        if keyword(&tokens[at]) != Keyword::USING {
+            continue;
+        }
+        let Some(next) = (at + 1..tokens.len()).find(|n| significant(&&tokens[*n])) else { continue };
+        let direction = match tokens[next].token {
+            Token::Lt => "ASC",
+            Token::Gt => "DESC",
+            _ => continue,
+        };
+        tokens[at].token = Token::make_keyword(direction);
+        tokens[next].token = Token::Whitespace(Whitespace::Space);
+    }
+    tokens
+}
+
+/// What says what holds anyway: `EXCLUDE NO OTHERS` of a window's frame, `'1 day'::interval PRECEDING`, `GROUP BY ALL`
+/// before grouping sets.
+fn dropped(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let places = (0..tokens.len()).filter(|n| significant(&&tokens[*n])).collect::<Vec<_>>();
+    let mut drop = Vec::new();
+    // A frame's bound is a bare literal: the type that it is cast to is that of the ORDER BY.
+    for window in places.windows(4) {
+        let [a, b, c, d] = [&tokens[window[0]], &tokens[window[1]], &tokens[window[2]], &tokens[window[3]]];
+        let literal = matches!(a.token, Token::SingleQuotedString(_)) && b.token == Token::DoubleColon;
+        if literal && matches!(c.token, Token::Word(_)) && matches!(keyword(d), Keyword::PRECEDING | Keyword::FOLLOWING)
+        {
+            drop.extend_from_slice(&window[1..3]);
+        }
+    }
+    for window in places.windows(3) {
+        let [a, b, c] = [&tokens[window[0]], &tokens[window[1]], &tokens[window[2]]];
+        if is_word(a, "EXCLUDE") && is_word(b, "NO") && is_word(c, "OTHERS") {
+            drop.extend_from_slice(window);
+        }
+        if keyword(a) == Keyword::GROUP && keyword(b) == Keyword::BY && keyword(c) == Keyword::ALL {
+            drop.push(window[2]);
+        }
+    }
+    if drop.is_empty() {
+        return tokens;
+    }
+    let kept = tokens.into_iter().enumerate().filter(|(n, _)| !drop.contains(n));
+    kept.map(|(_, token)| token).collect()
+}
+
+/// String literals with a line's end between them are one
+/// (<https://www.postgresql.org/docs/15/sql-syntax-lexical.html#SQL-SYNTAX-CONSTANTS>).
+fn joined_strings(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let mut joined: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
+    // Where the last string stands in `joined`, if only blanks came since; and whether a line ended among them.
+    let mut open: Option<(usize, bool)> = None;
+    for token in tokens {
+        match (&token.token, open) {
+            (Token::Whitespace(blank), Some((at, ended))) => {
+                let ends = matches!(blank, Whitespace::Newline | Whitespace::SingleLineComment { .. });
+                open = Some((at, ended || ends));
+            }
+            (Token::SingleQuotedString(more), Some((at, true))) => {
+                if let Token::SingleQuotedString(text) | Token::EscapedStringLiteral(text) = &mut joined[at].token {
+                    text.push_str(more);
+                }
+                open = Some((at, false));
+                continue;
+            }
+            (Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_), _) => open = Some((joined.len(), false)),
+            _ => open = None,
+        }
+        joined.push(token);
+    }
+    joined
+}
+
+/// PostgreSQL's `TABLE t` as `SELECT * FROM t`: sqlparser reads it without its quotes, DataFusion not at all.
+fn expand_table(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    if !tokens.iter().any(|t| keyword(t) == Keyword::TABLE) {
+        return tokens;
+    }
+    let inserts = tokens.iter().find(significant).is_some_and(|t| keyword(t) == Keyword::INSERT);
+    let mut expanded: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len() + 2);
+    for token in tokens {
+        let begins = match expanded.iter().rev().find(significant) {
+            None => true,
+            Some(before) => {
+                inserts
+                    || before.token == Token::LParen
+                    || matches!(
+                        keyword(before),
+                        Keyword::AS | Keyword::UNION | Keyword::ALL | Keyword::EXCEPT | Keyword::INTERSECT
+                    )
+            }
+        };
+        if !begins || keyword(&token) != Keyword::TABLE {
+            expanded.push(token);
+            continue;
+        }
+        for word in [Token::make_keyword("SELECT"), Token::Mul, Token::make_keyword("FROM")] {
+            expanded.push(TokenWithSpan { token: word, span: token.span });
+        }
+    }
+    expanded
+}
