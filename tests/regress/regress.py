@@ -250,7 +250,7 @@ def main():
     arguments.add_argument("--port", type=int, default=5599, help="the first of three free ports")
     options = arguments.parse_intermixed_args()
     folder = fetch(Path(options.cache))
-    env = {**os.environ, "PGSSLMODE": "disable", "PGTZ": "PST8PDT", "PGDATESTYLE": os.environ.get("PGDATESTYLE", "Postgres, MDY"), "PGOPTIONS": "-c intervalstyle=postgres_verbose", "LC_ALL": "C.UTF-8"}
+    env = {**os.environ, "PGSSLMODE": "disable", "PGTZ": "PST8PDT", "PGDATESTYLE": os.environ.get("PGDATESTYLE", "Postgres, MDY"), "PGOPTIONS": "-c intervalstyle=postgres_verbose -c statement_timeout=10s", "LC_ALL": "C.UTF-8"}
     if options.report:
         shutil.rmtree(options.report, ignore_errors=True)
         Path(options.report).mkdir(parents=True)

@@ -33,11 +33,11 @@ impl RelationPlanner for Relations {
             let plan = full_join(left, right, constraint)?;
             return Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, None))));
         }
-        let alias = match &mut relation {
-            TableFactor::Table { alias, args: None, .. }
-            | TableFactor::Derived { alias, lateral: false, .. }
-            | TableFactor::NestedJoin { alias, .. } => alias,
-            _ => return Ok(RelationPlanning::Original(Box::new(relation))),
+        let (TableFactor::Table { alias, args: None, .. }
+        | TableFactor::Derived { alias, lateral: false, .. }
+        | TableFactor::NestedJoin { alias, .. }) = &mut relation
+        else {
+            return Ok(RelationPlanning::Original(Box::new(relation)));
         };
         let Some(names) = alias.as_mut().filter(|a| !a.columns.is_empty()) else {
             return Ok(RelationPlanning::Original(Box::new(relation)));
