@@ -126,8 +126,8 @@ def script_of(units: list[str], mark: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def run_script(psql: list[str], env: dict[str, str], script: str, mark: str, count: int, timeout: int) -> list[str]:
-    """What psql printed for each unit."""
+def run_script(psql: list[str], env: dict[str, str], script: str, mark: str, count: int, timeout: int) -> list[str | None]:
+    """What psql printed for each unit; None for those it did not come to."""
     with tempfile.NamedTemporaryFile("w", suffix=".sql", delete=False) as file:
         file.write(script)
     try:
@@ -141,7 +141,7 @@ def run_script(psql: list[str], env: dict[str, str], script: str, mark: str, cou
     finally:
         os.unlink(file.name)
     text = re.sub(rf"psql:{re.escape(file.name)}:\d+: ", "", output.decode("utf-8", "replace"))
-    answers = [""] * count
+    answers = [None] * count
     for piece in text.split(f"{mark} ")[1:]:
         number, _, said = piece.partition("\n")
         if number.isdigit() and int(number) < count:
@@ -216,7 +216,9 @@ class Sightline:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def agrees(unit: str, theirs: str, ours: str) -> bool:
+def agrees(unit: str, theirs: str | None, ours: str | None) -> bool:
+    if theirs is None or ours is None:
+        return False
     if is_explain(unit):
         return state(theirs) == state(ours)
     theirs, ours = normal(theirs), normal(ours)
@@ -274,7 +276,7 @@ def main():
                 if options.report and name == (options.files or FILES)[0] and not isinstance(server, Postgres):
                     with (Path(options.report) / "setup").open("w") as file:
                         for unit, answer in zip(setup, prepared):
-                            if state(answer) != "ok":
+                            if answer is None or state(answer) != "ok":
                                 file.write(f"{unit}\n--> {answer}\n\n")
                 started = time.monotonic()
                 said.append(run_script(psql, env, script_of(units, mark), mark, len(units), options.timeout))
