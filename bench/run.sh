@@ -9,14 +9,15 @@ venv=$cache/bench-venv
 packages=(duckdb datafusion 'psycopg[binary]' tpchgen-cli pyarrow)
 
 case ${1:-} in
-tpch | fresh) ;;
+tpch | fresh | connect) ;;
 '')
     echo 'tpch    TPC-H: 22 queries beside DataFusion on Parquet and DuckDB; all answers are compared'
+    echo 'connect connections beside PostgreSQL 15: memory of each, connects a second, results as a stream, cancel'
     echo 'fresh   sum over rows inserted one by one, before any flush, beside the same rows loaded by one COPY'
     exit
     ;;
 *)
-    echo "bench: there is no benchmark \"$1\": tpch, fresh" >&2
+    echo "bench: there is no benchmark \"$1\": tpch, fresh, connect" >&2
     exit 2
     ;;
 esac
