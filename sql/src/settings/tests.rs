@@ -29,6 +29,7 @@ fn values_are_shown_as_postgresql_shows_them() {
         ("datestyle", "iso, european", "ISO, DMY"),
         ("datestyle", "dmy", "ISO, DMY"),
         ("client_encoding", "utf-8", "UTF8"),
+        ("client_encoding", "'utf-8'", "UTF8"),
         ("intervalstyle", "ISO_8601", "iso_8601"),
         ("extra_float_digits", "3", "3"),
         ("myapp.user", "x", "x"),

@@ -146,8 +146,9 @@ fn time_zone(setting: &Setting, text: &str) -> Result<String> {
     Ok(text.to_string())
 }
 
+/// Only letters and digits of an encoding's name count, as in PostgreSQL: asyncpg says `'utf-8'`, quotes and all.
 fn encoding(setting: &Setting, text: &str) -> Result<String> {
-    let plain = text.to_ascii_lowercase().replace(['-', '_', ' '], "");
+    let plain = text.to_ascii_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "");
     match plain.as_str() {
         "utf8" | "unicode" | "" | "default" => Ok("UTF8".to_string()),
         "sqlascii" | "latin1" | "iso88591" | "latin9" | "win1252" | "win1251" | "gbk" | "gb18030" | "big5" | "sjis"
