@@ -8,7 +8,10 @@ use sightline_storage::error::{Error, Result, SqlState};
 pub fn write_f64(out: &mut Vec<u8>, v: f64, extra_float_digits: i32) {
     if !write_special(out, v) {
         if extra_float_digits > 0 {
-            lay_out(out, format_args!("{v:e}"), 15);
+            let plain = v == 0.0 || (1e-4..1e15).contains(&v.abs());
+            if !write_shortest(out, zmij::Buffer::new().format_finite(v), plain, 15) {
+                lay_out(out, format_args!("{v:e}"), 15);
+            }
         } else {
             let digits = (15 + extra_float_digits).max(1) as usize;
             lay_out(out, format_args!("{v:.*e}", digits - 1), digits as i32);
@@ -20,7 +23,10 @@ pub fn write_f64(out: &mut Vec<u8>, v: f64, extra_float_digits: i32) {
 pub fn write_f32(out: &mut Vec<u8>, v: f32, extra_float_digits: i32) {
     if !write_special(out, f64::from(v)) {
         if extra_float_digits > 0 {
-            lay_out(out, format_args!("{v:e}"), 6);
+            let plain = v == 0.0 || (1e-4..1e6).contains(&v.abs());
+            if !write_shortest(out, zmij::Buffer::new().format_finite(v), plain, 6) {
+                lay_out(out, format_args!("{v:e}"), 6);
+            }
         } else {
             let digits = (6 + extra_float_digits).max(1) as usize;
             lay_out(out, format_args!("{v:.*e}", digits - 1), digits as i32);
@@ -40,13 +46,28 @@ fn write_special(out: &mut Vec<u8>, v: f64) -> bool {
     true
 }
 
+/// Lays out the shortest digits, written as `1.0`, `0.25` or `1.5e-7`; `plain` if PostgreSQL writes that number without
+/// an exponent. False if they come as it does not write them, and nothing is written then.
+fn write_shortest(out: &mut Vec<u8>, text: &str, plain: bool, plain_below: i32) -> bool {
+    match (plain, text.contains('e')) {
+        (true, false) => out.extend_from_slice(text.strip_suffix(".0").unwrap_or(text).as_bytes()),
+        (_, true) => lay_out_text(out, text.as_bytes(), plain_below),
+        (false, false) => return false,
+    }
+    true
+}
+
 /// Turns Rust's `-1.25e3` into C's `%g`: plain if -4 <= exponent < `plain_below`, else with a two-digit exponent.
 fn lay_out(out: &mut Vec<u8>, scientific: std::fmt::Arguments<'_>, plain_below: i32) {
     let mut buffer = [0u8; 64];
     let mut rest = &mut buffer[..];
     rest.write_fmt(scientific).expect("at most 17 digits and an exponent");
     let unused = rest.len();
-    let text = &buffer[..buffer.len() - unused];
+    let length = buffer.len() - unused;
+    lay_out_text(out, &buffer[..length], plain_below);
+}
+
+fn lay_out_text(out: &mut Vec<u8>, text: &[u8], plain_below: i32) {
     let e = text.iter().rposition(|b| *b == b'e').expect("{:e} writes an e");
     let exponent: i32 = std::str::from_utf8(&text[e + 1..]).ok().and_then(|t| t.parse().ok()).unwrap_or(0);
     let (negative, mantissa) = match text[..e].strip_prefix(b"-") {
@@ -184,8 +205,12 @@ mod tests {
         for _ in 0..20_000 {
             seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             let v = f64::from_bits(seed ^ (seed >> 31));
-            if v.is_finite() {
+            for v in [v, (seed >> 40) as f64 / 1000.0, 1.0 / (seed >> 30) as f64].into_iter().filter(|v| v.is_finite())
+            {
                 assert_eq!(parse_f64(&f64_text(v, 1)).unwrap().to_bits(), v.to_bits());
+                let mut by_std = Vec::new();
+                lay_out(&mut by_std, format_args!("{v:e}"), 15);
+                assert_eq!(f64_text(v, 1).as_bytes(), by_std);
             }
         }
     }
