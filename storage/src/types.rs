@@ -144,7 +144,8 @@ impl SqlType {
             DataType::Int8 | DataType::Int16 | DataType::UInt8 => SqlType::SmallInt,
             DataType::Int32 | DataType::UInt16 => SqlType::Integer,
             DataType::Int64 => SqlType::BigInt,
-            DataType::UInt32 => SqlType::BigInt,
+            // Nothing else is held so.
+            DataType::UInt32 => SqlType::Oid,
             DataType::UInt64 => SqlType::BigInt,
             DataType::Float16 | DataType::Float32 => SqlType::Real,
             DataType::Float64 => SqlType::Double,

@@ -68,14 +68,40 @@ fn parameters(bind: &Bind, types: &[SqlType], style: &Style) -> Result<Vec<Scala
         each => each[i],
     };
     let value = |(i, ty): (usize, &SqlType)| {
-        let ty = if matches!(ty, SqlType::Unknown | SqlType::Void) { &SqlType::Text } else { ty };
-        match (&bind.parameters[i], is_binary(format(i))?) {
-            (None, _) => input::null(ty),
-            (Some(data), true) => input::parse_binary(ty, data),
-            (Some(data), false) => input::parse_text_styled(ty, text_of(data)?, style),
+        let ty = unlimited(ty);
+        let in_bind = |quoted: bool| move |e: Error| in_parameter(e, &bind.portal, i + 1, quoted);
+        let binary = is_binary(format(i)).map_err(in_bind(false))?;
+        let Some(data) = &bind.parameters[i] else { return input::null(&ty) };
+        if binary {
+            return input::parse_binary(&ty, data).map_err(in_bind(false));
         }
+        let text = text_of(data).map_err(in_bind(false))?;
+        input::parse_text_styled(&ty, text, style).map_err(in_bind(true))
     };
     types.iter().enumerate().map(value).collect()
+}
+
+/// What a parameter may hold: its length is that of a cast or of a column, which see to it themselves.
+fn unlimited(ty: &SqlType) -> SqlType {
+    match ty {
+        SqlType::Unknown | SqlType::Void | SqlType::Char(_) => SqlType::Text,
+        SqlType::Varchar(_) => SqlType::Varchar(None),
+        SqlType::Array(item) => SqlType::Array(Box::new(unlimited(item))),
+        other => other.clone(),
+    }
+}
+
+/// An error of a parameter's value, with PostgreSQL's words for where it is; `quoted` if its text was read.
+fn in_parameter(e: Error, portal: &str, number: usize, quoted: bool) -> Error {
+    let name = if portal.is_empty() { "unnamed portal".to_string() } else { format!("portal \"{portal}\"") };
+    let mut context = format!("{name} parameter ${number}{}", if quoted { " = '...'" } else { "" });
+    if let Some(inner) = e.get_context() {
+        context = format!("{inner}\n{context}");
+    }
+    if e.message() == input::INCORRECT_BINARY {
+        return Error::new(e.code(), format!("{} in bind parameter {number}", e.message())).context(context);
+    }
+    e.context(context)
 }
 
 /// Checks that a statement still answers what it was described to.

@@ -1,6 +1,9 @@
 //! Array text: `{a,"b c",NULL,{nested}}`.
 
 use sightline_storage::error::{Error, Result, SqlState};
+use sightline_storage::types::SqlType;
+
+use super::input::INCORRECT_BINARY;
 
 /// An element of an array's text.
 #[derive(Debug, PartialEq, Eq)]
@@ -130,6 +133,82 @@ impl Parser<'_> {
         }
         Ok(Element::Value(value))
     }
+}
+
+/// The most dimensions an array has.
+const DIMENSIONS_MAX: i32 = 6;
+/// The most elements an array has, as PostgreSQL counts.
+const ELEMENTS_MAX: i32 = 134_217_727;
+
+fn broken(message: String) -> Error {
+    Error::new(SqlState::INVALID_BINARY_REPRESENTATION, message)
+}
+
+/// Checks the first word of an array's binary form.
+///
+/// # Errors
+/// Those of PostgreSQL's `array_recv`.
+pub(super) fn check_dimensions(dimensions: i32) -> Result<()> {
+    match dimensions {
+        ..0 => Err(broken(format!("invalid number of dimensions: {dimensions}"))),
+        0..=DIMENSIONS_MAX => Ok(()),
+        _ => {
+            let message =
+                format!("number of array dimensions ({dimensions}) exceeds the maximum allowed ({DIMENSIONS_MAX})");
+            Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message))
+        }
+    }
+}
+
+/// Checks the second and third word: whether there are NULLs, and the elements' type.
+///
+/// # Errors
+/// As [`check_dimensions`].
+pub(super) fn check_elements(flags: i32, element: u32, item: &SqlType) -> Result<()> {
+    if !matches!(flags, 0 | 1) {
+        return Err(broken("invalid array flags".to_string()));
+    }
+    // Strings are alike to us: `bpchar` without a length is a text.
+    let string = |oid| matches!(oid, 19 | 25 | 1042 | 1043);
+    if element == item.oid() || (string(element) && string(item.oid())) {
+        return Ok(());
+    }
+    let name = |oid| match SqlType::from_oid(oid) {
+        Some(ty) => ty.to_string(),
+        None if oid == 0 => "-".to_string(),
+        None => "???".to_string(),
+    };
+    let (given, wanted) = (name(element), name(item.oid()));
+    let message =
+        format!("binary data has array element type {element} ({given}) instead of expected {} ({wanted})", item.oid());
+    Err(Error::new(SqlState::DATATYPE_MISMATCH, message))
+}
+
+/// The number of elements with one dimension more.
+///
+/// # Errors
+/// 54000 for too many, and for a dimension that ends beyond the largest subscript.
+pub(super) fn check_bounds(count: i32, length: i32, lower: i32) -> Result<i32> {
+    let limit = |message: String| Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message);
+    let all = count.checked_mul(length).filter(|all| length >= 0 && *all <= ELEMENTS_MAX);
+    let all = all.ok_or_else(|| limit(format!("array size exceeds the maximum allowed ({ELEMENTS_MAX})")))?;
+    if lower.checked_add(length).is_none() {
+        return Err(limit(format!("array lower bound is too large: {lower}")));
+    }
+    Ok(all)
+}
+
+/// 22P03 for an element that is longer than what is left.
+pub(super) fn cut() -> Error {
+    Error::new(SqlState::INVALID_BINARY_REPRESENTATION, "insufficient data left in message")
+}
+
+/// An element's error, which for bytes too many names the element.
+pub(super) fn in_element(e: Error, number: i32) -> Error {
+    if e.message() == INCORRECT_BINARY {
+        return Error::new(e.code(), format!("improper binary format in array element {number}"));
+    }
+    e
 }
 
 /// Writes an element, quoted where it must be.

@@ -15,6 +15,7 @@ use sightline_storage::types::{NUMERIC_DEFAULT, SqlType};
 
 use super::array::Element;
 use super::datetime::{PG_EPOCH_DAYS, PG_EPOCH_US};
+use super::input::INCORRECT_BINARY;
 use super::{Style, array, datetime_input, float, interval, json, numeric, scalar};
 
 /// A growing column of one type.
@@ -54,13 +55,26 @@ struct ListBuilder {
     length: i32,
 }
 
-/// 22P03 for bytes of the wrong length.
-fn broken_binary(ty: &SqlType) -> Error {
-    Error::new(SqlState::INVALID_BINARY_REPRESENTATION, format!("incorrect binary data format for type {ty}"))
+/// 22P03 for bytes that are too many, or no such value.
+fn broken_binary() -> Error {
+    Error::new(SqlState::INVALID_BINARY_REPRESENTATION, INCORRECT_BINARY)
 }
 
-fn fixed<const N: usize>(data: &[u8], ty: &SqlType) -> Result<[u8; N]> {
-    data.try_into().map_err(|_| broken_binary(ty))
+/// 08P01 for too few bytes.
+fn too_short() -> Error {
+    Error::new(SqlState::PROTOCOL_VIOLATION, "insufficient data left in message")
+}
+
+/// The same where not even one is there.
+fn no_data() -> Error {
+    Error::new(SqlState::PROTOCOL_VIOLATION, "no data left in message")
+}
+
+fn fixed<const N: usize>(data: &[u8]) -> Result<[u8; N]> {
+    if data.len() < N {
+        return Err(too_short());
+    }
+    data.try_into().map_err(|_| broken_binary())
 }
 
 impl ColumnBuilder {
@@ -169,13 +183,16 @@ impl ColumnBuilder {
     pub fn append_binary(&mut self, data: &[u8]) -> Result<()> {
         let ty = &self.ty;
         match &mut self.values {
-            Builder::Bool(b) => b.append_value(fixed::<1>(data, ty)? != [0]),
-            Builder::Int16(b) => b.append_value(i16::from_be_bytes(fixed(data, ty)?)),
-            Builder::Int32(b) => b.append_value(i32::from_be_bytes(fixed(data, ty)?)),
-            Builder::Int64(b) => b.append_value(i64::from_be_bytes(fixed(data, ty)?)),
-            Builder::UInt32(b) => b.append_value(u32::from_be_bytes(fixed(data, ty)?)),
-            Builder::Float32(b) => b.append_value(f32::from_be_bytes(fixed(data, ty)?)),
-            Builder::Float64(b) => b.append_value(f64::from_be_bytes(fixed(data, ty)?)),
+            Builder::Bool(b) => match data {
+                [] => return Err(no_data()),
+                data => b.append_value(fixed::<1>(data)? != [0]),
+            },
+            Builder::Int16(b) => b.append_value(i16::from_be_bytes(fixed(data)?)),
+            Builder::Int32(b) => b.append_value(i32::from_be_bytes(fixed(data)?)),
+            Builder::Int64(b) => b.append_value(i64::from_be_bytes(fixed(data)?)),
+            Builder::UInt32(b) => b.append_value(u32::from_be_bytes(fixed(data)?)),
+            Builder::Float32(b) => b.append_value(f32::from_be_bytes(fixed(data)?)),
+            Builder::Float64(b) => b.append_value(f64::from_be_bytes(fixed(data)?)),
             Builder::Decimal128(b, p, s) => {
                 let v = numeric::to_scaled(&numeric::parse_binary(data)?, i32::from(*s)).and_then(|v| v.to_i128());
                 let limit = numeric::pow10_i128(u32::from(*p)) as u128;
@@ -188,26 +205,30 @@ impl ColumnBuilder {
             }
             Builder::Text(b) => match (ty, data) {
                 (SqlType::Jsonb, [1, rest @ ..]) => append_string(b, ty, scalar::text_of(rest)?)?,
-                (SqlType::Jsonb, _) => return Err(broken_binary(ty)),
+                (SqlType::Jsonb, []) => return Err(too_short()),
+                (SqlType::Jsonb, [version, ..]) => {
+                    let message = format!("unsupported jsonb version number {version}");
+                    return Err(Error::new(SqlState::INVALID_BINARY_REPRESENTATION, message));
+                }
                 _ => append_string(b, ty, scalar::text_of(data)?)?,
             },
             Builder::Bytes(b) => b.append_value(data),
             Builder::Date(b) => {
-                let days = i32::from_be_bytes(fixed(data, ty)?);
-                b.append_value(from_pg_date(days).ok_or_else(|| broken_binary(ty))?);
+                let days = i32::from_be_bytes(fixed(data)?);
+                b.append_value(from_pg_date(days)?);
             }
             Builder::Time(b) => {
-                let us = i64::from_be_bytes(fixed(data, ty)?);
+                let us = i64::from_be_bytes(fixed(data)?);
                 if !(0..=86_400_000_000).contains(&us) {
                     return Err(Error::new(SqlState::DATETIME_FIELD_OVERFLOW, "time out of range"));
                 }
                 b.append_value(us);
             }
             Builder::Timestamp(b) | Builder::TimestampTz(b) => {
-                b.append_value(from_pg_timestamp(i64::from_be_bytes(fixed(data, ty)?))?);
+                b.append_value(from_pg_timestamp(i64::from_be_bytes(fixed(data)?))?);
             }
-            Builder::Interval(b) => b.append_value(from_pg_interval(fixed(data, ty)?)?),
-            Builder::Uuid(b) => b.append_value(fixed::<16>(data, ty)?)?,
+            Builder::Interval(b) => b.append_value(from_pg_interval(fixed(data)?)?),
+            Builder::Uuid(b) => b.append_value(fixed::<16>(data)?)?,
             Builder::List(b) => b.append_binary(data)?,
             Builder::Void(n) => *n += 1,
         }
@@ -265,18 +286,25 @@ fn append_string(builder: &mut StringViewBuilder, ty: &SqlType, text: &str) -> R
     Ok(())
 }
 
-fn from_pg_date(days: i32) -> Option<i32> {
+/// The days since 2000 that a date can have: from 24 November 4714 BC to the year 5874897.
+const PG_DAYS: std::ops::Range<i32> = -2_451_545..2_145_031_949;
+/// The microseconds since 2000 that a timestamp can have, to the year 294276.
+const PG_MOMENTS: std::ops::Range<i64> = -211_813_488_000_000_000..9_223_371_331_200_000_000;
+
+fn from_pg_date(days: i32) -> Result<i32> {
     match days {
-        i32::MAX | i32::MIN => Some(days),
-        _ => days.checked_add(PG_EPOCH_DAYS),
+        i32::MAX | i32::MIN => Ok(days),
+        _ if PG_DAYS.contains(&days) => Ok(days + PG_EPOCH_DAYS),
+        _ => Err(Error::new(SqlState::DATETIME_FIELD_OVERFLOW, "date out of range")),
     }
 }
 
 fn from_pg_timestamp(us: i64) -> Result<i64> {
     match us {
         i64::MAX | i64::MIN => Ok(us),
-        _ => us
-            .checked_add(PG_EPOCH_US)
+        _ => Some(us)
+            .filter(|us| PG_MOMENTS.contains(us))
+            .and_then(|us| us.checked_add(PG_EPOCH_US))
             .ok_or_else(|| Error::new(SqlState::DATETIME_FIELD_OVERFLOW, "timestamp out of range")),
     }
 }
@@ -314,36 +342,40 @@ impl ListBuilder {
         Ok(())
     }
 
+    /// Dimensions, whether there are NULLs, the elements' type; length and lower bound of each dimension; the elements.
     fn append_binary(&mut self, data: &[u8]) -> Result<()> {
-        let ty = SqlType::Array(Box::new(self.items.ty.clone()));
         let mut rest = data;
         let mut word = || -> Result<i32> {
-            let (head, tail) = rest.split_at_checked(4).ok_or_else(|| broken_binary(&ty))?;
+            let (head, tail) = rest.split_at_checked(4).ok_or_else(too_short)?;
             rest = tail;
-            Ok(i32::from_be_bytes(fixed(head, &ty)?))
+            Ok(i32::from_be_bytes(fixed(head)?))
         };
-        let (dimensions, _nulls, _element) = (word()?, word()?, word()?);
-        let count = match dimensions {
-            0 => 0,
-            1 => {
-                let count = word()?;
-                word()?;
-                count
-            }
-            _ => return Err(one_dimension(&self.items.ty)),
-        };
-        for _ in 0..count {
-            let (head, tail) = rest.split_at_checked(4).ok_or_else(|| broken_binary(&ty))?;
+        let dimensions = word()?;
+        array::check_dimensions(dimensions)?;
+        array::check_elements(word()?, word()? as u32, &self.items.ty)?;
+        let mut count = i32::from(dimensions > 0);
+        for _ in 0..dimensions {
+            count = array::check_bounds(count, word()?, word()?)?;
+        }
+        if dimensions > 1 {
+            return Err(one_dimension(&self.items.ty));
+        }
+        for n in 1..=count {
+            let (head, tail) = rest.split_at_checked(4).ok_or_else(too_short)?;
             rest = tail;
-            match usize::try_from(i32::from_be_bytes(fixed(head, &ty)?)) {
-                Err(_) => self.items.append_null(),
-                Ok(length) => {
-                    let (value, tail) = rest.split_at_checked(length).ok_or_else(|| broken_binary(&ty))?;
+            match i32::from_be_bytes(fixed(head)?) {
+                -1 => self.items.append_null(),
+                length => {
+                    let value = usize::try_from(length).ok().and_then(|length| rest.split_at_checked(length));
+                    let (value, tail) = value.ok_or_else(array::cut)?;
                     rest = tail;
-                    self.items.append_binary(value)?;
+                    self.items.append_binary(value).map_err(|e| array::in_element(e, n))?;
                 }
             }
             self.length += 1;
+        }
+        if !rest.is_empty() {
+            return Err(broken_binary());
         }
         self.close(true);
         Ok(())

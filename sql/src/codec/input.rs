@@ -1,11 +1,17 @@
 //! Single values from text and binary: parameters of statements and typed literals.
 
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray};
 pub use datafusion::scalar::ScalarValue;
 use sightline_storage::error::Result;
 use sightline_storage::types::SqlType;
 
 use super::build::ColumnBuilder;
 use super::{Format, Style, numeric};
+
+/// What is said of bytes that are more than the value has.
+pub const INCORRECT_BINARY: &str = "incorrect binary data format";
 
 /// A value of `ty` from its text.
 ///
@@ -50,8 +56,18 @@ pub fn null(ty: &SqlType) -> Result<ScalarValue> {
 }
 
 fn only_value(column: &mut ColumnBuilder) -> Result<ScalarValue> {
-    let array = column.finish()?;
-    ScalarValue::try_from_array(&array, 0).map_err(crate_error)
+    only_scalar(&column.finish()?).map_err(crate_error)
+}
+
+/// The value of an array of one. DataFusion's own way forgets what SQL type the elements of a list have.
+///
+/// # Errors
+/// For an array that has no scalar form.
+pub fn only_scalar(array: &ArrayRef) -> datafusion::error::Result<ScalarValue> {
+    match array.as_list_opt::<i32>() {
+        Some(list) if list.len() == 1 => Ok(ScalarValue::List(Arc::new(list.clone()))),
+        _ => ScalarValue::try_from_array(array, 0),
+    }
 }
 
 fn crate_error(e: datafusion::error::DataFusionError) -> sightline_storage::error::Error {
@@ -164,6 +180,8 @@ mod tests {
             }
         }
         let e = parse_binary(&SqlType::Integer, &[1, 2]).unwrap_err();
-        assert_eq!(e.code().as_str(), "22P03");
+        assert_eq!((e.code().as_str(), e.message()), ("08P01", "insufficient data left in message"));
+        let e = parse_binary(&SqlType::Integer, &[1, 2, 3, 4, 5]).unwrap_err();
+        assert_eq!((e.code().as_str(), e.message()), ("22P03", "incorrect binary data format"));
     }
 }

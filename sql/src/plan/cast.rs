@@ -17,6 +17,7 @@ use sightline_storage::types::SqlType;
 
 use super::kernel::{Body, Kernel};
 use super::{QueryContext, meaning, plan_expr};
+use crate::codec::input::only_scalar;
 use crate::error::{from_datafusion, to_datafusion};
 
 /// Evaluates a constant expression to one value cast to `ty`, as an assignment casts.
@@ -64,7 +65,7 @@ fn constant(ctx: &QueryContext, expr: Expr, schema: &DFSchema) -> Result<ScalarV
     )?;
     match physical.evaluate(&one_row).map_err(from_datafusion)? {
         ColumnarValue::Scalar(value) => Ok(value),
-        ColumnarValue::Array(array) => ScalarValue::try_from_array(&array, 0).map_err(from_datafusion),
+        ColumnarValue::Array(array) => only_scalar(&array).map_err(from_datafusion),
     }
 }
 

@@ -11,7 +11,8 @@ use datafusion::common::Result;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
-use datafusion::scalar::ScalarValue;
+
+use crate::codec::input::only_scalar;
 
 /// Arrays of equal length in, one of that length out.
 pub(super) type Body = Arc<dyn Fn(&[ArrayRef]) -> Result<ArrayRef> + Send + Sync>;
@@ -78,7 +79,7 @@ impl ScalarUDFImpl for Kernel {
         let wanted = self.field.data_type();
         let out = if out.data_type() == wanted { out } else { cast(&out, wanted)? };
         if constant && out.len() == 1 {
-            return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&out, 0)?));
+            return Ok(ColumnarValue::Scalar(only_scalar(&out)?));
         }
         Ok(ColumnarValue::Array(out))
     }

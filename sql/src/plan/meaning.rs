@@ -221,6 +221,12 @@ fn string_cast(
     format: &Format,
 ) -> Result<Transformed<Expr>> {
     if is_string(from) {
+        let (_, source) = expr.to_field(schema)?;
+        if matches!(SqlType::of_field(&source), SqlType::Char(_)) && !matches!(ty, SqlType::Char(_)) {
+            // Blanks at the end of a character(n) mean nothing, and go with the type.
+            let bare = Kernel::call("text(character)", SqlType::Text.field_ref(""), vec![expr], unpadded());
+            return string_cast(bare, from, field, ty, schema, format).map(|t| Transformed::yes(t.data));
+        }
         let limit = match ty {
             SqlType::Varchar(Some(n)) => Some((n, false)),
             SqlType::Char(n) => Some((n, true)),
@@ -308,6 +314,15 @@ fn cut(n: u32, pad: bool) -> Body {
         };
         let out = strings.as_string_view().iter().map(|v| v.map(shorten)).collect::<arrow::array::StringViewArray>();
         Ok(Arc::new(out) as ArrayRef)
+    })
+}
+
+/// Without blanks at the end.
+fn unpadded() -> Body {
+    Arc::new(|arrays| {
+        let strings = cast(&arrays[0], &DataType::Utf8View)?;
+        let bare = strings.as_string_view().iter().map(|v| v.map(|text| text.trim_end_matches(' ')));
+        Ok(Arc::new(bare.collect::<arrow::array::StringViewArray>()) as ArrayRef)
     })
 }
 

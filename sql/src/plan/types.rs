@@ -179,6 +179,8 @@ impl TypePlanner for PgTypePlanner {
     fn plan_type_field(&self, ty: &ast::DataType) -> datafusion::common::Result<Option<FieldRef>> {
         match sql_type(ty) {
             Ok(t @ SqlType::Numeric(None)) => Ok(Some(Arc::new(unlimited(&t)))),
+            // A cast to a nameless field without metadata would keep that of what is cast: `regclass::oid`.
+            Ok(t @ SqlType::Oid) => Ok(Some(Arc::new(t.field("oid", true)))),
             Ok(t) => Ok(Some(Arc::new(t.field("", true)))),
             Err(e) => Err(crate::error::to_datafusion(e)),
         }

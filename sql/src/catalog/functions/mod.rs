@@ -16,7 +16,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, FieldRef};
-use datafusion::common::{Result, ScalarValue};
+use datafusion::common::Result;
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
@@ -24,6 +24,7 @@ use sightline_storage::error::{Error, SqlState};
 use sightline_storage::types::SqlType;
 
 use super::rows::{Value, array};
+use crate::codec::input::only_scalar;
 use crate::error::to_datafusion;
 use crate::plan::QueryContext;
 
@@ -223,7 +224,7 @@ impl ScalarUDFImpl for Bound {
         }
         let result = array(&(self.function.returns)(), &values).map_err(to_datafusion)?;
         if constant {
-            return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?));
+            return Ok(ColumnarValue::Scalar(only_scalar(&result)?));
         }
         Ok(ColumnarValue::Array(result))
     }
