@@ -119,8 +119,18 @@ struct Inner {
     hint: Option<String>,
     context: Option<String>,
     position: Option<usize>,
+    object: Option<Object>,
     refusal: bool,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// What a violated constraint belongs to, told in fields of their own: applications turn them into messages for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Object {
+    pub schema: Option<String>,
+    pub table: Option<String>,
+    pub column: Option<String>,
+    pub constraint: Option<String>,
 }
 
 /// A result of this product.
@@ -136,6 +146,7 @@ impl Error {
             hint: None,
             context: None,
             position: None,
+            object: None,
             refusal: false,
             source: None,
         }))
@@ -175,6 +186,12 @@ impl Error {
         self
     }
 
+    /// Adds what the violated constraint belongs to.
+    pub fn object(mut self, object: Object) -> Error {
+        self.0.object = Some(object);
+        self
+    }
+
     /// Moves the position, if there is one, by so many characters: that of a statement within a longer text.
     pub fn moved(mut self, characters: usize) -> Error {
         self.0.position = self.0.position.map(|p| p + characters);
@@ -201,7 +218,7 @@ impl Error {
 
     /// The same error for another one who waited for the same thing, without its cause.
     pub fn again(&self) -> Error {
-        let Inner { code, message, detail, hint, context, position, refusal, source: _ } = &*self.0;
+        let Inner { code, message, detail, hint, context, position, object, refusal, source: _ } = &*self.0;
         Error(Box::new(Inner {
             code: *code,
             message: message.clone(),
@@ -209,6 +226,7 @@ impl Error {
             hint: hint.clone(),
             context: context.clone(),
             position: *position,
+            object: object.clone(),
             refusal: *refusal,
             source: None,
         }))
@@ -237,6 +255,11 @@ impl Error {
     /// The CONTEXT line.
     pub fn get_context(&self) -> Option<&str> {
         self.0.context.as_deref()
+    }
+
+    /// What a violated constraint belongs to.
+    pub fn get_object(&self) -> Option<&Object> {
+        self.0.object.as_ref()
     }
 
     /// The character position from 1 in the statement's text.

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use pgwire::messages::response::{ErrorResponse, NoticeResponse};
 use sightline_sql::answer::Notice;
-use sightline_storage::error::{Error, SqlState};
+use sightline_storage::error::{Error, Object, SqlState};
 use tracing::error;
 
 /// Whether the connection goes on after an error.
@@ -31,9 +31,23 @@ pub(super) fn response(e: &Error, severity: Severity) -> ErrorResponse {
         (b'H', e.get_hint().map(String::from)),
         (b'P', e.get_position().map(|p| p.to_string())),
         (b'W', e.get_context().map(String::from)),
+        (b'R', routine(e).map(String::from)),
     ];
-    fields.extend(rest.into_iter().filter_map(|(kind, text)| text.map(|t| (kind, without_nul(&t)))));
+    let Object { schema, table, column, constraint } = e.get_object().cloned().unwrap_or_default();
+    let object = [(b's', schema), (b't', table), (b'c', column), (b'n', constraint)];
+    let rest = rest.into_iter().chain(object);
+    fields.extend(rest.filter_map(|(kind, text)| text.map(|t| (kind, without_nul(&t)))));
     ErrorResponse::new(fields)
+}
+
+/// The function of PostgreSQL's that reports such an error, where drivers ask for it: after these pgjdbc, asyncpg and
+/// postgres.js prepare the statement again and repeat it.
+fn routine(e: &Error) -> Option<&'static str> {
+    match (e.code(), e.message()) {
+        (SqlState::FEATURE_NOT_SUPPORTED, "cached plan must not change result type") => Some("RevalidateCachedQuery"),
+        (SqlState::INVALID_STATEMENT_NAME, _) => Some("FetchPreparedStatement"),
+        _ => None,
+    }
 }
 
 /// NoticeResponse.
@@ -92,5 +106,7 @@ mod tests {
         let fields = response(&Error::internal("a\0b"), Severity::Fatal).fields;
         assert!(fields.iter().any(|(k, v)| *k == b'D' && v.contains("reference")));
         assert!(fields.iter().all(|(_, v)| !v.contains('\0')));
+        let e = Error::unsupported("cached plan must not change result type");
+        assert!(response(&e, Severity::Error).fields.contains(&(b'R', "RevalidateCachedQuery".to_string())));
     }
 }

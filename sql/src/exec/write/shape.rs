@@ -10,7 +10,7 @@ use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::PhysicalExpr;
 use datafusion::scalar::ScalarValue;
 use sightline_storage::catalog::TableDef;
-use sightline_storage::error::{Error, Result, SqlState};
+use sightline_storage::error::{Error, Object, Result, SqlState};
 use sightline_storage::types::SqlType;
 
 use crate::codec::{Cells, Style};
@@ -102,7 +102,15 @@ impl Shape {
     /// # Errors
     /// 23502, 23514.
     pub(crate) fn checked(&self, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
-        check_not_null(&self.table, &columns)?;
+        if let Some((column, row)) = first_null(&self.table, &columns) {
+            let text = format!(
+                "null value in column \"{column}\" of relation \"{}\" violates not-null constraint",
+                self.table.name
+            );
+            let object = Object { column: Some(column.to_string()), ..self.object() };
+            let detail = failing_row(&self.table, &columns, row)?;
+            return Err(Error::new(SqlState::NOT_NULL_VIOLATION, text).detail(detail).object(object));
+        }
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?;
         for check in &self.checks {
@@ -112,10 +120,18 @@ impl Shape {
                     self.table.name, check.name
                 );
                 let detail = failing_row(&self.table, batch.columns(), row)?;
-                return Err(Error::new(SqlState::new("23514"), text).detail(detail));
+                let object = Object { constraint: Some(check.name.clone()), ..self.object() };
+                return Err(Error::new(SqlState::CHECK_VIOLATION, text).detail(detail).object(object));
             }
         }
         Ok(batch)
+    }
+
+    /// The table, for an error about it.
+    fn object(&self) -> Object {
+        let schemas = &self.ctx.snapshot.catalog.schemas;
+        let schema = schemas.values().find(|s| s.id == self.table.schema).map(|s| s.name.clone());
+        Object { schema, table: Some(self.table.name.clone()), ..Object::default() }
     }
 
     /// How the source's columns are cast to those of the table.
@@ -199,20 +215,13 @@ fn first_failing(holds: &dyn PhysicalExpr, batch: &RecordBatch) -> Result<Option
     Ok(holds.iter().position(|row| row == Some(false)))
 }
 
-fn check_not_null(table: &TableDef, columns: &[ArrayRef]) -> Result<()> {
-    for (column, array) in table.columns.iter().zip(columns) {
-        if !column.not_null || array.null_count() == 0 {
-            continue;
-        }
-        let row = (0..array.len()).find(|row| array.is_null(*row)).unwrap_or_default();
-        let text = format!(
-            "null value in column \"{}\" of relation \"{}\" violates not-null constraint",
-            column.name, table.name
-        );
-        let error = Error::new(SqlState::NOT_NULL_VIOLATION, text);
-        return Err(error.detail(failing_row(table, columns, row)?));
-    }
-    Ok(())
+/// The first NULL that must not be: its column's name, and its row.
+fn first_null<'a>(table: &'a TableDef, columns: &[ArrayRef]) -> Option<(&'a str, usize)> {
+    let forbidden =
+        table.columns.iter().zip(columns).filter(|(column, array)| column.not_null && array.null_count() > 0);
+    let (column, array) = forbidden.into_iter().next()?;
+    let row = (0..array.len()).find(|row| array.is_null(*row)).unwrap_or_default();
+    Some((&column.name, row))
 }
 
 /// The DETAIL of a violated constraint.
