@@ -34,6 +34,8 @@ pub(super) enum Stop {
     Sql(Error),
     /// The connection ends, and the client is told why.
     Fatal(Error),
+    /// What the client sends cannot be told from data any more: the statement failed, and the connection ends.
+    OutOfStep(Error),
     /// The client has left.
     Left,
 }
@@ -180,6 +182,14 @@ impl Connection {
                 self.bid_farewell(&e).await;
                 Ok(())
             }
+            Err(Stop::OutOfStep(e)) => {
+                // Nothing but the socket can fail here, and then there is nobody to be told.
+                if self.report(&e).is_ok() {
+                    let message = "terminating connection because protocol synchronization was lost";
+                    self.bid_farewell(&Error::new(SqlState::PROTOCOL_VIOLATION, message)).await;
+                }
+                Ok(())
+            }
         }
     }
 
@@ -240,7 +250,10 @@ impl Connection {
     async fn refuse(&mut self, kind: u8, e: &Error) -> Step<()> {
         self.report(e)?;
         match kind {
-            b'P' | b'B' | b'D' | b'C' | b'E' => self.skip_to_sync = true,
+            b'P' | b'B' | b'D' | b'C' | b'E' | b'H' => {
+                self.skip_to_sync = true;
+                self.writer.flush().await?;
+            }
             _ => self.ready().await?,
         }
         Ok(())

@@ -65,7 +65,7 @@ async fn receive(reader: &mut Reader, link: &Link, copy: &mut CopyIn) -> Step<()
             Frontend::Terminate => return Err(Stop::Left),
             _ => {
                 let message = format!("unexpected message type 0x{kind:02X} during COPY from stdin");
-                return Err(Error::new(SqlState::PROTOCOL_VIOLATION, message).into());
+                return Err(Stop::OutOfStep(Error::new(SqlState::PROTOCOL_VIOLATION, message)));
             }
         }
     }

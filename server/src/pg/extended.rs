@@ -30,6 +30,8 @@ impl Connection {
             Err(Stop::Sql(e)) => {
                 self.skip_to_sync = true;
                 self.report(&e)?;
+                // At once, as PostgreSQL does: a client that waits after Flush learns of it, and only then sends Sync.
+                self.writer.flush().await?;
             }
             other => other?,
         }
@@ -231,6 +233,9 @@ fn declared_type(oid: u32) -> Result<Option<SqlType>> {
         Some(SqlType::Unknown) => Ok(None),
         // `bpchar` without a length is text to us: character(1) would cut it.
         Some(SqlType::Char(_)) => Ok(Some(SqlType::Text)),
+        Some(SqlType::Array(item)) if matches!(*item, SqlType::Char(_)) => {
+            Ok(Some(SqlType::Array(Box::new(SqlType::Text))))
+        }
         Some(ty) => Ok(Some(ty)),
         None => {
             let message = format!("type with OID {oid} does not exist");

@@ -66,8 +66,12 @@ pub(super) fn length_max(kind: u8) -> Option<usize> {
     }
 }
 
-fn malformed() -> Error {
-    Error::new(SqlState::PROTOCOL_VIOLATION, "invalid message format")
+fn malformed(what: impl Into<String>) -> Error {
+    Error::new(SqlState::PROTOCOL_VIOLATION, what)
+}
+
+fn too_short() -> Error {
+    malformed("insufficient data left in message")
 }
 
 /// Decodes a message of a known kind.
@@ -90,8 +94,8 @@ pub(super) fn decode(kind: u8, body: Bytes) -> Result<Frontend> {
             parameters: (0..b.count()?).map(|_| b.value()).collect::<Result<_>>()?,
             result_formats: b.formats()?,
         }),
-        b'D' => Frontend::Describe(b.target()?, b.string()?),
-        b'C' => Frontend::Close(b.target()?, b.string()?),
+        b'D' => Frontend::Describe(b.target("DESCRIBE")?, b.string()?),
+        b'C' => Frontend::Close(b.target("CLOSE")?, b.string()?),
         b'E' => Frontend::Execute { portal: b.string()?, max_rows: u32::try_from(b.u32()? as i32).unwrap_or(0) },
         b'd' => return Ok(Frontend::CopyData(b.0)),
         b'f' => Frontend::CopyFail(b.string()?),
@@ -102,7 +106,7 @@ pub(super) fn decode(kind: u8, body: Bytes) -> Result<Frontend> {
         b'S' => Frontend::Sync,
         _ => Frontend::Terminate,
     };
-    if b.0.is_empty() { Ok(message) } else { Err(malformed()) }
+    if b.0.is_empty() { Ok(message) } else { Err(malformed("invalid message format")) }
 }
 
 /// What is left of a message.
@@ -110,11 +114,11 @@ struct Body(Bytes);
 
 impl Body {
     fn take(&mut self, n: usize) -> Result<Bytes> {
-        if self.0.len() < n { Err(malformed()) } else { Ok(self.0.split_to(n)) }
+        if self.0.len() < n { Err(too_short()) } else { Ok(self.0.split_to(n)) }
     }
 
     fn string(&mut self) -> Result<String> {
-        let end = self.0.iter().position(|b| *b == 0).ok_or_else(malformed)?;
+        let end = self.0.iter().position(|b| *b == 0).ok_or_else(|| malformed("invalid string in message"))?;
         let text = self.0.split_to(end);
         self.0.advance(1);
         Ok(text_of(&text)?.to_string())
@@ -135,15 +139,15 @@ impl Body {
     fn value(&mut self) -> Result<Option<Bytes>> {
         match self.u32()? as i32 {
             -1 => Ok(None),
-            n => self.take(usize::try_from(n).map_err(|_| malformed())?).map(Some),
+            n => self.take(usize::try_from(n).map_err(|_| too_short())?).map(Some),
         }
     }
 
-    fn target(&mut self) -> Result<Target> {
+    fn target(&mut self, message: &str) -> Result<Target> {
         match self.take(1)?[0] {
             b'S' => Ok(Target::Statement),
             b'P' => Ok(Target::Portal),
-            _ => Err(malformed()),
+            other => Err(malformed(format!("invalid {message} message subtype {other}"))),
         }
     }
 }
