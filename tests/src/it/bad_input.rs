@@ -9,9 +9,9 @@ use libtest_mimic::Trial;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::pg_client::{Answer, Client, fields, message};
+use crate::pg_client::{Answer, Client, fields, message, parse, query, sync};
 use crate::server::{self, DATABASE, Server, USER};
-use crate::support::{Chance, Outcome, ensure, ensure_eq, explained, root, seed, trial};
+use crate::support::{Chance, Outcome, ensure, ensure_eq, explained, root, seed, sized, trial};
 use crate::wire::single;
 
 /// The trials of this file.
@@ -21,6 +21,11 @@ pub(crate) fn trials(trials: &mut Vec<Trial>) {
     trials.push(trial("bad_input::silent_connections", silent));
     trials.push(trial("bad_input::garbage_after_login", garbage_after_login));
     trials.push(trial("bad_input::random_messages", random_messages));
+    trials.push(trial("bad_input::broken_parameters", broken_parameters));
+    trials.push(trial("bad_input::thousands_of_errors", thousands_of_errors));
+    trials.push(trial("bad_input::clients_that_do_not_read", slow_readers));
+    trials.push(trial("bad_input::clients_that_do_not_log_in", half_open));
+    trials.push(trial("bad_input::out_of_step", out_of_step));
     trials.push(trial("bad_input::ten_megabytes_of_sql", large_sql));
     trials.push(trial("bad_input::deep_nesting", deep_nesting));
     trials.push(trial("bad_input::two_thousand_columns", many_columns));
@@ -134,6 +139,187 @@ async fn random_messages() -> Outcome {
     }
     let mut client = server.connect().await.map_err(|e| explained(format!("SIGHTLINE_TEST_SEED={seed}"), &e))?;
     ensure_eq!(single(&mut client, "SELECT 1").await?, "1", "after random messages, SIGHTLINE_TEST_SEED={seed}");
+    Ok(())
+}
+
+/// Bind of one parameter in binary.
+fn bind_binary(data: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(data.len()).expect("a short value").to_be_bytes();
+    message(b'B', &[&[0, 0, 0, 1, 0, 1, 0, 1][..], &length, data, &[0, 0]].concat())
+}
+
+/// The messages up to ReadyForQuery that answer a Parse and a Bind: the error's SQLSTATE and message, or nothing.
+async fn bound(client: &mut Client, sql: &str, bind: Vec<u8>) -> Outcome<Option<(String, String)>> {
+    client.send(&[parse("", sql, &[]), bind, sync()].concat()).await?;
+    let frames = tokio::time::timeout(Duration::from_secs(30), client.read_to_ready()).await??;
+    let error = frames.iter().find(|f| f.tag == b'E').map(|f| fields(&f.body));
+    Ok(error.map(|e| (e.code().to_string(), e.message().to_string())))
+}
+
+/// Codes and messages are PostgreSQL 15's: `clients/hostile` compares many more.
+async fn broken_parameters() -> Outcome {
+    let mut client = server::shared()?.connect().await?;
+    let short = ("08P01", "insufficient data left in message");
+    let long = ("22P03", "incorrect binary data format in bind parameter 1");
+    let cases: &[(&str, &[u8], (&str, &str))] = &[
+        ("integer", b"\0\0\0", short),
+        ("integer", b"\0\0\0\0\0", long),
+        ("boolean", b"", ("08P01", "no data left in message")),
+        ("double precision", b"\0", short),
+        ("uuid", &[0; 17], long),
+        ("timestamp", &[0; 4], short),
+        ("timestamp", b"\x7f\xff\xff\xff\xff\xff\xff\xfe", ("22008", "timestamp out of range")),
+        ("date", b"\x7f\xff\xff\xfe", ("22008", "date out of range")),
+        ("text", b"a\0b", ("22021", "invalid byte sequence for encoding \"UTF8\": 0x00")),
+        ("text", b"\xe4\xb8", ("22021", "invalid byte sequence for encoding \"UTF8\": 0xe4 0xb8")),
+        ("integer[]", b"\xff\xff\xff\xff", ("22P03", "invalid number of dimensions: -1")),
+        ("integer[]", b"\0\0\0\x07", ("54000", "number of array dimensions (7) exceeds the maximum allowed (6)")),
+        ("integer[]", b"\0\0\0\x01\0\0\0\x02\0\0\0\x17", ("22P03", "invalid array flags")),
+        (
+            "integer[]",
+            b"\0\0\0\x01\0\0\0\0\0\0\0\x14",
+            ("42804", "binary data has array element type 20 (bigint) instead of expected 23 (integer)"),
+        ),
+        (
+            "integer[]",
+            b"\0\0\0\x01\0\0\0\0\0\0\0\x17\x7f\xff\xff\xff\0\0\0\x01",
+            ("54000", "array size exceeds the maximum allowed (134217727)"),
+        ),
+        (
+            "integer[]",
+            b"\0\0\0\x01\0\0\0\0\0\0\0\x17\0\0\0\x01\0\0\0\x01\0\0\0\x09abc",
+            ("22P03", "insufficient data left in message"),
+        ),
+    ];
+    for (ty, data, (code, text)) in cases {
+        let got = bound(&mut client, &format!("SELECT $1::{ty}"), bind_binary(data)).await?;
+        ensure_eq!(got, Some((code.to_string(), text.to_string())), "{ty} {data:?}");
+    }
+    for ty in
+        "boolean smallint integer bigint real float8 numeric text varchar(3) char(3) name bytea date time timestamp \
+               timestamptz interval uuid json jsonb oid integer[] text[] numeric[]"
+            .split_whitespace()
+    {
+        for data in [&[][..], &[1], &[0; 3], &[0xff; 5], &[0x7f; 9], &[0xff; 17], &[0x80; 40]] {
+            // An error or none, but never a lost connection.
+            bound(&mut client, &format!("SELECT $1::{ty}"), bind_binary(data)).await?;
+        }
+    }
+    ensure_eq!(single(&mut client, "SELECT 1").await?, "1", "the connection goes on");
+    Ok(())
+}
+
+/// A thousand times the same mistakes: the server does not grow with them, and does not panic.
+async fn thousands_of_errors() -> Outcome {
+    let server = Server::fresh()?;
+    let mistakes = [
+        query("SELECT nosuch"),
+        [parse("", "SELECT $1::int", &[]), bind_binary(b"x"), sync()].concat(),
+        [message(b'B', b"\0\0\0\0\xff\xff"), message(b'E', b"x\0\0\0\0\0"), sync()].concat(),
+        [message(b'D', b"Xname\0"), sync()].concat(),
+        [parse("s", "SELECT 1", &[]), parse("s", "SELECT 2", &[]), message(b'C', b"Ss\0"), sync()].concat(),
+        [message(b'd', b"data"), message(b'c', b""), message(b'f', b"x\0"), sync()].concat(),
+        [query("BEGIN"), query("SELECT 1 / 0"), query("COMMIT")].concat(),
+    ];
+    let mut before = 0;
+    for round in 0..sized(200, 1000) {
+        if round == 50 {
+            before = server.resident_bytes()?;
+        }
+        let mut client = server.connect().await?;
+        for mistake in &mistakes {
+            client.send(mistake).await?;
+        }
+        // All was answered once this is: nothing is read ahead of it.
+        client.send(&query("SELECT 'end'")).await?;
+        loop {
+            let frame = tokio::time::timeout(Duration::from_secs(30), client.read()).await??;
+            if frame.tag == b'D' && frame.body.ends_with(b"end") {
+                break;
+            }
+        }
+        for bytes in [&b"!!!!!"[..], b"Q\0\0\0\x03", b"B\x7f\xff\xff\xff"] {
+            let mut client = server.connect().await?;
+            client.send(bytes).await?;
+        }
+    }
+    let growth = server.resident_bytes()?.saturating_sub(before);
+    ensure!(growth < 48 << 20, "errors took {} MiB", growth >> 20);
+    ensure!(!server.logged()?.contains("panicked"), "{}", server.logged()?);
+    Ok(())
+}
+
+/// Clients that ask for much and read nothing cost their buffers; others go on, and a cancel still arrives.
+async fn slow_readers() -> Outcome {
+    let server = Server::fresh()?;
+    let mut client = server.connect().await?;
+    single(&mut client, "SELECT count(*) FROM generate_series(1, 1000)").await?;
+    let before = server.resident_bytes()?;
+    let mut idle = Vec::new();
+    for n in 0..20 {
+        let mut slow = server.connect().await?;
+        let sql = "SELECT i, repeat('x', 1000) FROM generate_series(1, 2000000) AS g(i)";
+        let copy = format!("COPY ({sql}) TO STDOUT");
+        slow.send(&query(if n % 2 == 0 { sql } else { &copy })).await?;
+        idle.push(slow);
+    }
+    for _ in 0..10 {
+        ensure_eq!(single(&mut client, "SELECT 1").await?, "1", "beside clients that do not read");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let growth = server.resident_bytes()?.saturating_sub(before);
+    ensure!(growth < 256 << 20, "20 clients that do not read hold {} MiB", growth >> 20);
+    // They hang up in the middle, and their statements end with them.
+    drop(idle);
+    for _ in 0..100 {
+        if single(&mut client, "SELECT count(*) FROM pg_stat_activity WHERE state = 'active'").await? == "1" {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Err("statements of clients that left go on".into())
+}
+
+/// Who says nothing, or half of what a login needs, is let go after a minute.
+async fn half_open() -> Outcome {
+    let server = server::shared()?;
+    let mut waiting = Vec::new();
+    for bytes in [&b""[..], b"\0\0\0", b"\0\0\0\x40\0\x03\0\0user\0", b"\0\0\0\x08\x04\xd2\x16\x2f"] {
+        let mut stream = TcpStream::connect(("127.0.0.1", server.port)).await?;
+        stream.write_all(bytes).await?;
+        waiting.push(stream);
+    }
+    for mut stream in waiting {
+        let mut answer = Vec::new();
+        let ended = tokio::time::timeout(Duration::from_secs(90), stream.read_to_end(&mut answer)).await;
+        ensure!(ended.is_ok(), "it may wait for ever");
+    }
+    Ok(())
+}
+
+/// A query in the middle of COPY's data: what follows cannot be told from data, so the connection ends, as in PostgreSQL.
+async fn out_of_step() -> Outcome {
+    let mut client = server::shared()?.tenant("out_of_step").await?;
+    client.simple("CREATE TABLE t (a integer)").await?;
+    let copy = query("COPY t FROM STDIN");
+    client.send(&[copy, message(b'd', b"1\n"), query("SELECT 1")].concat()).await?;
+    let mut said = Vec::new();
+    while let Ok(frame) = tokio::time::timeout(Duration::from_secs(10), client.read()).await? {
+        if frame.tag == b'E' {
+            let error = fields(&frame.body);
+            said.push(format!("{} {} {}", error.get('S'), error.code(), error.message()));
+        }
+    }
+    ensure_eq!(
+        said,
+        [
+            "ERROR 08P01 unexpected message type 0x51 during COPY from stdin",
+            "FATAL 08P01 terminating connection because protocol synchronization was lost",
+        ],
+        "a query within COPY"
+    );
+    let mut client = Client::connect(server::shared()?.port, USER, "out_of_step").await?;
+    ensure_eq!(single(&mut client, "SELECT count(*) FROM t").await?, "0", "nothing was copied");
     Ok(())
 }
 
