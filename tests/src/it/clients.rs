@@ -1,10 +1,11 @@
 //! Real clients against a server: the programs of `clients/`, each through connect, query, parameters, COPY, errors and big
-//! results; the drivers also with 1,000 idle connections. tokio-postgres is in [`crate::wire`], [`crate::memory`].
+//! results; the drivers also with 1,000 idle connections, and each through scenarios whose lines are compared with those of
+//! PostgreSQL 15 (`clients/run.py`; tokio-postgres: [`crate::driver`]).
 //!
-//! psycopg and node-postgres are installed once into `~/.cache/sightline`.
+//! The drivers are installed once into `~/.cache/sightline`.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use libtest_mimic::Trial;
 
@@ -16,6 +17,35 @@ pub(crate) fn trials(trials: &mut Vec<Trial>) {
     trials.push(trial("clients::psql", psql));
     trials.push(trial("clients::psycopg", psycopg));
     trials.push(trial("clients::node_postgres", node_postgres));
+    trials.push(trial("clients::like_postgresql", like_postgresql));
+}
+
+/// All drivers' scenarios, and those of a hostile client, on this server and on a PostgreSQL 15.
+async fn like_postgresql() -> Outcome {
+    ask(scenarios()?).await
+}
+
+fn scenarios() -> Outcome<Command> {
+    let mut python = Command::new("python3");
+    python.arg(repository().join("clients/run.py")).arg("--it").arg(std::env::current_exe()?);
+    Ok(python)
+}
+
+/// Prints the table of these drivers, or of all, and what differs.
+#[expect(clippy::print_stderr, reason = "a command's own output")]
+pub(crate) fn table(drivers: &[String]) -> ExitCode {
+    let ran = Server::fresh_with(ENVIRONMENT).and_then(|server| {
+        let mut command = scenarios()?;
+        Ok(at(&mut command, &server).args(drivers).status()?)
+    });
+    match ran {
+        Ok(status) if status.success() => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(e) => {
+            eprintln!("{}", e.message().unwrap_or("the server did not start"));
+            ExitCode::FAILURE
+        }
+    }
 }
 
 async fn psql() -> Outcome {
@@ -51,20 +81,28 @@ async fn node_postgres() -> Outcome {
     ask(node).await
 }
 
-/// Runs a client with the server's address in PGHOST and PGPORT, as libpq and its kin read them.
-async fn ask(client: Command) -> Outcome {
-    let server = Server::fresh_with(&[("SIGHTLINE_LOG_LEVEL", "warn")])?;
-    let output = tokio::process::Command::from(client)
+/// A server for clients that ask for no encryption, as PostgreSQL's beside it has none.
+const ENVIRONMENT: &[(&str, &str)] = &[("SIGHTLINE_LOG_LEVEL", "warn"), ("SIGHTLINE_TLS", "off")];
+
+/// The server's address in PGHOST and PGPORT, as libpq and its kin read them.
+fn at<'a>(client: &'a mut Command, server: &Server) -> &'a mut Command {
+    client
         .env("PGHOST", "127.0.0.1")
         .env("PGPORT", server.port.to_string())
         .env("PGUSER", crate::server::USER)
         .env("PGDATABASE", crate::server::DATABASE)
         .env_remove("PGPASSWORD")
-        .kill_on_drop(true)
-        .output()
-        .await?;
+}
+
+/// Runs a client against a server of its own.
+async fn ask(mut client: Command) -> Outcome {
+    let server = Server::fresh_with(ENVIRONMENT)?;
+    at(&mut client, &server);
+    let output = tokio::process::Command::from(client).kill_on_drop(true).output().await?;
     let said = [output.stdout, output.stderr].map(|o| String::from_utf8_lossy(&o).into_owned()).join("\n");
     ensure!(output.status.success(), "{}\n{said}\nserver: {}", output.status, server.logged()?);
+    let logged = server.logged()?;
+    ensure!(!logged.contains("panicked"), "a panic: {logged}");
     Ok(())
 }
 

@@ -2,13 +2,14 @@
 //!
 //! A libtest-mimic binary, so that each script is a test of its own name. A test that needs a server process starts this
 //! binary again as `it --serve DIR` ([`server`]): DataFusion is linked once. `SIGHTLINE_TEST_SIZE=soak` makes rounds and
-//! sizes large. Run some by name: `cargo test --test it -- slt::wire`, or scripts by path: `-- tests/slt/types/date.slt`.
+//! sizes large. `it --clients [DRIVER…]` prints the table of drivers (`./dev clients`). Run some by name: `cargo test --test it -- slt::wire`, or scripts by path: `-- tests/slt/types/date.slt`.
 
 mod bad_input;
 mod clients;
 mod copy;
 mod crash;
 mod docs;
+mod driver;
 #[path = "../format.rs"]
 mod format;
 mod login;
@@ -31,6 +32,12 @@ fn main() -> ExitCode {
     let mut arguments: Vec<String> = std::env::args().collect();
     if let Some(at) = arguments.iter().position(|a| a == "--serve") {
         return server::serve(arguments.get(at + 1).map(String::as_str));
+    }
+    if arguments.iter().any(|a| a == "--tokio-postgres") {
+        return driver::run();
+    }
+    if let Some(at) = arguments.iter().position(|a| a == "--clients") {
+        return clients::table(&arguments[at + 1..]);
     }
     for argument in &mut arguments {
         if let Some((_, script)) = argument.split_once("tests/slt/") {
