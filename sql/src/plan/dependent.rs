@@ -13,7 +13,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, ListArray, StructArray, new_empty_array};
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, StructArray, new_empty_array};
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::{cast, concat};
 use arrow::datatypes::{DataType, Field, FieldRef};
@@ -52,6 +52,7 @@ pub(super) fn rewrite(ctx: &Arc<QueryContext>, plan: LogicalPlan) -> sightline_s
             let mut conditions = Vec::new();
             for condition in split_conjunction_owned(filter.predicate) {
                 let kept = becomes_join(&condition);
+                let condition = guarded(ctx, condition, &schema)?.data;
                 let done =
                     condition.transform_up(|e| if kept { scalar(ctx, e, &schema) } else { any(ctx, e, &schema) })?;
                 changed |= done.transformed;
@@ -68,6 +69,7 @@ pub(super) fn rewrite(ctx: &Arc<QueryContext>, plan: LogicalPlan) -> sightline_s
         let mut calls = Vec::new();
         let node = node.map_expressions(|expr| {
             let saved = names.save(&expr);
+            let expr = if aggregates { expr } else { guarded(ctx, expr, &schema)?.data };
             let done = expr.transform_up(|e| match e {
                 // Neither a join nor an asynchronous function can stand in an aggregate: it moves below.
                 e if aggregates => below(ctx, e, &schema, &mut calls),
@@ -139,6 +141,36 @@ fn any(ctx: &Arc<QueryContext>, expr: Expr, schema: &DFSchema) -> Result<Transfo
             Ok(Transformed::yes(if negated { Expr::Not(Box::new(found)) } else { found }))
         }
         other => scalar(ctx, other, schema),
+    }
+}
+
+/// A subquery behind a condition of CASE runs only for rows where that holds: asyncpg asks so of all types what few have.
+fn guarded(ctx: &Arc<QueryContext>, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    expr.transform_down(|e| {
+        let Expr::Case(mut case) = e else { return Ok(Transformed::no(e)) };
+        let mut changed = false;
+        if case.expr.is_none() {
+            for (when, then) in &mut case.when_then_expr {
+                if has_subquery(when)? {
+                    continue;
+                }
+                let done = std::mem::take(then.as_mut()).transform_down(|e| where_it_holds(ctx, e, schema, when))?;
+                changed |= done.transformed;
+                **then = done.data;
+            }
+        }
+        Ok(Transformed::new_transformed(Expr::Case(case), changed))
+    })
+}
+
+/// The same of a subquery by itself; a CASE within has conditions of its own.
+fn where_it_holds(ctx: &Arc<QueryContext>, expr: Expr, schema: &DFSchema, guard: &Expr) -> Result<Transformed<Expr>> {
+    match expr {
+        Expr::Case(_) => Ok(Transformed::new(expr, false, TreeNodeRecursion::Jump)),
+        Expr::ScalarSubquery(subquery) if !joinable(&subquery, schema)? => {
+            Ok(Transformed::yes(Dependent::value_where(ctx, subquery, schema, guard.clone())?))
+        }
+        other => Ok(Transformed::no(other)),
     }
 }
 
@@ -226,6 +258,8 @@ pub(super) struct Dependent {
     plan: Arc<LogicalPlan>,
     outer: Vec<Outer>,
     answer: Answer,
+    /// The last argument says for which rows it is asked.
+    guards: bool,
     field: FieldRef,
     signature: Signature,
 }
@@ -233,12 +267,18 @@ pub(super) struct Dependent {
 impl Dependent {
     fn value_of(ctx: &Arc<QueryContext>, subquery: Subquery, around: &DFSchema) -> Result<Expr> {
         let field = subquery.subquery.schema().field(0).as_ref().clone();
-        Self::call(ctx, subquery.subquery, around, Answer::Value, field)
+        Self::call(ctx, subquery.subquery, around, Answer::Value, field, None)
+    }
+
+    /// The value where the condition holds, else NULL.
+    fn value_where(ctx: &Arc<QueryContext>, subquery: Subquery, around: &DFSchema, guard: Expr) -> Result<Expr> {
+        let field = subquery.subquery.schema().field(0).as_ref().clone();
+        Self::call(ctx, subquery.subquery, around, Answer::Value, field, Some(guard))
     }
 
     fn exists(ctx: &Arc<QueryContext>, exists: Exists, around: &DFSchema) -> Result<Expr> {
         let field = Field::new("exists", DataType::Boolean, true);
-        let call = Self::call(ctx, exists.subquery.subquery, around, Answer::Exists, field)?;
+        let call = Self::call(ctx, exists.subquery.subquery, around, Answer::Exists, field, None)?;
         Ok(if exists.negated { Expr::Not(Box::new(call)) } else { call })
     }
 
@@ -249,7 +289,7 @@ impl Dependent {
         let fields = fields.map(|(n, f)| f.as_ref().clone().with_name(format!("c{n}")).with_nullable(true));
         let row = DataType::Struct(fields.collect());
         let field = Field::new("rows", DataType::new_list(row, true), true);
-        Self::call(ctx, Arc::new(plan), around, Answer::Rows, field)
+        Self::call(ctx, Arc::new(plan), around, Answer::Rows, field, None)
     }
 
     fn call(
@@ -258,14 +298,17 @@ impl Dependent {
         around: &DFSchema,
         answer: Answer,
         field: Field,
+        guard: Option<Expr>,
     ) -> Result<Expr> {
         let outer = Outer::of(&plan)?;
-        let args = outer.iter().map(|o| o.expr(around)).collect::<Vec<_>>();
+        let guards = guard.is_some();
+        let args = outer.iter().map(|o| o.expr(around)).chain(guard).collect::<Vec<_>>();
         let function = Dependent {
             ctx: ctx.clone(),
             plan,
             outer,
             answer,
+            guards,
             field: Arc::new(field.with_nullable(true)),
             signature: match args.len() {
                 0 => Signature::nullary(Volatility::Stable),
@@ -347,7 +390,7 @@ impl fmt::Debug for Dependent {
 
 impl PartialEq for Dependent {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.plan, &other.plan) && self.answer == other.answer
+        Arc::ptr_eq(&self.plan, &other.plan) && self.answer == other.answer && self.guards == other.guards
     }
 }
 
@@ -385,10 +428,17 @@ impl ScalarUDFImpl for Dependent {
 impl AsyncScalarUDFImpl for Dependent {
     async fn invoke_async_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let mut known: HashMap<Vec<ScalarValue>, ScalarValue> = HashMap::new();
-        let arrays: Vec<ArrayRef> =
+        let mut arrays: Vec<ArrayRef> =
             args.args.into_iter().map(|a| a.into_array(args.number_rows)).collect::<Result<_>>()?;
+        let guard = if self.guards { arrays.pop() } else { None };
+        let guard = guard.as_ref().and_then(|g| g.as_boolean_opt());
+        let nothing = ScalarValue::try_new_null(self.field.data_type())?;
         let mut values = Vec::with_capacity(args.number_rows);
         for row in 0..args.number_rows {
+            if guard.is_some_and(|g| g.is_null(row) || !g.value(row)) {
+                values.push(nothing.clone());
+                continue;
+            }
             let key = arrays.iter().map(|a| ScalarValue::try_from_array(a, row)).collect::<Result<Vec<_>>>()?;
             let value = match known.get(&key) {
                 Some(value) => value.clone(),
