@@ -3,6 +3,7 @@
 use sightline_sql::codec::input::ScalarValue;
 use sightline_sql::codec::scalar::text_of;
 use sightline_sql::codec::{Style, input};
+use sightline_sql::parser::Body;
 use sightline_sql::session::Prepared;
 use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::types::SqlType;
@@ -41,7 +42,8 @@ impl Portal {
         };
         check_counts(bind, types.len())?;
         let formats = if columns == 0 { Vec::new() } else { result_formats(&bind.result_formats, columns)? };
-        let parameters = parameters(bind, types, style)?;
+        let inserts = matches!(&statement, Parsed::Ready(p) if matches!(p.statement.body, Body::Insert(_)));
+        let parameters = parameters(bind, types, inserts, style)?;
         Ok(Portal { statement, parameters, formats, state: State::New })
     }
 }
@@ -61,14 +63,15 @@ fn check_counts(bind: &Bind, needed: usize) -> Result<()> {
     Ok(())
 }
 
-fn parameters(bind: &Bind, types: &[SqlType], style: &Style) -> Result<Vec<ScalarValue>> {
+fn parameters(bind: &Bind, types: &[SqlType], inserts: bool, style: &Style) -> Result<Vec<ScalarValue>> {
     let format = |i: usize| match bind.parameter_formats.as_slice() {
         [] => 0,
         [one] => *one,
         each => each[i],
     };
     let value = |(i, ty): (usize, &SqlType)| {
-        let ty = unlimited(ty);
+        let named = !matches!(ty, SqlType::Unknown | SqlType::Void);
+        let ty = if inserts && named { ty.clone() } else { unlimited(ty) };
         let in_bind = |quoted: bool| move |e: Error| in_parameter(e, &bind.portal, i + 1, quoted);
         let binary = is_binary(format(i)).map_err(in_bind(false))?;
         let Some(data) = &bind.parameters[i] else { return input::null(&ty) };
@@ -81,12 +84,12 @@ fn parameters(bind: &Bind, types: &[SqlType], style: &Style) -> Result<Vec<Scala
     types.iter().enumerate().map(value).collect()
 }
 
-/// What a parameter may hold: its length is that of a cast or of a column, which see to it themselves.
+/// What a parameter may hold where its type was found at a cast: that cuts and pads by itself. In an INSERT it is the
+/// column's, and nothing but the value's input looks at its length.
 fn unlimited(ty: &SqlType) -> SqlType {
     match ty {
         SqlType::Unknown | SqlType::Void | SqlType::Char(_) => SqlType::Text,
         SqlType::Varchar(_) => SqlType::Varchar(None),
-        SqlType::Array(item) => SqlType::Array(Box::new(unlimited(item))),
         other => other.clone(),
     }
 }
@@ -136,13 +139,13 @@ mod tests {
     fn values() {
         let types = [SqlType::Integer, SqlType::Unknown, SqlType::Integer];
         let b = bind(&[0, 0, 1], &[Some(b"42"), Some(b"x"), Some(&[0, 0, 0, 9])]);
-        let values = parameters(&b, &types, &Style::default()).unwrap();
+        let values = parameters(&b, &types, false, &Style::default()).unwrap();
         assert_eq!(values[0], ScalarValue::Int32(Some(42)));
         assert_eq!(values[1], ScalarValue::Utf8View(Some("x".into())));
         assert_eq!(values[2], ScalarValue::Int32(Some(9)));
-        let nulls = parameters(&bind(&[], &[None]), &[SqlType::Date], &Style::default()).unwrap();
+        let nulls = parameters(&bind(&[], &[None]), &[SqlType::Date], false, &Style::default()).unwrap();
         assert!(nulls[0].is_null());
-        assert!(parameters(&bind(&[1], &[Some(b"42")]), &[SqlType::Integer], &Style::default()).is_err());
+        assert!(parameters(&bind(&[1], &[Some(b"42")]), &[SqlType::Integer], false, &Style::default()).is_err());
     }
 
     #[test]

@@ -327,7 +327,8 @@ fn unpadded() -> Body {
 }
 
 fn out_of_range(ty: &SqlType) -> datafusion::error::DataFusionError {
-    to_datafusion(Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, format!("{ty} out of range")))
+    let name = if *ty == SqlType::Oid { "OID".to_string() } else { ty.to_string() };
+    to_datafusion(Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, format!("{name} out of range")))
 }
 
 /// Rounds half to even from floats, half away from zero from numerics, and checks the range.
