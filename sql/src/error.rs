@@ -194,6 +194,9 @@ fn undefined_function(name: &str) -> Error {
 }
 
 static POSITION: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?:position|specified:) (\d+)"));
+static NOT_NEGATED: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"operator 'NOT' requires a boolean expression, got (\S+)"));
+static NOT_A_CONDITION: LazyLock<Regex> = LazyLock::new(|| pattern(r"non-boolean predicate .* returning (\S+)"));
 static WINDOW: LazyLock<Regex> = LazyLock::new(|| pattern(r"The window (\S+) is not defined"));
 static ARITHMETIC: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"Cannot coerce arithmetic expression (.+?) ([-+*/%]) (.+) to valid types"));
@@ -228,6 +231,13 @@ fn plain_fault(text: &str, line: &str) -> Option<Error> {
         Error::new(SqlState::GROUPING_ERROR, "aggregate functions are not allowed in WHERE")
     } else if text.contains("Aggregate function calls cannot be nested") {
         Error::new(SqlState::GROUPING_ERROR, "aggregate function calls cannot be nested")
+    } else if let Some(found) = NOT_A_CONDITION.captures(text) {
+        let ty = crate::plan::arrow_name_shown(&found[1]);
+        let message = format!("argument of WHERE must be type boolean, not type {ty}");
+        Error::new(SqlState::DATATYPE_MISMATCH, message)
+    } else if let Some(found) = NOT_NEGATED.captures(text) {
+        let ty = crate::plan::arrow_name_shown(&found[1]);
+        Error::new(SqlState::DATATYPE_MISMATCH, format!("argument of NOT must be type boolean, not type {ty}"))
     } else if let Some(found) = WINDOW.captures(text) {
         Error::new(SqlState::UNDEFINED_OBJECT, format!("window \"{}\" does not exist", &found[1]))
     } else if let Some(found) = ARITHMETIC.captures(text) {

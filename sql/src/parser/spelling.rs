@@ -6,7 +6,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Whitespace};
 
 /// The tokens that sqlparser reads as PostgreSQL means.
 pub(super) fn respelled(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    dropped(order_using(expand_table(joined_strings(tokens))))
+    dropped(symmetric(order_using(expand_table(joined_strings(tokens)))))
 }
 
 fn keyword(token: &TokenWithSpan) -> Keyword {
@@ -38,6 +38,23 @@ fn order_using(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         };
         tokens[at].token = Token::make_keyword(direction);
         tokens[next].token = Token::Whitespace(Whitespace::Space);
+    }
+    tokens
+}
+
+/// `BETWEEN SYMMETRIC a AND b` gets a mark in front of a, an operator that nobody has; plan/rewrite/rows.rs knows it.
+fn symmetric(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let places = (0..tokens.len()).filter(|n| significant(&&tokens[*n])).collect::<Vec<_>>();
+    for window in places.windows(2) {
+        let (between, how) = (window[0], window[1]);
+        if keyword(&tokens[between]) != Keyword::BETWEEN {
+            continue;
+        }
+        match keyword(&tokens[how]) {
+            Keyword::SYMMETRIC => tokens[how].token = Token::DoubleExclamationMark,
+            Keyword::ASYMMETRIC => tokens[how].token = Token::Whitespace(Whitespace::Space),
+            _ => {}
+        }
     }
     tokens
 }

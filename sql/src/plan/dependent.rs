@@ -53,8 +53,8 @@ pub(super) fn rewrite(ctx: &Arc<QueryContext>, plan: LogicalPlan) -> sightline_s
             for condition in split_conjunction_owned(filter.predicate) {
                 let kept = becomes_join(&condition);
                 let condition = guarded(ctx, condition, &schema)?.data;
-                let done =
-                    condition.transform_up(|e| if kept { scalar(ctx, e, &schema) } else { any(ctx, e, &schema) })?;
+                let done = condition
+                    .transform_up(|e| if kept { scalar(ctx, e, &schema, true) } else { any(ctx, e, &schema, true) })?;
                 changed |= done.transformed;
                 conditions.push(done.data);
             }
@@ -73,7 +73,7 @@ pub(super) fn rewrite(ctx: &Arc<QueryContext>, plan: LogicalPlan) -> sightline_s
             let done = expr.transform_up(|e| match e {
                 // Neither a join nor an asynchronous function can stand in an aggregate: it moves below.
                 e if aggregates => below(ctx, e, &schema, &mut calls),
-                e => any(ctx, e, &schema),
+                e => any(ctx, e, &schema, false),
             })?;
             Ok(done.update_data(|e| saved.restore(e)))
         })?;
@@ -91,7 +91,7 @@ fn below(ctx: &Arc<QueryContext>, expr: Expr, schema: &DFSchema, calls: &mut Vec
     let call = match expr {
         Expr::ScalarSubquery(subquery) => Dependent::value_of(ctx, subquery, schema)?,
         Expr::Exists(exists) => Dependent::exists(ctx, exists, schema)?,
-        Expr::InSubquery(_) => any(ctx, expr, schema)?.data,
+        Expr::InSubquery(_) => any(ctx, expr, schema, false)?.data,
         other => return Ok(Transformed::no(other)),
     };
     let name = format!("__subquery_{}", calls.len());
@@ -122,25 +122,26 @@ fn becomes_join(condition: &Expr) -> bool {
     }
 }
 
-fn scalar(ctx: &Arc<QueryContext>, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+/// `filters`: the expression is a condition, of which DataFusion makes joins.
+fn scalar(ctx: &Arc<QueryContext>, expr: Expr, schema: &DFSchema, filters: bool) -> Result<Transformed<Expr>> {
     match expr {
         Expr::ScalarSubquery(subquery) if !joinable(&subquery, schema)? => {
             Ok(Transformed::yes(Dependent::value_of(ctx, subquery, schema)?))
         }
-        Expr::Exists(exists) if !semi_joinable(&exists, schema)? => {
+        Expr::Exists(exists) if !filters || !semi_joinable(&exists, schema)? => {
             Ok(Transformed::yes(Dependent::exists(ctx, exists, schema)?))
         }
         other => Ok(Transformed::no(other)),
     }
 }
 
-fn any(ctx: &Arc<QueryContext>, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+fn any(ctx: &Arc<QueryContext>, expr: Expr, schema: &DFSchema, filters: bool) -> Result<Transformed<Expr>> {
     match expr {
         Expr::InSubquery(InSubquery { expr, subquery, negated }) => {
             let found = Membership::call(ctx, *expr, subquery, schema)?;
             Ok(Transformed::yes(if negated { Expr::Not(Box::new(found)) } else { found }))
         }
-        other => scalar(ctx, other, schema),
+        other => scalar(ctx, other, schema, filters),
     }
 }
 

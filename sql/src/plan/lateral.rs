@@ -15,7 +15,7 @@ use datafusion::functions_nested::make_array::make_array;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{
     EmptyRelation, Expr, Filter, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, Projection, Subquery,
-    SubqueryAlias, binary_expr, ident,
+    SubqueryAlias, Values, binary_expr, ident,
 };
 use sightline_storage::error::{Error, SqlState};
 
@@ -29,6 +29,11 @@ use crate::error::{from_datafusion, to_datafusion};
 pub(super) fn rewrite(ctx: &Arc<QueryContext>, plan: LogicalPlan) -> sightline_storage::error::Result<LogicalPlan> {
     let rewritten = plan.transform_up_with_subqueries(|node| match node {
         LogicalPlan::Join(join) => joined(ctx, join),
+        LogicalPlan::Values(values) if asks(&values)? => {
+            let one = Arc::new(LogicalPlanBuilder::empty(true).build()?);
+            let options = UnnestOptions::new().with_null_handling(NullHandling::Drop);
+            Ok(Transformed::yes(listed(&values, &one, &options)?))
+        }
         other => Ok(Transformed::no(other)),
     });
     rewritten.map(|t| t.data).map_err(from_datafusion)
@@ -182,24 +187,7 @@ fn grafted(
             }
             Some(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(input))?))
         }
-        LogicalPlan::Values(values) => {
-            let outer = |e: Expr| match e {
-                Expr::OuterReferenceColumn(_, column) if left.schema().has_column(&column) => {
-                    Ok(Transformed::yes(Expr::Column(column)))
-                }
-                other => Ok(Transformed::no(other)),
-            };
-            // Each column a list over the rows; the lists are unnested side by side.
-            let names = values.schema.fields().iter().map(|f| f.name().clone()).collect::<Vec<_>>();
-            let lists = names.iter().enumerate().map(|(n, name)| {
-                let items = values.values.iter().map(|row| row[n].clone().transform_up(outer).map(|t| t.data));
-                Ok(make_array(items.collect::<Result<Vec<_>>>()?).alias(name))
-            });
-            let exprs = kept().map(Ok).chain(lists).collect::<Result<Vec<_>>>()?;
-            let listed = LogicalPlan::Projection(Projection::try_new(exprs, left.clone())?);
-            let lists = names.into_iter().map(Column::from_name).collect();
-            Some(LogicalPlanBuilder::from(listed).unnest_columns_with_options(lists, options.clone())?.build()?)
-        }
+        LogicalPlan::Values(values) => Some(listed(values, left, options)?),
         LogicalPlan::Unnest(unnest) => match grafted(&unnest.input, left, columns, options)? {
             Some(input) => {
                 let options = unnest.options.clone().with_null_handling(options.null_handling);
@@ -221,6 +209,37 @@ fn grafted(
         }
         _ => None,
     })
+}
+
+/// A VALUES over the columns of the left side: each column a list over the rows, the lists unnested side by side.
+fn listed(values: &Values, left: &Arc<LogicalPlan>, options: &UnnestOptions) -> Result<LogicalPlan> {
+    let outer = |e: Expr| match e {
+        Expr::OuterReferenceColumn(_, column) if left.schema().has_column(&column) => {
+            Ok(Transformed::yes(Expr::Column(column)))
+        }
+        other => Ok(Transformed::no(other)),
+    };
+    let names = values.schema.fields().iter().map(|f| f.name().clone()).collect::<Vec<_>>();
+    let lists = names.iter().enumerate().map(|(n, name)| {
+        let items = values.values.iter().map(|row| row[n].clone().transform_up(outer).map(|t| t.data));
+        Ok(make_array(items.collect::<Result<Vec<_>>>()?).alias(name))
+    });
+    let kept = left.schema().columns().into_iter().map(Expr::Column);
+    let exprs = kept.map(Ok).chain(lists).collect::<Result<Vec<_>>>()?;
+    let listed = LogicalPlan::Projection(Projection::try_new(exprs, left.clone())?);
+    let lists = names.into_iter().map(Column::from_name).collect();
+    LogicalPlanBuilder::from(listed).unnest_columns_with_options(lists, options.clone())?.build()
+}
+
+/// Whether an expression of a VALUES is a subquery, which DataFusion does not run there.
+fn asks(values: &Values) -> Result<bool> {
+    for expr in values.values.iter().flatten() {
+        let subquery = |e: &Expr| Ok(matches!(e, Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_)));
+        if expr.exists(subquery)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The name of the column that holds the rows of the right side.

@@ -8,6 +8,7 @@
 //! 3. [`run()`] puts parameters in, optimises ([`meaning`] is an analyzer rule of ours among DataFusion's: PostgreSQL's
 //!    text forms, rounding and overflow), makes the plan physical and streams it under cancel and deadline.
 
+mod agreement;
 mod cast;
 mod columns;
 mod dependent;
@@ -298,7 +299,9 @@ fn to_plan(
     let mut context = PlannerContext::new().with_prepare_param_data_types(parameters);
     let statement = ast::Statement::Query(Box::new(query));
     let plan = planner.sql_statement_to_plan_with_context(statement, &mut context).map_err(from_datafusion)?;
-    let plan = multisets::counted(plan).and_then(numbers::chosen).map_err(from_datafusion)?;
+    agreement::check(&plan).map_err(from_datafusion)?;
+    let plan =
+        agreement::resolved(plan).and_then(multisets::counted).and_then(numbers::chosen).map_err(from_datafusion)?;
     dependent::rewrite(ctx, lateral::rewrite(ctx, plan)?)
 }
 
@@ -382,7 +385,9 @@ pub fn plan_expr(ctx: &Arc<QueryContext>, expr: &ast::Expr, schema: &DFSchema) -
     let provider = Reading::session(ctx).provider(ctx, &ready.state);
     let planner = SqlToRel::new_with_options(&provider, parser_options());
     let planned = planner.sql_to_expr(expr, schema, &mut PlannerContext::new()).map_err(from_datafusion)?;
-    let planned = numbers::chosen_in(planned, schema).map_err(from_datafusion)?;
+    agreement::check_in(&planned, schema).map_err(from_datafusion)?;
+    let planned =
+        agreement::resolved_in(planned, schema).and_then(|e| numbers::chosen_in(e, schema)).map_err(from_datafusion)?;
     let mut aggregate = false;
     TreeNode::apply(&planned, |e: &Expr| {
         aggregate |= matches!(e, Expr::AggregateFunction(_) | Expr::WindowFunction(_));

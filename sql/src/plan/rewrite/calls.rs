@@ -3,9 +3,9 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
-    NamedWindowDefinition, NamedWindowExpr, ObjectName, ObjectNamePart, Query, Select, VisitMut, VisitorMut,
-    WindowSpec, WindowType,
+    CastKind, DataType, ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, Ident, NamedWindowDefinition, NamedWindowExpr, ObjectName, ObjectNamePart, Query, Select,
+    TimezoneInfo, VisitMut, VisitorMut, WindowSpec, WindowType,
 };
 use sightline_storage::error::{Error, Result, SqlState};
 
@@ -36,6 +36,35 @@ pub(super) fn function(f: &mut Function) {
         bare_bound(&mut frame.start_bound);
         frame.end_bound.iter_mut().for_each(bare_bound);
     }
+}
+
+/// `float8(x)` is `x::float8` (<https://www.postgresql.org/docs/15/sql-expressions.html#SQL-SYNTAX-TYPE-CASTS>).
+pub(super) fn cast_by_name(f: &Function) -> Option<Expr> {
+    let FunctionArguments::List(list) = &f.args else { return None };
+    let [FunctionArg::Unnamed(FunctionArgExpr::Expr(value))] = list.args.as_slice() else { return None };
+    if f.over.is_some() || f.filter.is_some() || !list.clauses.is_empty() || list.duplicate_treatment.is_some() {
+        return None;
+    }
+    let data_type = match f.name.to_string().to_lowercase().as_str() {
+        "int2" => DataType::Int2(None),
+        "int4" => DataType::Int4(None),
+        "int8" => DataType::Int8(None),
+        "float4" => DataType::Float4,
+        "float8" => DataType::Float8,
+        "numeric" => DataType::Numeric(ExactNumberInfo::None),
+        "text" => DataType::Text,
+        "varchar" => DataType::Varchar(None),
+        "bool" => DataType::Bool,
+        "date" => DataType::Date,
+        "timestamptz" => DataType::Timestamp(None, TimezoneInfo::Tz),
+        "uuid" => DataType::Uuid,
+        "bytea" => DataType::Bytea,
+        name @ ("name" | "oid" | "regclass" | "regtype") => {
+            DataType::Custom(ObjectName(vec![ObjectNamePart::Identifier(Ident::new(name))]), vec![])
+        }
+        _ => return None,
+    };
+    Some(Expr::Cast { kind: CastKind::Cast, expr: Box::new(value.clone()), data_type, array: false, format: None })
 }
 
 pub(super) fn call(name: &str, arguments: Vec<Expr>) -> Expr {

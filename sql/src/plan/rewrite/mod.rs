@@ -8,6 +8,7 @@ mod literals;
 mod operators;
 mod queries;
 mod relations;
+mod rows;
 mod select_list;
 
 use std::collections::BTreeMap;
@@ -20,7 +21,7 @@ use datafusion::sql::sqlparser::ast::{
 use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::types::SqlType;
 
-use self::calls::{call, function};
+use self::calls::{call, cast_by_name, function};
 use self::literals::{bare, bare_positions, exact_float, integer, interval_cast, reg_cast};
 use self::operators::{like_any, not, operator, operator_call, power_of_negative, regex_match, unary};
 use self::queries::{array_subquery, fetch_as_limit, in_subquery};
@@ -104,6 +105,13 @@ impl VisitorMut for Pass {
     type Break = ();
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        match rows::without_rows(expr) {
+            Ok(Some(rewritten)) => *expr = rewritten,
+            Ok(None) => {}
+            Err(error) => {
+                self.learned.failed.get_or_insert(error);
+            }
+        }
         self.parameter(expr, None);
         if let Expr::Array(_) = expr {
             self.arrays += 1;
@@ -137,8 +145,9 @@ impl VisitorMut for Pass {
             Expr::Collate { expr: inner, .. } => *expr = (**inner).clone(),
             Expr::Function(f) => {
                 function(f);
-                if let Some(rewritten) = array_subquery(f) {
+                if let Some(rewritten) = array_subquery(f).or_else(|| cast_by_name(f)) {
                     *expr = rewritten;
+                    reg_cast(expr);
                 }
             }
             Expr::UnaryOp { op, expr: inner } => {
@@ -201,10 +210,6 @@ impl VisitorMut for Pass {
                     *expr = in_subquery(left, subquery, true);
                 }
             }
-            Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } if matches!(right.as_ref(), Expr::Subquery(_)) => {
-                self.learned.refused =
-                    Some("comparing with ANY or ALL of a subquery by this operator is not supported");
-            }
             Expr::BinaryOp { op, .. } | Expr::AnyOp { compare_op: op, .. } | Expr::AllOp { compare_op: op, .. } => {
                 if let BinaryOperator::PGCustomBinaryOperator(name) = op
                     && let Some(known) = operator(name)
@@ -249,6 +254,7 @@ impl VisitorMut for Pass {
 
     fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
         select.from.iter_mut().for_each(nest_full_joins);
+        select.selection.iter_mut().for_each(rows::certain);
         table_oids(select);
         if let GroupByExpr::Expressions(exprs, _) = &mut select.group_by {
             exprs.iter_mut().for_each(bare);
