@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use arrow::error::ArrowError;
-use datafusion::common::SchemaError;
+use datafusion::common::{Column, SchemaError};
 use datafusion::error::DataFusionError;
 use regex::Regex;
 use sightline_functions::error::FunctionError;
@@ -160,9 +160,9 @@ fn schema(e: &SchemaError) -> Error {
     }
 }
 
-fn missing_column(field: &datafusion::common::Column, valid: &[datafusion::common::Column]) -> Error {
+fn missing_column(field: &Column, valid: &[Column]) -> Error {
     let name = column_shown(&field.name);
-    match &field.relation {
+    let error = match &field.relation {
         Some(relation) => {
             let table = relation.table();
             if !valid.is_empty() && !valid.iter().any(|c| c.relation.as_ref().is_some_and(|r| r.table() == table)) {
@@ -174,7 +174,62 @@ fn missing_column(field: &datafusion::common::Column, valid: &[datafusion::commo
             Error::new(SqlState::UNDEFINED_COLUMN, format!("column {table}.{name} does not exist"))
         }
         None => Error::new(SqlState::UNDEFINED_COLUMN, format!("column \"{name}\" does not exist")),
+    };
+    match meant(field, name, valid) {
+        Some(hint) => error.hint(hint),
+        None => error,
     }
+}
+
+/// The column that was meant, by PostgreSQL's rule: the one or two nearest by Levenshtein's distance, if at most half of
+/// the letters differ; the distance of a table's name counts as well.
+fn meant(field: &Column, name: &str, valid: &[Column]) -> Option<String> {
+    let farthest = name.chars().count() / 2;
+    let mut nearest: Vec<&Column> = Vec::new();
+    let mut best = usize::MAX;
+    for column in valid {
+        let of_column = levenshtein(name, column_shown(&column.name));
+        if of_column > farthest {
+            continue;
+        }
+        let of_table = match (&field.relation, &column.relation) {
+            (Some(typed), Some(table)) => levenshtein(typed.table(), table.table()),
+            _ => 0,
+        };
+        let distance = of_column + of_table;
+        if distance < best {
+            (best, nearest) = (distance, vec![column]);
+        } else if distance == best {
+            nearest.push(column);
+        }
+    }
+    let shown = |c: &Column| match &c.relation {
+        Some(table) => format!("\"{}.{}\"", table.table(), column_shown(&c.name)),
+        None => format!("\"{}\"", column_shown(&c.name)),
+    };
+    match nearest.as_slice() {
+        [one] => Some(format!("Perhaps you meant to reference the column {}.", shown(one))),
+        [one, two] => {
+            Some(format!("Perhaps you meant to reference the column {} or the column {}.", shown(one), shown(two)))
+        }
+        _ => None,
+    }
+}
+
+/// How many letters must be put in, taken out or changed to make one text of the other.
+fn levenshtein(a: &str, b: &str) -> usize {
+    let b = b.chars().collect::<Vec<_>>();
+    let mut row = (0..=b.len()).collect::<Vec<_>>();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let changed = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
 }
 
 /// An error of ours that DataFusion put into a text of its own.
@@ -194,6 +249,7 @@ fn undefined_function(name: &str) -> Error {
 }
 
 static POSITION: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?:position|specified:) (\d+)"));
+static ARGUMENT_TYPES: LazyLock<Regex> = LazyLock::new(|| pattern(r"argument types '(\w+)\((.*?)\)'"));
 static NOT_NEGATED: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"operator 'NOT' requires a boolean expression, got (\S+)"));
 static NOT_A_CONDITION: LazyLock<Regex> = LazyLock::new(|| pattern(r"non-boolean predicate .* returning (\S+)"));
@@ -293,6 +349,10 @@ fn plan(text: &str) -> Error {
         });
         return Error::new(SqlState::UNDEFINED_FUNCTION, shown.unwrap_or(line))
             .hint("No operator matches the given name and argument types. You might need to add explicit type casts.");
+    }
+    if let Some(found) = ARGUMENT_TYPES.captures(text) {
+        let types = found[2].split(", ").filter(|t| !t.is_empty()).map(crate::plan::arrow_name_shown);
+        return undefined_function(&format!("{}({})", &found[1], types.collect::<Vec<_>>().join(", ")));
     }
     if text.contains("No function matches") || text.contains("coerce") || text.contains("expects") {
         let name = FUNCTION_ARGUMENTS

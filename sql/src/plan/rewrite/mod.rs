@@ -7,6 +7,7 @@ mod calls;
 mod literals;
 mod operators;
 mod queries;
+mod recursion;
 mod relations;
 mod rows;
 mod select_list;
@@ -111,6 +112,12 @@ impl VisitorMut for Pass {
             Err(error) => {
                 self.learned.failed.get_or_insert(error);
             }
+        }
+        if let Expr::Function(f) = expr
+            && let Err(error) = calls::window_arguments(f)
+        {
+            self.learned.failed.get_or_insert(error);
+            return ControlFlow::Break(());
         }
         self.parameter(expr, None);
         if let Expr::Array(_) = expr {
@@ -226,6 +233,9 @@ impl VisitorMut for Pass {
     }
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        if let Some(Err(error)) = query.with.as_ref().map(recursion::check) {
+            self.learned.failed.get_or_insert(error);
+        }
         if let Err(error) = fetch_as_limit(query) {
             self.learned.failed.get_or_insert(error);
         }
