@@ -7,8 +7,10 @@
 pub mod aggregate;
 pub mod array;
 pub mod error;
+pub mod json;
 pub mod math;
 pub mod postgres;
+pub mod set;
 pub mod text;
 pub mod time;
 mod udf;
@@ -21,7 +23,22 @@ use datafusion_expr::{AggregateUDF, ScalarUDF};
 use udf::Function;
 
 fn all() -> impl Iterator<Item = &'static Function> {
-    [array::FUNCTIONS, math::FUNCTIONS, postgres::FUNCTIONS, text::FUNCTIONS, time::FUNCTIONS].into_iter().flatten()
+    [array::FUNCTIONS, json::FUNCTIONS, math::FUNCTIONS, postgres::FUNCTIONS, text::FUNCTIONS, time::FUNCTIONS]
+        .into_iter()
+        .flatten()
+}
+
+/// Under which key a field's metadata names its SQL type, where Arrow's type does not tell: `storage::types` says the same.
+pub const PG_TYPE: &str = "pg.type";
+
+/// The function of this name that returns a set.
+pub fn set_function(name: &str) -> Option<&'static set::SetFunction> {
+    json::SETS.iter().find(|f| f.name == name)
+}
+
+/// The scalar function of this name.
+pub fn scalar_function(name: &str) -> Option<Arc<ScalarUDF>> {
+    all().find(|f| f.name == name).map(|f| Arc::new(f.udf()))
 }
 
 /// All scalar functions, to be registered over DataFusion's own of the same names.

@@ -14,6 +14,7 @@ mod columns;
 mod dependent;
 mod functions;
 mod guards;
+mod json;
 mod kernel;
 mod lateral;
 mod meaning;
