@@ -23,17 +23,29 @@ use datafusion_expr::{AggregateUDF, ScalarUDF};
 use udf::Function;
 
 fn all() -> impl Iterator<Item = &'static Function> {
-    [array::FUNCTIONS, json::FUNCTIONS, math::FUNCTIONS, postgres::FUNCTIONS, text::FUNCTIONS, time::FUNCTIONS]
-        .into_iter()
-        .flatten()
+    [
+        array::FUNCTIONS,
+        json::FUNCTIONS,
+        json::path::FUNCTIONS,
+        math::FUNCTIONS,
+        postgres::FUNCTIONS,
+        text::FUNCTIONS,
+        time::FUNCTIONS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// Under which key a field's metadata names its SQL type, where Arrow's type does not tell: `storage::types` says the same.
 pub const PG_TYPE: &str = "pg.type";
 
+pub(crate) fn set_functions() -> impl Iterator<Item = &'static set::SetFunction> {
+    json::SETS.iter().chain(&json::path::SETS)
+}
+
 /// The function of this name that returns a set.
 pub fn set_function(name: &str) -> Option<&'static set::SetFunction> {
-    json::SETS.iter().find(|f| f.name == name)
+    set_functions().find(|f| f.name == name)
 }
 
 /// The scalar function of this name.
@@ -43,7 +55,7 @@ pub fn scalar_function(name: &str) -> Option<Arc<ScalarUDF>> {
 
 /// All scalar functions, to be registered over DataFusion's own of the same names.
 pub fn register_all() -> Vec<Arc<ScalarUDF>> {
-    all().map(|f| Arc::new(f.udf())).collect()
+    all().map(|f| f.udf()).chain(set::list_functions()).map(Arc::new).collect()
 }
 
 /// All aggregate functions.

@@ -4,10 +4,12 @@
 //! slice of its text, and only what compares or changes values takes them apart ([`value::Value`]).
 
 mod access;
+mod arithmetic;
 mod change;
 mod compare;
 mod lexer;
 mod number;
+pub(crate) mod path;
 mod scan;
 mod sets;
 mod value;

@@ -40,18 +40,18 @@ const JSON: bool = false;
 const JSONB: bool = true;
 
 /// Columns of text that grow row by row, up to what a batch may hold.
-struct Rows {
+pub(super) struct Rows {
     origins: Vec<u32>,
     columns: Vec<StringViewBuilder>,
     bytes: usize,
 }
 
 impl Rows {
-    fn new(columns: usize) -> Rows {
+    pub(super) fn new(columns: usize) -> Rows {
         Rows { origins: vec![], columns: (0..columns).map(|_| StringViewBuilder::new()).collect(), bytes: 0 }
     }
 
-    fn push(&mut self, origin: usize, values: &[Option<&str>]) -> Result<()> {
+    pub(super) fn push(&mut self, origin: usize, values: &[Option<&str>]) -> Result<()> {
         self.origins.push(u32::try_from(origin).unwrap_or(u32::MAX));
         for (column, value) in self.columns.iter_mut().zip(values) {
             // A view costs 16 bytes itself.
@@ -61,7 +61,7 @@ impl Rows {
         check_text(self.bytes)
     }
 
-    fn finish(mut self) -> SetRows {
+    pub(super) fn finish(mut self) -> SetRows {
         let columns = self.columns.iter_mut().map(|c| Arc::new(c.finish()) as _).collect();
         SetRows { origins: self.origins, columns }
     }

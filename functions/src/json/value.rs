@@ -178,6 +178,18 @@ impl Value {
         out
     }
 
+    /// `jsonb_typeof`.
+    pub(crate) fn type_name(&self) -> &'static str {
+        match self {
+            Value::Null => "null",
+            Value::Bool(_) => "boolean",
+            Value::Number(_) => "number",
+            Value::Text(_) => "string",
+            Value::List(_) => "array",
+            Value::Object(_) => "object",
+        }
+    }
+
     /// Whether it is no list and no object.
     pub(crate) fn is_scalar(&self) -> bool {
         !matches!(self, Value::List(_) | Value::Object(_))

@@ -151,10 +151,10 @@ fn cast_expr(expr: Expr, field: FieldRef, schema: &DFSchema, format: &Format) ->
     }
     let (_, source) = expr.to_field(schema)?;
     let expr = match super::json::json_cast(expr, &SqlType::of_field(&source), &field)? {
-        Ok(cast) => return Ok(Transformed::yes(cast)),
-        Err(Expr::Cast(inner)) => {
-            return Ok(Transformed::yes(cast_expr(*inner.expr, inner.field, schema, format)?.data));
+        Ok(Expr::Cast(number)) => {
+            return Ok(Transformed::yes(cast_expr(*number.expr, number.field, schema, format)?.data));
         }
+        Ok(cast) => return Ok(Transformed::yes(cast)),
         Err(expr) => expr,
     };
     if is_string(&from) && !is_string(to) && !matches!(to, DataType::Dictionary(_, _) | DataType::Null) {

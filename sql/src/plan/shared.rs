@@ -131,6 +131,9 @@ impl Shared {
         }
         context.register_udf(super::series::generate_series());
         context.register_udf(super::multisets::with_ties_function());
+        for function in super::json::functions(&settings.format()) {
+            context.register_udf(function);
+        }
         for function in sightline_functions::register_all_aggregates() {
             context.register_udaf(function.as_ref().clone());
         }

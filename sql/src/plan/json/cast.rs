@@ -17,7 +17,8 @@ use crate::codec::build::ColumnBuilder;
 use crate::error::{from_function, to_datafusion};
 use crate::plan::kernel::{Body, Kernel};
 
-/// The cast as a function of ours, if one of both types is `json` or `jsonb`; else the expression again.
+/// The cast as a function of ours, or as a cast of a number that such a function makes, if one of both types is `json` or
+/// `jsonb`; else the expression again.
 ///
 /// # Errors
 /// 42846 for types between which there is no cast.
@@ -51,7 +52,7 @@ pub(in crate::plan) fn json_cast(
             let numeric = SqlType::Numeric(None);
             let name = format!("jsonb_{to}");
             let inner = Kernel::call(&name, numeric.field_ref(""), vec![expr], number(numeric, &to));
-            Ok(Err(Expr::Cast(datafusion::logical_expr::Cast { expr: Box::new(inner), field: field.clone() })))
+            Ok(Ok(Expr::Cast(datafusion::logical_expr::Cast { expr: Box::new(inner), field: field.clone() })))
         }
         (SqlType::Json | SqlType::Jsonb, to) if text(to) => Ok(Err(expr)),
         (from, to) if json(from) || (json(to) && !matches!(from, SqlType::Void)) => {

@@ -1,8 +1,10 @@
 //! What the planner must know of `json` and `jsonb`, which DataFusion takes for strings: their operators
 //! ([`operators`]), casts ([`cast`]), and how values of other types become JSON.
 
+mod build;
 mod cast;
 mod operators;
+mod types;
 
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::{Cast, Placeholder};
@@ -10,8 +12,10 @@ use datafusion::logical_expr::{Expr, ExprSchemable};
 use datafusion::scalar::ScalarValue;
 use sightline_storage::types::SqlType;
 
+pub(super) use self::build::{aggregate_halves, functions};
 pub(super) use self::cast::json_cast;
 pub(super) use self::operators::JsonOperators;
+pub(super) use self::types::{typed, typed_in};
 use super::functions::undefined;
 use crate::error::to_datafusion;
 

@@ -94,6 +94,8 @@ fn call(op: &Op, left: &SqlType, right: &SqlType) -> Option<(&'static str, [SqlT
         Op::Question if jsonb && is_text(right) => Some(("jsonb_exists", [SqlType::Jsonb, SqlType::Text])),
         Op::QuestionPipe if jsonb && list => Some(("jsonb_exists_any", [SqlType::Jsonb, texts()])),
         Op::QuestionAnd if jsonb && list => Some(("jsonb_exists_all", [SqlType::Jsonb, texts()])),
+        Op::AtQuestion if jsonb && is_text(right) => Some(("jsonb_path_exists_opr", [SqlType::Jsonb, SqlType::Text])),
+        Op::AtAt if jsonb && is_text(right) => Some(("jsonb_path_match_opr", [SqlType::Jsonb, SqlType::Text])),
         Op::HashMinus if jsonb && list => Some(("jsonb_delete_path", [SqlType::Jsonb, texts()])),
         Op::Minus if jsonb && is_text(right) => Some(("jsonb_delete", [SqlType::Jsonb, SqlType::Text])),
         Op::Minus if jsonb && number => Some(("jsonb_delete", [SqlType::Jsonb, SqlType::Integer])),

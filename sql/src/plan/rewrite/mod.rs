@@ -145,7 +145,8 @@ impl VisitorMut for Pass {
             Expr::Collate { expr: inner, .. } => *expr = (**inner).clone(),
             Expr::Function(f) => {
                 function(f);
-                if let Some(rewritten) = array_subquery(f).or_else(|| cast_by_name(f)) {
+                let other = array_subquery(f).or_else(|| cast_by_name(f)).or_else(|| calls::json_aggregate(f));
+                if let Some(rewritten) = other {
                     *expr = rewritten;
                     reg_cast(expr);
                 }
