@@ -18,6 +18,7 @@ pub use time::zone;
 
 use std::sync::Arc;
 
+use arrow::datatypes::{DataType, FieldRef};
 use datafusion_expr::{AggregateUDF, ScalarUDF};
 
 use udf::Function;
@@ -46,6 +47,22 @@ pub(crate) fn set_functions() -> impl Iterator<Item = &'static set::SetFunction>
 /// The function of this name that returns a set.
 pub fn set_function(name: &str) -> Option<&'static set::SetFunction> {
     set_functions().find(|f| f.name == name)
+}
+
+/// Which arguments of a call are `json` or `jsonb`, by that name: what a literal without a type is read as.
+pub fn json_arguments(name: &str, given: &[DataType]) -> Vec<Option<&'static str>> {
+    let set = name.split(' ').next().and_then(set_function).and_then(|f| f.arguments(given).ok());
+    let fields = match (set, all().find(|f| f.name == name)) {
+        (Some(fields), _) => fields,
+        (None, Some(function)) => function.arguments(given),
+        (None, None) => vec![],
+    };
+    let named = |field: &FieldRef| match field.metadata().get(PG_TYPE).map(String::as_str) {
+        Some("json") => Some("json"),
+        Some("jsonb") => Some("jsonb"),
+        _ => None,
+    };
+    fields.iter().map(named).collect()
 }
 
 /// The scalar function of this name.

@@ -338,6 +338,12 @@ impl Function {
         Documentation { name: self.name, syntax, description: self.description }
     }
 
+    /// What a call's arguments are cast to, with the SQL type in their metadata; nothing for a call that means no form.
+    pub(crate) fn arguments(&'static self, given: &[DataType]) -> Vec<FieldRef> {
+        let Ok(form) = self.form(given) else { return vec![] };
+        given.iter().enumerate().map(|(i, t)| Arc::new(form.argument(i).field("", t))).collect()
+    }
+
     /// The form that a call with these types means: the nearest, the first among equals.
     fn form(&self, given: &[DataType]) -> Result<&'static Form>
     where

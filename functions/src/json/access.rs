@@ -69,6 +69,28 @@ pub(super) fn element_text(call: &Call) -> Result<ArrayRef> {
     })
 }
 
+/// The item of a `jsonb`, whose scalars stand for arrays of one.
+fn item_b(text: &str, place: i32) -> lexer::Result<Option<&str>> {
+    match scan::kind(text)? {
+        Kind::Object => Ok(None),
+        Kind::List => scan::item(text, place.into()),
+        _ => Ok(matches!(place, 0 | -1).then_some(text)),
+    }
+}
+
+pub(super) fn element_b(call: &Call) -> Result<ArrayRef> {
+    let places = call.primitive::<Int32Type>(1);
+    map(call, |row, text| Ok(item_b(text, places.value(row))?.map(trimmed)))
+}
+
+pub(super) fn element_b_text(call: &Call) -> Result<ArrayRef> {
+    let places = call.primitive::<Int32Type>(1);
+    map(call, |row, text| match item_b(text, places.value(row))? {
+        Some(value) => Ok(scan::bare(value)?.map(|t| t.into_owned())),
+        None => Ok(None),
+    })
+}
+
 /// A path given as an array.
 pub(super) fn path(call: &Call) -> Result<ArrayRef> {
     let steps = Texts::of(call, 1);
@@ -181,22 +203,15 @@ pub(super) fn cmp(call: &Call) -> Result<ArrayRef> {
     Ok(Arc::new(orders))
 }
 
-/// Bytes that sort as the values do.
+/// Text that sorts as the values do: bytes in hexadecimal, since windows know no order of bytes.
 pub(super) fn sort_key(call: &Call) -> Result<ArrayRef> {
     let texts = call.text(0);
-    let mut keys = arrow::array::BinaryBuilder::new();
-    let mut key = Vec::new();
-    for text in texts {
-        match text {
-            None => keys.append_null(),
-            Some(text) => {
-                key.clear();
-                Value::parse(text).map_err(|e| *e)?.write_key(&mut key);
-                keys.append_value(&key);
-            }
-        }
-    }
-    Ok(Arc::new(keys.finish()))
+    call.map_text(|row| {
+        let mut key = Vec::new();
+        Value::parse(texts.value(row)).map_err(|e| *e)?.write_key(&mut key);
+        let digit = |n: u8| char::from(if n < 10 { b'0' + n } else { b'a' + n - 10 });
+        Ok(Some(key.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect()))
+    })
 }
 
 /// Whether a value has keys that `wanted` asks for.

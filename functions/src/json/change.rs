@@ -203,6 +203,9 @@ pub(super) fn delete_path(call: &Call) -> Result<ArrayRef> {
         if value.is_scalar() {
             return fault("22023", "cannot delete path in scalar");
         }
+        if matches!(&value, Value::List(items) if items.is_empty()) {
+            return Ok(value);
+        }
         let path = paths.row(row).collect::<Vec<_>>();
         change(&mut value, &path, 0, Change::Delete)?;
         Ok(value)
@@ -255,7 +258,7 @@ pub(super) fn set_lax(call: &Call) -> Result<ArrayRef> {
         }
         if !given(4, row) {
             return refuse(
-                "22004",
+                "22023",
                 "null_value_treatment must be \"delete_key\", \"return_target\", \"use_json_null\", or \"raise_exception\"",
             );
         }

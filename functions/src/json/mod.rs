@@ -10,6 +10,7 @@ mod compare;
 mod lexer;
 mod number;
 pub(crate) mod path;
+mod record;
 mod scan;
 mod sets;
 mod value;
@@ -20,7 +21,7 @@ pub use self::value::write_text;
 use crate::error::FunctionError;
 use crate::udf::{Form, Function, Returns, Type};
 
-use Type::{Bool, Bytea, Int4, Json, Jsonb, Text, TextArray, TextArrays};
+use Type::{Bool, Int4, Json, Jsonb, Text, TextArray, TextArrays};
 
 /// Checks that a text is JSON.
 ///
@@ -71,7 +72,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     Function::new(
         "jsonb_array_element",
         "The item at this place: ->.",
-        &[Form::new(&[Jsonb, Int4], Jsonb, access::element)],
+        &[Form::new(&[Jsonb, Int4], Jsonb, access::element_b)],
     ),
     Function::new(
         "json_array_element_text",
@@ -81,7 +82,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     Function::new(
         "jsonb_array_element_text",
         "The item at this place as text: ->>.",
-        &[Form::new(&[Jsonb, Int4], Text, access::element_text)],
+        &[Form::new(&[Jsonb, Int4], Text, access::element_b_text)],
     ),
     Function::new(
         "json_extract_path",
@@ -158,7 +159,21 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         "-1, 0 or 1 as the first goes before, with or after the second.",
         &[Form::new(&[Jsonb, Jsonb], Int4, access::cmp)],
     ),
-    Function::new(SORT_KEY, "Bytes that sort as the values do.", &[Form::new(&[Jsonb], Bytea, access::sort_key)]),
+    Function::new(FIELD, "A member as text, for a column.", &[Form::new(&[Json, Text, Text], Text, record::field)]),
+    Function::new(
+        JSON_FIELD,
+        "A member as JSON, for a column.",
+        &[Form::new(&[Json, Text, Text], Text, record::json_field)],
+    ),
+    Function::new(
+        ARRAY_FIELD,
+        "A member as an array's text, for a column.",
+        &[Form::new(&[Json, Text, Text], Text, record::array_field)],
+    ),
+    Function::new(CHECKED_SET, "An array of rows.", &[Form::new(&[Json, Text], Json, record::checked_set)]),
+    Function::new(AS_JSON, "The value, said to be json.", &[Form::new(&[Json], Json, |c| Ok(c.args[0].clone()))]),
+    Function::new(AS_JSONB, "The value, said to be jsonb.", &[Form::new(&[Jsonb], Jsonb, |c| Ok(c.args[0].clone()))]),
+    Function::new(SORT_KEY, "Text that sorts as the values do.", &[Form::new(&[Jsonb], Text, access::sort_key)]),
     Function::new("jsonb_concat", "Both values in one: ||.", &[Form::new(&[Jsonb, Jsonb], Jsonb, change::concat)]),
     Function::new(
         "jsonb_delete",
@@ -230,6 +245,15 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     ),
 ];
 
+/// What `json_to_record` calls for a column of a scalar type, of `json`, and of an array; no names that SQL can say.
+pub const FIELD: &str = "json field";
+pub const JSON_FIELD: &str = "json field as json";
+pub const ARRAY_FIELD: &str = "json field as array";
+/// What `json_to_recordset` calls for its argument.
+pub const CHECKED_SET: &str = "json rows";
+/// What tells the type of a text that has lost it, as one that comes out of a list; no names that SQL can say.
+pub const AS_JSON: &str = "as json";
+pub const AS_JSONB: &str = "as jsonb";
 /// The function that a sort of `jsonb` values sorts by; no name that SQL can say.
 pub const SORT_KEY: &str = "jsonb sort key";
 

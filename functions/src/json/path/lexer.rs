@@ -122,7 +122,7 @@ fn name(rest: &mut &str) -> Result<String> {
 fn quoted(rest: &mut &str) -> Result<String> {
     let mut out = String::new();
     loop {
-        let Some(c) = rest.chars().next() else { return Err(fault("unterminated quoted string", "")) };
+        let Some(c) = rest.chars().next() else { return Err(fault("unexpected end of quoted string", "")) };
         *rest = &rest[c.len_utf8()..];
         match c {
             '"' => return Ok(out),

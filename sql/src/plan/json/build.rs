@@ -153,7 +153,8 @@ impl Maker {
             return Ok(());
         }
         let given = given.iter().map(|t| SqlType::from_arrow(t).to_string()).collect::<Vec<_>>().join(", ");
-        let message = format!("function {}({given}) does not exist", self.make.name);
+        let message =
+            format!("function {}({given}) does not exist", self.make.name.split(' ').next().unwrap_or_default());
         Err(to_datafusion(
             Error::new(SqlState::UNDEFINED_FUNCTION, message).hint(
                 "No function matches the given name and argument types. You might need to add explicit type casts.",

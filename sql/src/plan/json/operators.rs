@@ -21,6 +21,14 @@ impl ExprPlanner for JsonOperators {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
         let (left, right) = (type_of(&expr.left, schema), type_of(&expr.right, schema));
         if !is_json(&left) && !is_json(&right) {
+            // Nothing else has these.
+            let only = matches!(
+                expr.op,
+                Op::Arrow | Op::LongArrow | Op::HashArrow | Op::HashLongArrow | Op::Question | Op::AtQuestion
+            );
+            if only && left != SqlType::Unknown {
+                return Err(no_operator(&left, &expr.op, &right));
+            }
             return Ok(PlannerResult::Original(expr));
         }
         match call(&expr.op, &left, &right) {

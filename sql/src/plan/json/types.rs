@@ -11,7 +11,7 @@ use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::{AggregateFunction, InList, ScalarFunction, Sort as SortExpr, WindowFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Case, Distinct, Expr, LogicalPlan, Sort, not};
+use datafusion::logical_expr::{Case, Distinct, Expr, ExprSchemable, LogicalPlan, Sort, not};
 use sightline_functions::json::SORT_KEY;
 use sightline_storage::error::{Error, SqlState};
 use sightline_storage::types::SqlType;
@@ -104,6 +104,9 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                 _ => Ok(Transformed::no(Expr::ScalarFunction(call))),
             }
         }
+        Expr::ScalarFunction(call) if call.args.iter().any(|a| type_of(a, schema) == SqlType::Unknown) => {
+            read_literals(call, schema)
+        }
         Expr::InList(list) if type_of(&list.expr, schema) == SqlType::Jsonb => in_list(list, schema),
         Expr::AggregateFunction(mut call) => {
             let changed = order(&mut call.params.order_by, schema)?;
@@ -115,6 +118,25 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         }
         other => Ok(Transformed::no(other)),
     }
+}
+
+/// Literals without a type are read as the JSON that the function takes.
+fn read_literals(mut call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let given = call.args.iter().map(|a| a.get_type(schema)).collect::<Result<Vec<_>>>();
+    let Ok(given) = given else { return Ok(Transformed::no(Expr::ScalarFunction(call))) };
+    let mut changed = false;
+    for (arg, wanted) in call.args.iter_mut().zip(sightline_functions::json_arguments(call.func.name(), &given)) {
+        let ty = match wanted {
+            Some("json") => SqlType::Json,
+            Some(_) => SqlType::Jsonb,
+            None => continue,
+        };
+        if type_of(arg, schema) == SqlType::Unknown {
+            *arg = as_type(std::mem::take(arg), &SqlType::Unknown, &ty);
+            changed = true;
+        }
+    }
+    Ok(Transformed::new_transformed(Expr::ScalarFunction(call), changed))
 }
 
 /// The expression with its type said.

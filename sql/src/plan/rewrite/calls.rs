@@ -83,7 +83,7 @@ pub(super) fn json_aggregate(f: &Function) -> Option<Expr> {
 }
 
 /// A call of a function whose name is no word.
-fn quoted_call(name: &str, arguments: Vec<Expr>) -> Expr {
+pub(super) fn quoted_call(name: &str, arguments: Vec<Expr>) -> Expr {
     let mut made = call(name, arguments);
     if let Expr::Function(f) = &mut made {
         f.name = ObjectName(vec![ObjectNamePart::Identifier(Ident::with_quote('"', name))]);

@@ -7,6 +7,7 @@ mod calls;
 mod literals;
 mod operators;
 mod queries;
+mod records;
 mod relations;
 mod rows;
 mod select_list;
@@ -227,6 +228,7 @@ impl VisitorMut for Pass {
     }
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        relations::name_single_sets(query);
         if let Err(error) = fetch_as_limit(query) {
             self.learned.failed.get_or_insert(error);
         }
@@ -269,6 +271,13 @@ impl VisitorMut for Pass {
     }
 
     fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        match records::record_factor(factor) {
+            Ok(Some(rewritten)) => *factor = rewritten,
+            Ok(None) => {}
+            Err(error) => {
+                self.learned.failed.get_or_insert(error);
+            }
+        }
         function_factor(factor);
         if let TableFactor::Table { name, alias, args: Some(args), .. } = factor {
             for arg in &mut args.args {
