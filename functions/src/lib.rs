@@ -7,8 +7,10 @@
 pub mod aggregate;
 pub mod array;
 pub mod error;
+pub mod json;
 pub mod math;
 pub mod postgres;
+pub mod set;
 pub mod text;
 pub mod time;
 mod udf;
@@ -16,17 +18,61 @@ pub use time::zone;
 
 use std::sync::Arc;
 
+use arrow::datatypes::{DataType, FieldRef};
 use datafusion_expr::{AggregateUDF, ScalarUDF};
 
 use udf::Function;
 
 fn all() -> impl Iterator<Item = &'static Function> {
-    [array::FUNCTIONS, math::FUNCTIONS, postgres::FUNCTIONS, text::FUNCTIONS, time::FUNCTIONS].into_iter().flatten()
+    [
+        array::FUNCTIONS,
+        json::FUNCTIONS,
+        json::path::FUNCTIONS,
+        math::FUNCTIONS,
+        postgres::FUNCTIONS,
+        text::FUNCTIONS,
+        time::FUNCTIONS,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// Under which key a field's metadata names its SQL type, where Arrow's type does not tell: `storage::types` says the same.
+pub const PG_TYPE: &str = "pg.type";
+
+pub(crate) fn set_functions() -> impl Iterator<Item = &'static set::SetFunction> {
+    json::SETS.iter().chain(&json::path::SETS)
+}
+
+/// The function of this name that returns a set.
+pub fn set_function(name: &str) -> Option<&'static set::SetFunction> {
+    set_functions().find(|f| f.name == name)
+}
+
+/// Which arguments of a call are `json` or `jsonb`, by that name: what a literal without a type is read as.
+pub fn json_arguments(name: &str, given: &[DataType]) -> Vec<Option<&'static str>> {
+    let set = name.split(' ').next().and_then(set_function).and_then(|f| f.arguments(given).ok());
+    let fields = match (set, all().find(|f| f.name == name)) {
+        (Some(fields), _) => fields,
+        (None, Some(function)) => function.arguments(given),
+        (None, None) => vec![],
+    };
+    let named = |field: &FieldRef| match field.metadata().get(PG_TYPE).map(String::as_str) {
+        Some("json") => Some("json"),
+        Some("jsonb") => Some("jsonb"),
+        _ => None,
+    };
+    fields.iter().map(named).collect()
+}
+
+/// The scalar function of this name.
+pub fn scalar_function(name: &str) -> Option<Arc<ScalarUDF>> {
+    all().find(|f| f.name == name).map(|f| Arc::new(f.udf()))
 }
 
 /// All scalar functions, to be registered over DataFusion's own of the same names.
 pub fn register_all() -> Vec<Arc<ScalarUDF>> {
-    all().map(|f| Arc::new(f.udf())).collect()
+    all().map(|f| f.udf()).chain(set::list_functions()).map(Arc::new).collect()
 }
 
 /// All aggregate functions.

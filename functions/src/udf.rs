@@ -5,10 +5,12 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray, StringViewArray, StringViewBuilder};
-use arrow::datatypes::{ArrowPrimitiveType, DataType, IntervalUnit, TimeUnit};
+use arrow::datatypes::{ArrowPrimitiveType, DataType, Field, FieldRef, IntervalUnit, TimeUnit};
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::{Result, ScalarValue};
-use datafusion_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use datafusion_expr::{
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
 
 use crate::Documentation;
 use crate::error::FunctionError;
@@ -40,6 +42,8 @@ pub(crate) enum Type {
     Any,
     /// Bytes.
     Bytea,
+    Json,
+    Jsonb,
     /// Anything, as the text that a client sees; booleans as they come, for their cast to text is another.
     Shown,
 }
@@ -65,11 +69,24 @@ impl Type {
             Type::Array => "anyarray",
             Type::Any | Type::Shown => "any",
             Type::Bytea => "bytea",
+            Type::Json => "json",
+            Type::Jsonb => "jsonb",
+        }
+    }
+
+    /// A field of this type, which says so in its metadata where Arrow's type does not.
+    pub(crate) fn field(self, name: &str, given: &DataType) -> Field {
+        let field = Field::new(name, self.arrow(given), true);
+        match self {
+            Type::Json | Type::Jsonb => {
+                field.with_metadata([(crate::PG_TYPE.to_string(), self.name().to_string())].into())
+            }
+            _ => field,
         }
     }
 
     /// The Arrow type that a given one is cast to.
-    fn arrow(self, given: &DataType) -> DataType {
+    pub(crate) fn arrow(self, given: &DataType) -> DataType {
         match self {
             Type::Bool => DataType::Boolean,
             Type::Int2 => DataType::Int16,
@@ -81,7 +98,7 @@ impl Type {
                 t if t.is_integer() => DataType::Decimal128(20, 0),
                 _ => DataType::Decimal128(38, 10),
             },
-            Type::Text => DataType::Utf8View,
+            Type::Text | Type::Json | Type::Jsonb => DataType::Utf8View,
             Type::Date => DataType::Date32,
             Type::Time => DataType::Time64(TimeUnit::Microsecond),
             Type::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
@@ -99,7 +116,7 @@ impl Type {
 
     /// How far a given type is from this one: 0 for the same, more for a cast, none for no way. Strings go last: a
     /// literal of unknown type is a string to the planner.
-    fn distance(self, given: &DataType) -> Option<u32> {
+    pub(crate) fn distance(self, given: &DataType) -> Option<u32> {
         let text = matches!(given, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
         let list = matches!(given, DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(_, _));
         let decimal = given.is_decimal();
@@ -112,9 +129,13 @@ impl Type {
                 DataType::Binary | DataType::BinaryView | DataType::LargeBinary => Some(0),
                 _ => text.then_some(6),
             },
-            Type::Array | Type::Int4Array | Type::TextArrays => list.then_some(0),
+            Type::TextArrays => match given {
+                DataType::List(item) if matches!(item.data_type(), DataType::List(_)) => Some(0),
+                _ => list.then_some(1),
+            },
+            Type::Array | Type::Int4Array => list.then_some(0),
             Type::TextArray => list.then_some(0).or(text.then_some(6)),
-            Type::Text => text.then_some(0),
+            Type::Text | Type::Json | Type::Jsonb => text.then_some(0),
             _ if list => None,
             _ if text => Some(6),
             Type::Int2 => matches!(given, DataType::Int16 | DataType::Int8 | DataType::UInt8).then_some(0),
@@ -179,6 +200,11 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    /// A call outside DataFusion's functions.
+    pub(crate) fn new(args: Vec<ArrayRef>, rows: usize, config: Arc<ConfigOptions>) -> Call {
+        Call { args, rows, config }
+    }
+
     pub(crate) fn text(&self, n: usize) -> &StringViewArray {
         self.args[n].as_string_view()
     }
@@ -245,12 +271,15 @@ pub(crate) struct Form {
     /// The last of `args` may come any number of times, also none.
     pub(crate) variadic: bool,
     pub(crate) returns: Returns,
-    pub(crate) call: fn(&Call) -> Result<ArrayRef>,
+    pub(crate) call: Kernel,
 }
+
+/// Arrays in, an array out.
+pub(crate) type Kernel = fn(&Call) -> Result<ArrayRef>;
 
 impl Form {
     /// A form of fixed arguments.
-    pub(crate) const fn new(args: &'static [Type], returns: Type, call: fn(&Call) -> Result<ArrayRef>) -> Form {
+    pub(crate) const fn new(args: &'static [Type], returns: Type, call: Kernel) -> Form {
         Form { args, variadic: false, returns: Returns::Type(returns), call }
     }
 
@@ -309,6 +338,12 @@ impl Function {
         Documentation { name: self.name, syntax, description: self.description }
     }
 
+    /// What a call's arguments are cast to, with the SQL type in their metadata; nothing for a call that means no form.
+    pub(crate) fn arguments(&'static self, given: &[DataType]) -> Vec<FieldRef> {
+        let Ok(form) = self.form(given) else { return vec![] };
+        given.iter().enumerate().map(|(i, t)| Arc::new(form.argument(i).field("", t))).collect()
+    }
+
     /// The form that a call with these types means: the nearest, the first among equals.
     fn form(&self, given: &[DataType]) -> Result<&'static Form>
     where
@@ -328,7 +363,7 @@ impl Function {
 }
 
 /// A type as PostgreSQL names it.
-fn shown(t: &DataType) -> String {
+pub(crate) fn shown(t: &DataType) -> String {
     let name = match t {
         DataType::Boolean => "boolean",
         DataType::Int8 | DataType::Int16 | DataType::UInt8 => "smallint",
@@ -391,6 +426,14 @@ impl ScalarUDFImpl for Udf {
             Returns::Type(t) => t.arrow(&DataType::Null),
             Returns::Argument(n) => form.coerced(given)[n].clone(),
         })
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        let given = args.arg_fields.iter().map(|f| f.data_type().clone()).collect::<Vec<_>>();
+        match self.function.form(&given)?.returns {
+            Returns::Type(t) => Ok(Arc::new(t.field(self.name(), &DataType::Null))),
+            Returns::Argument(_) => Ok(Arc::new(Field::new(self.name(), self.return_type(&given)?, true))),
+        }
     }
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {

@@ -38,16 +38,27 @@ fn copy(e: &Error) -> Error {
     }
 }
 
+/// What a function refuses, as ours.
+pub(crate) fn from_function(e: &FunctionError) -> Error {
+    let mut error = Error::new(SqlState::new(e.code), e.message.clone());
+    if let Some(detail) = &e.detail {
+        error = error.detail(detail);
+    }
+    if let Some(hint) = e.hint {
+        error = error.hint(hint);
+    }
+    if let Some(context) = &e.context {
+        error = error.context(context);
+    }
+    error
+}
+
 fn ours(e: &(dyn std::error::Error + 'static)) -> Option<Error> {
     if let Some(e) = e.downcast_ref::<Error>() {
         return Some(copy(e));
     }
     if let Some(e) = e.downcast_ref::<FunctionError>() {
-        let error = Error::new(SqlState::new(e.code), e.message.clone());
-        return Some(match e.hint {
-            Some(hint) => error.hint(hint),
-            None => error,
-        });
+        return Some(from_function(e));
     }
     if let Some(e) = e.downcast_ref::<DataFusionError>() {
         return Some(translate(e));

@@ -39,7 +39,7 @@ impl Cells {
                 write_list(offsets[row] as usize..offsets[row + 1] as usize, items, out);
             }
             // Shown as text, so its binary form is that text.
-            Values::Struct(_) => self.write_text(row, &Style::default(), out),
+            Values::Struct(..) => self.write_text(row, &Style::default(), out),
             Values::Void => {}
         }
     }

@@ -44,8 +44,8 @@ pub(super) enum Values {
     Interval(IntervalMonthDayNanoArray),
     Uuid(FixedSizeBinaryArray),
     List(OffsetBuffer<i32>, Box<Cells>),
-    /// A row `(a,b)`.
-    Struct(Vec<Cells>),
+    /// A row `(a,b)`, with the names of its fields.
+    Struct(Vec<String>, Vec<Cells>),
     /// What a function without a result returns: not NULL, and nothing.
     Void,
 }
@@ -134,7 +134,9 @@ impl Values {
             }
             DataType::Struct(fields) => {
                 let columns = array.as_struct().columns().iter().zip(fields);
-                Values::Struct(columns.map(|(c, f)| Cells::new(c, &SqlType::of_field(f))).collect::<Result<_>>()?)
+                let names = fields.iter().map(|f| f.name().clone()).collect();
+                let columns = columns.map(|(c, f)| Cells::new(c, &SqlType::of_field(f))).collect::<Result<_>>()?;
+                Values::Struct(names, columns)
             }
             _ => Values::Void,
         })

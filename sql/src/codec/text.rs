@@ -31,7 +31,7 @@ impl Cells {
             Values::List(offsets, items) => {
                 write_list(offsets[row] as usize..offsets[row + 1] as usize, items, style, out)
             }
-            Values::Struct(fields) => write_struct(fields, row, style, out),
+            Values::Struct(_, fields) => write_struct(fields, row, style, out),
             Values::Void => {}
         }
     }

@@ -131,10 +131,32 @@ fn literal_text(expr: &Expr) -> Option<&str> {
     }
 }
 
+/// A string literal that no cast has given a type yet.
+fn untyped_text(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Literal(_, Some(_)) => None,
+        other => literal_text(other),
+    }
+}
+
 fn cast_expr(expr: Expr, field: FieldRef, schema: &DFSchema, format: &Format) -> Result<Transformed<Expr>> {
     let from = expr.get_type(schema)?;
     let to = field.data_type();
     let ty = SqlType::of_field(&field);
+    if matches!(ty, SqlType::Json | SqlType::Jsonb)
+        && let Some(text) = untyped_text(&expr)
+    {
+        let value = codec::input::parse_text(&ty, text, format).map_err(to_datafusion)?;
+        return Ok(Transformed::yes(Expr::Literal(value, None).alias_if_typed(&field)));
+    }
+    let (_, source) = expr.to_field(schema)?;
+    let expr = match super::json::json_cast(expr, &SqlType::of_field(&source), &field)? {
+        Ok(Expr::Cast(number)) => {
+            return Ok(Transformed::yes(cast_expr(*number.expr, number.field, schema, format)?.data));
+        }
+        Ok(cast) => return Ok(Transformed::yes(cast)),
+        Err(expr) => expr,
+    };
     if is_string(&from) && !is_string(to) && !matches!(to, DataType::Dictionary(_, _) | DataType::Null) {
         if let Some(text) = literal_text(&expr) {
             let value = codec::input::parse_text(&ty, text, format).map_err(to_datafusion)?;

@@ -14,6 +14,7 @@ mod columns;
 mod dependent;
 mod functions;
 mod guards;
+mod json;
 mod kernel;
 mod lateral;
 mod meaning;
@@ -300,8 +301,11 @@ fn to_plan(
     let statement = ast::Statement::Query(Box::new(query));
     let plan = planner.sql_statement_to_plan_with_context(statement, &mut context).map_err(from_datafusion)?;
     agreement::check(&plan).map_err(from_datafusion)?;
-    let plan =
-        agreement::resolved(plan).and_then(multisets::counted).and_then(numbers::chosen).map_err(from_datafusion)?;
+    let plan = agreement::resolved(plan)
+        .and_then(multisets::counted)
+        .and_then(numbers::chosen)
+        .and_then(json::typed)
+        .map_err(from_datafusion)?;
     dependent::rewrite(ctx, lateral::rewrite(ctx, plan)?)
 }
 
@@ -386,8 +390,10 @@ pub fn plan_expr(ctx: &Arc<QueryContext>, expr: &ast::Expr, schema: &DFSchema) -
     let planner = SqlToRel::new_with_options(&provider, parser_options());
     let planned = planner.sql_to_expr(expr, schema, &mut PlannerContext::new()).map_err(from_datafusion)?;
     agreement::check_in(&planned, schema).map_err(from_datafusion)?;
-    let planned =
-        agreement::resolved_in(planned, schema).and_then(|e| numbers::chosen_in(e, schema)).map_err(from_datafusion)?;
+    let planned = agreement::resolved_in(planned, schema)
+        .and_then(|e| numbers::chosen_in(e, schema))
+        .and_then(|e| json::typed_in(e, schema))
+        .map_err(from_datafusion)?;
     let mut aggregate = false;
     TreeNode::apply(&planned, |e: &Expr| {
         aggregate |= matches!(e, Expr::AggregateFunction(_) | Expr::WindowFunction(_));

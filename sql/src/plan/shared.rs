@@ -19,6 +19,7 @@ use sightline_storage::ids::TenantId;
 use sightline_storage::table::TableSnapshot;
 
 use super::guards::Guards;
+use super::json::JsonOperators;
 use super::meaning::Meaning;
 use super::operators::Operators;
 use super::relations::Relations;
@@ -122,6 +123,7 @@ impl Shared {
             .with_analyzer_rules(rules)
             .with_physical_optimizer_rule(Arc::new(Guards));
         builder.expr_planners().get_or_insert_default().insert(0, Arc::new(Operators));
+        builder.expr_planners().get_or_insert_default().insert(0, Arc::new(JsonOperators));
         let state = builder.with_relation_planners(vec![Arc::new(Relations)]).build();
         let context = SessionContext::new_with_state(state);
         for function in sightline_functions::register_all() {
@@ -129,6 +131,9 @@ impl Shared {
         }
         context.register_udf(super::series::generate_series());
         context.register_udf(super::multisets::with_ties_function());
+        for function in super::json::functions(&settings.format()) {
+            context.register_udf(function);
+        }
         for function in sightline_functions::register_all_aggregates() {
             context.register_udaf(function.as_ref().clone());
         }

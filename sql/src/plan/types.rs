@@ -181,6 +181,8 @@ impl TypePlanner for PgTypePlanner {
             Ok(t @ SqlType::Numeric(None)) => Ok(Some(Arc::new(unlimited(&t)))),
             // A cast to a nameless field without metadata would keep that of what is cast: `regclass::oid`.
             Ok(t @ SqlType::Oid) => Ok(Some(Arc::new(t.field("oid", true)))),
+            // A cast to a nameless field without metadata would keep that of what is cast: `json::text` would be `json`.
+            Ok(t @ SqlType::Text) => Ok(Some(Arc::new(t.field("text", true)))),
             Ok(t) => Ok(Some(Arc::new(t.field("", true)))),
             Err(e) => Err(crate::error::to_datafusion(e)),
         }

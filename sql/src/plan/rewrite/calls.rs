@@ -88,6 +88,30 @@ pub(super) fn cast_by_name(f: &Function) -> Option<Expr> {
     Some(Expr::Cast { kind: CastKind::Cast, expr: Box::new(value.clone()), data_type, array: false, format: None })
 }
 
+/// `json_agg(x …)` is a function of `array_agg(f(x) …)`, which has ORDER BY, FILTER, DISTINCT and OVER.
+pub(super) fn json_aggregate(f: &Function) -> Option<Expr> {
+    let (piece, whole) = crate::plan::json::aggregate_halves(&f.name.to_string().to_lowercase())?;
+    let mut inner = f.clone();
+    let FunctionArguments::List(list) = &mut inner.args else { return None };
+    let arguments = list.args.iter().map(|arg| match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => Some(e.clone()),
+        _ => None,
+    });
+    let made = quoted_call(piece, arguments.collect::<Option<Vec<_>>>()?);
+    list.args = vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(made))];
+    inner.name = ObjectName(vec![ObjectNamePart::Identifier(Ident::new("array_agg"))]);
+    Some(quoted_call(whole, vec![Expr::Function(inner)]))
+}
+
+/// A call of a function whose name is no word.
+pub(super) fn quoted_call(name: &str, arguments: Vec<Expr>) -> Expr {
+    let mut made = call(name, arguments);
+    if let Expr::Function(f) = &mut made {
+        f.name = ObjectName(vec![ObjectNamePart::Identifier(Ident::with_quote('"', name))]);
+    }
+    made
+}
+
 pub(super) fn call(name: &str, arguments: Vec<Expr>) -> Expr {
     Expr::Function(Function {
         name: ObjectName(vec![ObjectNamePart::Identifier(Ident::new(name))]),

@@ -8,6 +8,7 @@ mod literals;
 mod operators;
 mod queries;
 mod recursion;
+mod records;
 mod relations;
 mod rows;
 mod select_list;
@@ -152,7 +153,8 @@ impl VisitorMut for Pass {
             Expr::Collate { expr: inner, .. } => *expr = (**inner).clone(),
             Expr::Function(f) => {
                 function(f);
-                if let Some(rewritten) = array_subquery(f).or_else(|| cast_by_name(f)) {
+                let other = array_subquery(f).or_else(|| cast_by_name(f)).or_else(|| calls::json_aggregate(f));
+                if let Some(rewritten) = other {
                     *expr = rewritten;
                     reg_cast(expr);
                 }
@@ -236,6 +238,7 @@ impl VisitorMut for Pass {
         if let Some(Err(error)) = query.with.as_ref().map(recursion::check) {
             self.learned.failed.get_or_insert(error);
         }
+        relations::name_single_sets(query);
         if let Err(error) = fetch_as_limit(query) {
             self.learned.failed.get_or_insert(error);
         }
@@ -278,6 +281,13 @@ impl VisitorMut for Pass {
     }
 
     fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        match records::record_factor(factor) {
+            Ok(Some(rewritten)) => *factor = rewritten,
+            Ok(None) => {}
+            Err(error) => {
+                self.learned.failed.get_or_insert(error);
+            }
+        }
         function_factor(factor);
         if let TableFactor::Table { name, alias, args: Some(args), .. } = factor {
             for arg in &mut args.args {

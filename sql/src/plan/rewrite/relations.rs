@@ -8,8 +8,11 @@ use datafusion::sql::sqlparser::ast::{
     SetExpr, TableFactor, Value, VisitMut, VisitorMut,
 };
 
+use sightline_functions::json::{AS_JSON, AS_JSONB};
+use sightline_storage::types::SqlType;
+
 use super::SET_RETURNING;
-use super::calls::{call, strip_schema};
+use super::calls::{call, quoted_call, strip_schema};
 use crate::plan::names::fold;
 
 pub(super) fn table_alias(name: &str) -> ast::TableAlias {
@@ -70,39 +73,49 @@ pub(super) fn function_factor(factor: &mut TableFactor) {
         }
         return;
     }
-    let sets = SET_RETURNING.contains(&function.as_str());
-    // The sets side by side; `unnest` of several arrays is several of them.
-    let values = match function.as_str() {
-        "unnest" => exprs,
+    let set = sightline_functions::set_function(&function);
+    let sets = set.is_some() || SET_RETURNING.contains(&function.as_str());
+    // The sets side by side; `unnest` of several arrays is several of them, and so are the columns of a set.
+    let values = match (function.as_str(), set) {
+        ("unnest", _) => exprs,
+        (_, Some(set)) => (0..set.columns().len()).map(|n| quoted_call(&set.list_name(n), exprs.clone())).collect(),
         _ => vec![call(&function, exprs)],
     };
+    let types = set.map_or_else(Vec::new, |set| set.columns().iter().map(SqlType::of_field).collect());
+    // A column that is not called after the function keeps its name.
+    let own = set.map_or_else(Vec::new, |set| set.columns().iter().map(|c| c.name().clone()).collect());
     let mut alias = alias.unwrap_or_else(|| table_alias(&function));
     let table = fold(&alias.name);
     let several = values.len() > 1;
     let column = |n: usize| {
         let named = alias.columns.get(n).map(|c| fold(&c.name));
-        named.unwrap_or_else(|| if several { function.clone() } else { table.clone() })
+        named
+            .or_else(|| own.get(n).filter(|name| **name != function).cloned())
+            .unwrap_or_else(|| if several { function.clone() } else { table.clone() })
     };
     let mut names = (0..values.len()).map(column).collect::<Vec<_>>();
     if ordinality {
         names.push(alias.columns.get(values.len()).map_or_else(|| "ordinality".to_string(), |c| fold(&c.name)));
     }
     let unnests = sets || function == "unnest";
-    let Some(query) = set_query(values, &names, unnests, ordinality) else { return };
+    let Some(query) = set_query(values, &types, &names, unnests, ordinality) else { return };
     // Two columns may have one name, but not as aliases of one select list.
     alias.columns = names.iter().map(ast::TableAliasColumnDef::from_name).collect();
     *factor = TableFactor::Derived { lateral: true, subquery: Box::new(query), alias: Some(alias), sample: None };
 }
 
 /// `SELECT unnest(a) AS _1, unnest(b) AS _2`, with `ordinality` numbered.
-fn set_query(values: Vec<Expr>, names: &[String], unnests: bool, ordinality: bool) -> Option<Query> {
+fn set_query(values: Vec<Expr>, types: &[SqlType], names: &[String], unnests: bool, ordinality: bool) -> Option<Query> {
     let plain = |n: usize| Ident::with_quote('"', format!("_{}", n + 1));
     let item = |n: usize, expr: Expr| SelectItem::ExprWithAlias { expr, alias: plain(n) };
-    let set = |expr: Expr| if unnests { call("unnest", vec![expr]) } else { expr };
+    let set = |n: usize, expr: Expr| match unnests {
+        true => typed(call("unnest", vec![expr]), types.get(n)),
+        false => expr,
+    };
     let mut query = crate::parser::query("SELECT 1").ok()?;
     let SetExpr::Select(select) = query.body.as_mut() else { return None };
     if !ordinality {
-        select.projection = values.into_iter().enumerate().map(|(n, v)| item(n, set(v))).collect();
+        select.projection = values.into_iter().enumerate().map(|(n, v)| item(n, set(n, v))).collect();
         return Some(query);
     }
     let mut lists = crate::parser::query("SELECT 1").ok()?;
@@ -130,7 +143,7 @@ fn set_query(values: Vec<Expr>, names: &[String], unnests: bool, ordinality: boo
         number("1")
     };
     select.projection =
-        (0..count).map(|n| item(n, set(Expr::Identifier(plain(n))))).chain([item(count, numbers)]).collect();
+        (0..count).map(|n| item(n, set(n, Expr::Identifier(plain(n))))).chain([item(count, numbers)]).collect();
     let relation = TableFactor::Derived {
         lateral: false,
         subquery: Box::new(lists),
@@ -139,6 +152,52 @@ fn set_query(values: Vec<Expr>, names: &[String], unnests: bool, ordinality: boo
     };
     select.from = vec![ast::TableWithJoins { relation, joins: vec![] }];
     Some(query)
+}
+
+/// What comes out of a list has lost the type that Arrow does not know.
+fn typed(expr: Expr, ty: Option<&SqlType>) -> Expr {
+    match ty {
+        Some(SqlType::Json) => quoted_call(AS_JSON, vec![expr]),
+        Some(SqlType::Jsonb) => quoted_call(AS_JSONB, vec![expr]),
+        _ => expr,
+    }
+}
+
+/// `SELECT x FROM json_array_elements(j) AS x`: the name of a set of one column stands for that column.
+pub(super) fn name_single_sets(query: &mut Query) {
+    let SetExpr::Select(select) = query.body.as_mut() else { return };
+    let factors =
+        select.from.iter().flat_map(|t| std::iter::once(&t.relation).chain(t.joins.iter().map(|j| &j.relation)));
+    let known = factors.filter_map(single_set).collect::<Vec<_>>();
+    if known.is_empty() {
+        return;
+    }
+    let quoted = |name: &str| Ident::with_quote('"', name);
+    let mut change = |expr: &mut Expr| {
+        if let Expr::Identifier(ident) = expr
+            && let Some((alias, column)) = known.iter().find(|(alias, _)| *alias == fold(ident))
+        {
+            *expr = Expr::CompoundIdentifier(vec![quoted(alias), quoted(column)]);
+        }
+        ControlFlow::<()>::Continue(())
+    };
+    let _: ControlFlow<()> = ast::visit_expressions_mut(select, &mut change);
+    let _: ControlFlow<()> = ast::visit_expressions_mut(&mut query.order_by, &mut change);
+}
+
+/// The alias of a set of one column, and what the column is called, where the two differ.
+fn single_set(factor: &TableFactor) -> Option<(String, String)> {
+    let (name, alias) = match factor {
+        TableFactor::Table { name, alias: Some(alias), args: Some(_), .. }
+        | TableFactor::Function { name, alias: Some(alias), .. } => (name, alias),
+        _ => return None,
+    };
+    let function = fold(name.0.last()?.as_ident()?);
+    let columns = sightline_functions::set_function(&function)?.columns();
+    let [column] = columns.as_slice() else { return None };
+    let shown = fold(&alias.name);
+    let differs = alias.columns.is_empty() && *column.name() != function && *column.name() != shown;
+    differs.then(|| (shown, column.name().clone()))
 }
 
 /// `a FULL JOIN b USING (c)` gets parentheses, so that it is planned by itself: its merged columns come from either side.
@@ -300,9 +359,14 @@ impl VisitorMut for Sets {
             && let Expr::Function(f) = expr
             && f.over.is_none()
             && let Some(name) = f.name.0.last().and_then(|p| p.as_ident()).map(fold)
-            && SET_RETURNING.contains(&name.as_str())
         {
-            *expr = call("unnest", vec![expr.clone()]);
+            if SET_RETURNING.contains(&name.as_str()) {
+                *expr = call("unnest", vec![expr.clone()]);
+            } else if let Some(set) = sightline_functions::set_function(&name)
+                && let [column] = set.columns().as_slice()
+            {
+                *expr = typed(call("unnest", vec![expr.clone()]), Some(&SqlType::of_field(column)));
+            }
         }
         ControlFlow::Continue(())
     }

@@ -1,0 +1,89 @@
+//! `json_to_record(j) AS x(a integer, b text)`: a column list in FROM says what is read out of a JSON object
+//! (<https://www.postgresql.org/docs/15/functions-json.html#FUNCTIONS-JSON-PROCESSING>).
+
+use datafusion::sql::sqlparser::ast::{
+    self, DataType, Expr, FunctionArg, FunctionArgExpr, Ident, SelectItem, SetExpr, TableFactor, Value,
+};
+use sightline_functions::json::{ARRAY_FIELD, CHECKED_SET, FIELD, JSON_FIELD};
+use sightline_storage::error::{Error, Result, SqlState};
+use sightline_storage::types::SqlType;
+
+use super::calls::{call, quoted_call};
+use super::relations::table_alias;
+use crate::plan::names::fold;
+use crate::plan::types::sql_type;
+
+/// The name that the object has inside.
+const OBJECT: &str = "object";
+
+/// A lateral subquery in place of the function; nothing for any other relation.
+///
+/// # Errors
+/// 42601 without a column list.
+pub(super) fn record_factor(factor: &TableFactor) -> Result<Option<TableFactor>> {
+    let (name, args, alias) = match factor {
+        TableFactor::Table { name, args: Some(args), alias, with_ordinality: false, .. } => (name, &args.args, alias),
+        TableFactor::Function { name, args, alias, .. } => (name, args, alias),
+        _ => return Ok(None),
+    };
+    let Some(function) = name.0.last().and_then(|p| p.as_ident()).map(fold) else { return Ok(None) };
+    let set = match function.as_str() {
+        "json_to_record" | "jsonb_to_record" => false,
+        "json_to_recordset" | "jsonb_to_recordset" => true,
+        _ => return Ok(None),
+    };
+    let [FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))] = args.as_slice() else { return Ok(None) };
+    let missing = || {
+        let message = "a column definition list is required for functions returning \"record\"";
+        Error::new(SqlState::SYNTAX_ERROR, message)
+    };
+    let mut alias = alias.clone().ok_or_else(missing)?;
+    let columns = alias.columns.iter().map(|c| c.data_type.clone().map(|t| (c.name.clone(), t)));
+    let columns = columns.collect::<Option<Vec<_>>>().filter(|c| !c.is_empty()).ok_or_else(missing)?;
+    let Ok(mut query) = crate::parser::query("SELECT 1") else { return Ok(None) };
+    let Ok(mut inner) = crate::parser::query("SELECT 1") else { return Ok(None) };
+    let text = |text: &str| Expr::value(Value::SingleQuotedString(text.to_string()));
+    let object = if set {
+        let rows = quoted_call(CHECKED_SET, vec![argument.clone(), text(&function)]);
+        call("unnest", vec![call("json_array_elements", vec![rows])])
+    } else {
+        argument.clone()
+    };
+    if let SetExpr::Select(select) = inner.body.as_mut() {
+        select.projection = vec![SelectItem::ExprWithAlias { expr: object, alias: Ident::with_quote('"', OBJECT) }];
+    }
+    if let SetExpr::Select(select) = query.body.as_mut() {
+        select.projection = columns
+            .iter()
+            .map(|(name, ty)| {
+                let of = Expr::Identifier(Ident::with_quote('"', OBJECT));
+                let value = quoted_call(reader(ty), vec![of, text(&fold(name)), text(&function)]);
+                SelectItem::ExprWithAlias { expr: cast(value, ty), alias: Ident::with_quote('"', fold(name)) }
+            })
+            .collect();
+        let relation = TableFactor::Derived {
+            lateral: false,
+            subquery: Box::new(inner),
+            alias: Some(table_alias(OBJECT)),
+            sample: None,
+        };
+        select.from = vec![ast::TableWithJoins { relation, joins: vec![] }];
+    }
+    for column in &mut alias.columns {
+        column.data_type = None;
+    }
+    Ok(Some(TableFactor::Derived { lateral: true, subquery: Box::new(query), alias: Some(alias), sample: None }))
+}
+
+/// The function that reads a member for a column of this type.
+fn reader(ty: &DataType) -> &'static str {
+    match sql_type(ty) {
+        Ok(SqlType::Json | SqlType::Jsonb) => JSON_FIELD,
+        Ok(SqlType::Array(_)) => ARRAY_FIELD,
+        _ => FIELD,
+    }
+}
+
+fn cast(expr: Expr, ty: &DataType) -> Expr {
+    Expr::Cast { kind: ast::CastKind::Cast, expr: Box::new(expr), data_type: ty.clone(), array: false, format: None }
+}
