@@ -12,7 +12,7 @@ pub mod postgres;
 pub mod text;
 pub mod time;
 mod udf;
-pub use time::zone;
+pub use time::{civil, interval, shift, zone};
 
 use std::sync::Arc;
 

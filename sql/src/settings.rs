@@ -137,7 +137,7 @@ impl Settings {
             return Err(Error::new(SqlState::new("55P02"), text));
         }
         self.values[n] = match values {
-            Some(values) => value::checked(setting, values, &self.values[n], &self.initial[n])?.into(),
+            Some(values) => value::checked(setting, name, values, &self.values[n], &self.initial[n])?.into(),
             None => self.initial[n].clone(),
         };
         self.resolve();

@@ -13,6 +13,7 @@ use arrow::datatypes::{
 use datafusion_common::Result;
 
 use super::template::{self, Piece};
+use crate::time::zone::is_infinite;
 use crate::udf::{Call, Form, Function, Type};
 
 pub(super) const FUNCTION: Function = Function::new(
@@ -51,7 +52,10 @@ impl Templates {
 fn timestamp(call: &Call) -> Result<ArrayRef> {
     let (times, formats, templates) = (call.primitive::<TimestampMicrosecondType>(0), call.text(1), Templates::new());
     call.map_text(|row| {
-        let time = datetime::Time::of_timestamp(times.value(row), None)?;
+        if is_infinite(times.value(row)) {
+            return Ok(None);
+        }
+        let time = datetime::Time::of_timestamp(times.value(row), None);
         templates.with(formats.value(row), |t| datetime::print(&time, t))
     })
 }
@@ -61,8 +65,11 @@ fn timestamptz(call: &Call) -> Result<ArrayRef> {
     let zone = call.zone();
     call.map_text(|row| {
         let utc = times.value(row);
+        if is_infinite(utc) {
+            return Ok(None);
+        }
         let offset = zone.offset_at(utc);
-        let time = datetime::Time::of_timestamp(utc, Some((offset, zone.abbreviation_at(utc).into_owned())))?;
+        let time = datetime::Time::of_timestamp(utc, Some((offset, zone.abbreviation_at(utc).into_owned())));
         templates.with(formats.value(row), |t| datetime::print(&time, t))
     })
 }

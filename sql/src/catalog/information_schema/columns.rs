@@ -149,6 +149,7 @@ fn datetime_precision(ty: &SqlType) -> Option<i32> {
     match ty {
         SqlType::Date => Some(0),
         SqlType::Time | SqlType::Timestamp | SqlType::TimestampTz | SqlType::Interval => Some(6),
+        SqlType::Precise(precise) => Some(precise.digits().unwrap_or(6).into()),
         _ => None,
     }
 }
