@@ -101,7 +101,9 @@ const TIMESTAMPTZ: &str = "timestamp with time zone";
 fn timestamp(call: &Call, collect: Collect) -> Result<ArrayRef> {
     let times = call.primitive::<TimestampMicrosecondType>(1);
     each(call, TIMESTAMP, collect, |unit, name, row| match unit {
-        Unit::Timezone | Unit::TimezoneHour | Unit::TimezoneMinute => Err(unsupported(name, TIMESTAMP).into()),
+        Unit::Timezone | Unit::TimezoneHour | Unit::TimezoneMinute if !is_infinite(times.value(row)) => {
+            Err(unsupported(name, TIMESTAMP).into())
+        }
         unit => Ok(of_local(unit, times.value(row))),
     })
 }

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
-use arrow::datatypes::{IntervalMonthDayNano, IntervalMonthDayNanoType, TimestampMicrosecondType};
+use arrow::array::{ArrayRef, AsArray, PrimitiveArray};
+use arrow::datatypes::{
+    IntervalMonthDayNano, IntervalMonthDayNanoType, Time64MicrosecondType, TimestampMicrosecondType,
+};
 use datafusion_common::Result;
 
 use super::civil::{DAY_US, civil_from_days, days_from_civil};
@@ -22,6 +24,11 @@ pub(super) const FUNCTION: Function = Function::new(
         }),
         Form::new(&[Type::Text, Type::Timestamp], Type::Timestamp, timestamp),
         Form::new(&[Type::Text, Type::Interval], Type::Interval, interval),
+        Form::new(&[Type::Text, Type::Time], Type::Interval, |call| {
+            let times = call.args[1].as_primitive::<Time64MicrosecondType>();
+            let of = |us: i64| IntervalMonthDayNano::new(0, 0, us * 1000);
+            of_intervals(call, &times.unary::<_, IntervalMonthDayNanoType>(of))
+        }),
         Form::new(&[Type::Text, Type::TimestampTz, Type::Text], Type::TimestampTz, |call| {
             timestamptz(call, |row| Zone::of_operator(call.text(2).value(row)))
         }),
@@ -46,6 +53,15 @@ impl Units {
             return Ok(*unit);
         }
         let unit = Unit::parse(name, of)?;
+        // EXTRACT knows these, but nothing can be cut to them.
+        let special = matches!(
+            unit,
+            Unit::IsoYear | Unit::DayOfWeek | Unit::IsoDayOfWeek | Unit::DayOfYear | Unit::Epoch | Unit::Julian
+        );
+        if special {
+            let name = name.to_lowercase();
+            return Err(FunctionError::new("22023", format!("unit \"{name}\" not recognized for type {of}")));
+        }
         *self.last.borrow_mut() = Some((name.to_string(), unit));
         Ok(unit)
     }
@@ -118,7 +134,11 @@ fn first_of(us: i64, f: impl Fn(i64, u32) -> (i64, u32)) -> i64 {
 }
 
 fn interval(call: &Call) -> Result<ArrayRef> {
-    let (names, intervals, units) = (call.text(0), call.primitive::<IntervalMonthDayNanoType>(1), Units::default());
+    of_intervals(call, call.primitive(1))
+}
+
+fn of_intervals(call: &Call, intervals: &PrimitiveArray<IntervalMonthDayNanoType>) -> Result<ArrayRef> {
+    let (names, units) = (call.text(0), Units::default());
     let cut = call.map::<IntervalMonthDayNanoType>(|row| {
         let unit = units.get(names.value(row), "interval")?;
         match of_interval(unit, intervals.value(row)) {

@@ -29,6 +29,24 @@ pub fn comparable(v: IntervalMonthDayNano) -> i128 {
     days * i128::from(DAY_US) + i128::from(v.nanoseconds / 1000)
 }
 
+/// An interval in a message, as IntervalStyle postgres prints it.
+pub(super) fn text(v: IntervalMonthDayNano) -> String {
+    let mut parts = Vec::new();
+    for (n, unit) in [(v.months / 12, "year"), (v.months % 12, "mon"), (v.days, "day")] {
+        if n != 0 {
+            parts.push(format!("{n} {unit}{}", if n == 1 { "" } else { "s" }));
+        }
+    }
+    let us = v.nanoseconds / 1000;
+    if us != 0 || parts.is_empty() {
+        let (sign, s) = (if us < 0 { "-" } else { "" }, us.abs() / 1_000_000);
+        let clock = format!("{sign}{:02}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
+        let fraction = format!(".{:06}", us.abs() % 1_000_000);
+        parts.push(format!("{clock}{}", fraction.trim_end_matches('0').trim_end_matches('.')));
+    }
+    parts.join(" ")
+}
+
 /// Rounded to millionths, so that what should be a whole number is one.
 fn settled(v: f64) -> f64 {
     (v * 1e6).round_ties_even() / 1e6

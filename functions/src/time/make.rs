@@ -112,7 +112,7 @@ fn day(year: i32, month: i32, day: i32) -> Result<i64> {
         return refuse("22008", format!("date field value out of range: {year}-{month:02}-{day:02}"));
     }
     if !(-4713..5_874_898).contains(&astronomical) {
-        return refuse("22008", format!("date out of range: {year}-{month:02}-{day:02}"));
+        return refuse("22008", format!("date out of range: {astronomical}-{month:02}-{day:02}"));
     }
     Ok(days_from_civil(astronomical, month as u32, day as u32))
 }

@@ -248,7 +248,7 @@ fn words(text: &str, style: IntervalStyle, range: IntervalFields) -> Parsed<Sum>
         && fields.first().is_some_and(|f| f.text.starts_with('-'))
         && !fields[1..].iter().any(signed);
     let mut sum = Sum::default();
-    let (mut read, mut unit, mut ago, mut pending) = (0, None, false, false);
+    let (mut read, mut unit, mut ago) = (0, None, false);
     for field in fields.iter().rev() {
         let time = match field.kind {
             Kind::Time => Some(clock(&field.text, range)?),
@@ -263,19 +263,12 @@ fn words(text: &str, style: IntervalStyle, range: IntervalFields) -> Parsed<Sum>
                 sum.micros = if all_negative { -us.abs() } else { us };
                 // A number in front of a time counts days.
                 unit = Some(Unit::Day);
-                pending = false;
                 CLOCK
             }
             (None, Kind::Word | Kind::SignedWord) => {
-                if field.text == "ago" {
-                    ago = true;
-                    continue;
-                }
-                if pending {
-                    return Err(Fault::Syntax);
-                }
-                unit = Some(Unit::named(&field.text).ok_or(Fault::Syntax)?);
-                pending = true;
+                ago |= field.text == "ago";
+                let known = if field.text == "ago" { Some(Unit::Other) } else { Unit::named(&field.text) };
+                unit = Some(known.ok_or(Fault::Syntax)?);
                 continue;
             }
             (None, _) => {
@@ -283,7 +276,6 @@ fn words(text: &str, style: IntervalStyle, range: IntervalFields) -> Parsed<Sum>
                 let (number, part) = if all_negative { (-number.abs(), -part.abs()) } else { (number, part) };
                 sum.add(number, part, of)?;
                 unit = Some(if of == Unit::Time(HOUR_US) { Unit::Day } else { of });
-                pending = false;
                 of.mask(part != 0.0)
             }
         };
@@ -292,7 +284,7 @@ fn words(text: &str, style: IntervalStyle, range: IntervalFields) -> Parsed<Sum>
         }
         read |= new;
     }
-    if read == 0 || pending {
+    if read == 0 {
         return Err(Fault::Syntax);
     }
     if ago { sum.negated() } else { Ok(sum) }

@@ -1,16 +1,19 @@
 //! Arithmetic of dates, times and intervals (<https://www.postgresql.org/docs/15/functions-datetime.html>): infinities stay
 //! what they are, and what leaves the range of a type is an error.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Decimal128Array, PrimitiveArray};
+use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, PrimitiveArray};
 use arrow::compute::cast;
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float64Type, Int32Type, Int64Type, IntervalMonthDayNano,
     IntervalMonthDayNanoType, IntervalUnit, Time64MicrosecondType, TimeUnit, TimestampMicrosecondType,
 };
-use datafusion::common::Result;
-use datafusion::logical_expr::{Expr, cast as cast_to};
+use datafusion::common::tree_node::Transformed;
+use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::{Expr, ExprSchemable, cast as cast_to};
 use sightline_functions::interval::{self, added};
 use sightline_functions::shift::shift;
 use sightline_storage::types::SqlType;
@@ -176,4 +179,50 @@ fn comparable_array(intervals: &ArrayRef) -> Result<ArrayRef> {
     let values: PrimitiveArray<Decimal128Type> = intervals.as_primitive::<Interval>().unary(interval::comparable);
     let values: Decimal128Array = values.with_precision_and_scale(38, 0)?;
     Ok(Arc::new(values))
+}
+
+/// Whether a function answers one of its arguments after a comparison.
+pub(super) fn chooses(name: &str) -> bool {
+    matches!(name, "greatest" | "least" | "nullif")
+}
+
+/// `greatest`, `least` and `nullif` of intervals, by what compares them.
+pub(super) fn choice(call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    for arg in &call.args {
+        if !matches!(arg.get_type(schema)?, DataType::Interval(_)) {
+            return Ok(Transformed::no(Expr::ScalarFunction(call)));
+        }
+    }
+    let name = call.func.name().to_string();
+    let prefers: fn(Ordering) -> bool = match name.as_str() {
+        "greatest" => Ordering::is_gt,
+        "least" => Ordering::is_lt,
+        _ => Ordering::is_eq,
+    };
+    let nulls = name == "nullif";
+    let body: Body = Arc::new(move |a| {
+        let arrays = a.iter().map(|a| cast(a, &INTERVAL)).collect::<std::result::Result<Vec<_>, _>>()?;
+        let value = |n: usize, row: usize| {
+            let array = arrays[n].as_primitive::<Interval>();
+            array.is_valid(row).then(|| array.value(row))
+        };
+        let of = |row: usize| {
+            let mut best = value(0, row);
+            for n in 1..arrays.len() {
+                let other = value(n, row);
+                best =
+                    match (best, other) {
+                        (Some(b), Some(o)) if prefers(interval::comparable(o).cmp(&interval::comparable(b))) => {
+                            if nulls { None } else { Some(o) }
+                        }
+                        (None, Some(o)) if !nulls => Some(o),
+                        (best, _) => best,
+                    };
+            }
+            best
+        };
+        let rows = arrays.first().map_or(0, |a| a.len());
+        Ok(Arc::new((0..rows).map(of).collect::<PrimitiveArray<Interval>>()) as ArrayRef)
+    });
+    Ok(Transformed::yes(kernel(&format!("interval_{name}"), &SqlType::Interval, call.args, body)))
 }

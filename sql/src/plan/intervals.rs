@@ -15,7 +15,7 @@ use datafusion::logical_expr::type_coercion::functions::fields_with_udf;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     Accumulator, Aggregate, AggregateUDF, AggregateUDFImpl, Cast, Distinct, Expr, ExprSchemable, LogicalPlan,
-    Projection, Signature, SortExpr, Volatility, WindowFunctionDefinition,
+    Projection, Signature, SortExpr, Volatility, WindowFunctionDefinition, cast,
 };
 use sightline_functions::aggregate::interval_aggregate;
 use sightline_storage::types::SqlType;
@@ -91,7 +91,11 @@ pub(super) fn resolved(plan: LogicalPlan, style: &Style) -> Result<LogicalPlan> 
         node.apply_expressions(|expr| {
             expr.apply(|e| {
                 any |= match e {
-                    Expr::AggregateFunction(call) => of_widened(&call.func).is_some(),
+                    Expr::AggregateFunction(call) => {
+                        of_widened(&call.func).is_some() || counts_intervals(call, &schema)?
+                    }
+                    Expr::Between(between) => is_interval(&between.expr.get_type(&schema)?),
+                    Expr::InList(list) => is_interval(&list.expr.get_type(&schema)?),
                     Expr::WindowFunction(call) => {
                         let widened = match &call.fun {
                             WindowFunctionDefinition::AggregateUDF(f) => of_widened(f).is_some(),
@@ -140,6 +144,12 @@ fn chosen(inner: &Arc<AggregateUDF>, args: &[Expr], schema: &DFSchema) -> Result
 
 fn resolve(expr: Expr, schema: &DFSchema, style: &Style) -> Result<Transformed<Expr>> {
     Ok(match expr {
+        Expr::AggregateFunction(mut call) if counts_intervals(&call, schema)? => {
+            let args = std::mem::take(&mut call.params.args);
+            call.params.args = args.into_iter().map(|a| compared(a, schema)).collect::<Result<_>>()?;
+            Transformed::yes(Expr::AggregateFunction(call))
+        }
+        expr @ (Expr::Between(_) | Expr::InList(_)) => within(expr, schema)?,
         Expr::AggregateFunction(call) => match of_widened(&call.func) {
             Some(inner) => {
                 let func = chosen(inner, &call.params.args, schema)?;
@@ -191,16 +201,26 @@ fn compared(expr: Expr, schema: &DFSchema) -> Result<Expr> {
     Ok(if is_interval(&expr.get_type(schema)?) { comparable(expr) } else { expr })
 }
 
+/// Whether it is `count(DISTINCT interval)`.
+fn counts_intervals(call: &AggregateFunction, schema: &DFSchema) -> Result<bool> {
+    let distinct = call.params.distinct && call.func.name() == "count";
+    Ok(distinct && matches!(call.params.args.as_slice(), [arg] if is_interval(&arg.get_type(schema)?)))
+}
+
 /// BETWEEN and IN of intervals, by what compares them.
-pub(super) fn within(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
-    let one = |e: Box<Expr>| compared(*e, schema).map(Box::new);
+fn within(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let typed = |e: Expr| match text_of(&e) {
+        Some(_) => cast(e, SqlType::Interval.arrow()),
+        None => e,
+    };
+    let one = |e: Box<Expr>| compared(typed(*e), schema).map(Box::new);
     Ok(match expr {
         Expr::Between(between) if is_interval(&between.expr.get_type(schema)?) => {
             let Between { expr, negated, low, high } = between;
             Transformed::yes(Expr::Between(Between::new(one(expr)?, negated, one(low)?, one(high)?)))
         }
         Expr::InList(list) if is_interval(&list.expr.get_type(schema)?) => {
-            let items = list.list.into_iter().map(|e| compared(e, schema)).collect::<Result<_>>()?;
+            let items = list.list.into_iter().map(|e| compared(typed(e), schema)).collect::<Result<_>>()?;
             Transformed::yes(Expr::InList(InList::new(one(list.expr)?, items, list.negated)))
         }
         other => Transformed::no(other),

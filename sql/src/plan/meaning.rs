@@ -47,9 +47,9 @@ impl Meaning {
                 Err(binary) => arithmetic(binary, schema),
             },
             Expr::ScalarFunction(call) if call.func.name() == "array_element" => Ok(counted_from_one(call)),
+            Expr::ScalarFunction(call) if arithmetic::chooses(call.func.name()) => arithmetic::choice(call, schema),
             Expr::ScalarFunction(call) if call.func.name() == "array_has" => Ok(Transformed::yes(any_equals(call))),
             Expr::Case(case) => guarded(case, schema),
-            Expr::Between(_) | Expr::InList(_) => intervals::within(expr, schema),
             Expr::Negative(inner) if matches!(inner.get_type(schema)?, DataType::Interval(_)) => {
                 Ok(Transformed::yes(arithmetic::negated(*inner)))
             }

@@ -93,6 +93,13 @@ impl ExprPlanner for Operators {
             (BinaryOperator::Divide, Interval(_), n) if n.is_numeric() => {
                 arithmetic::scaled(expr.left, true, expr.right)
             }
+            (BinaryOperator::Multiply, n, Time64(_)) if n.is_numeric() => {
+                arithmetic::scaled(cast_to(expr.right, SqlType::Interval.arrow()), false, expr.left)
+            }
+            (BinaryOperator::Multiply | BinaryOperator::Divide, Time64(_), n) if n.is_numeric() => {
+                let divide = expr.op == BinaryOperator::Divide;
+                arithmetic::scaled(cast_to(expr.left, SqlType::Interval.arrow()), divide, expr.right)
+            }
             (op, Date32 | Timestamp(..), Date32 | Timestamp(..))
                 if let Some(op) = comparison(op)
                     && left != right =>

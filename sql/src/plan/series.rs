@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, ListBuilder, TimestampMicrosecondBuilder};
-use arrow::datatypes::{DataType, Int64Type, IntervalMonthDayNanoType, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Field, Int64Type, IntervalMonthDayNanoType, TimestampMicrosecondType};
 use datafusion::common::Result;
 use datafusion::functions_nested::range::gen_series_udf;
+use datafusion::logical_expr::type_coercion::functions::fields_with_udf;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature};
 use sightline_functions::interval::comparable;
 use sightline_functions::shift::shift;
@@ -22,7 +23,7 @@ const VALUES_MAX: i64 = 10_000_000;
 /// DataFusion's function behind the limit.
 pub(super) fn generate_series() -> ScalarUDF {
     let inner = gen_series_udf();
-    let signature = inner.signature().clone();
+    let signature = Signature::user_defined(inner.signature().volatility);
     ScalarUDF::new_from_impl(Series { inner, signature })
 }
 
@@ -51,7 +52,11 @@ impl ScalarUDFImpl for Series {
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
         match of_moments(types) {
             Some(coerced) => Ok(coerced),
-            None => self.inner.inner().coerce_types(types),
+            None => {
+                let field = |ty: &DataType| Arc::new(Field::new("", ty.clone(), true));
+                let fields = types.iter().map(field).collect::<Vec<_>>();
+                Ok(fields_with_udf(&fields, self.inner.as_ref())?.iter().map(|f| f.data_type().clone()).collect())
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use sightline_storage::error::{Error, Result, SqlState};
 
 use super::{Kind, Setting, Unit};
-use crate::codec::{Style, interval_input};
+use crate::codec::{IntervalStyle, Style, interval, interval_input};
 use sightline_functions::zone::Zone;
 use sightline_storage::types::IntervalFields;
 
@@ -138,13 +138,19 @@ fn time_zone(setting: &Setting, text: &str) -> Result<String> {
     if text.eq_ignore_ascii_case("default") || text.eq_ignore_ascii_case("local") {
         return Ok(setting.default.to_string());
     }
-    if let Some(interval) = interval_of(text) {
-        let value = interval_input::parse(interval, &Style::default(), IntervalFields::All)?;
+    if let Some(written) = interval_of(text) {
+        let value = interval_input::parse(written, &Style::default(), IntervalFields::All)?;
+        let refused = |what: &str| {
+            let mut shown = Vec::new();
+            interval::write(&mut shown, value, IntervalStyle::Postgres);
+            let text = format!("INTERVAL '{}'", String::from_utf8_lossy(&shown));
+            invalid(setting.name, &text).detail(format!("Cannot specify {what} in time zone interval."))
+        };
         if value.months != 0 {
-            return Err(invalid(setting.name, text).detail("Cannot specify months in time zone interval."));
+            return Err(refused("months"));
         }
         if value.days != 0 {
-            return Err(invalid(setting.name, text).detail("Cannot specify days in time zone interval."));
+            return Err(refused("days"));
         }
         return Ok(offset_name(value.nanoseconds / 1_000_000_000));
     }

@@ -113,15 +113,12 @@ fn name(text: &str, field: &Field) -> String {
     if field.fill { text } else { format!("{text:<9}") }
 }
 
-fn of_date(time: &Time, what: &str) -> Result<i64> {
+fn of_date(time: &Time) -> Result<i64> {
     match time.date {
         Some(date) => Ok(date),
-        None => Err(crate::error::FunctionError::new(
-            "22007",
-            format!("invalid format specification for an interval value: {what}"),
-        )
-        .hint("Intervals are not tied to specific calendar dates.")
-        .into()),
+        None => Err(crate::error::FunctionError::new("22007", "invalid format specification for an interval value")
+            .hint("Intervals are not tied to specific calendar dates.")
+            .into()),
     }
 }
 
@@ -142,19 +139,19 @@ fn field_text(time: &Time, f: &Field, out: &mut String) -> Result<()> {
         "FF6" | "US" => number(time.micros, 6, &Field { fill: false, ..*f }),
         "SSSS" | "SSSSS" => number(time.hour * 3600 + time.minute * 60 + time.second, 0, &Field { fill: true, ..*f }),
         "TZ" => {
-            of_date(time, "TZ")?;
+            of_date(time)?;
             let zone = time.zone.as_ref().map_or("", |z| z.1.as_str());
             if f.case == Case::Lower { zone.to_lowercase() } else { zone.to_string() }
         }
         "TZH" => {
-            of_date(time, "TZH")?;
+            of_date(time)?;
             let offset = offset(time);
             let sign = if offset < 0 { '-' } else { '+' };
             format!("{sign}{:02}", offset.abs() / 3600)
         }
         "TZM" => format!("{:02}", offset(time).abs() / 60 % 60),
         "OF" => {
-            of_date(time, "OF")?;
+            of_date(time)?;
             let offset = offset(time);
             let sign = if offset < 0 { '-' } else { '+' };
             let hours = if f.fill { format!("{}", offset.abs() / 3600) } else { format!("{:02}", offset.abs() / 3600) };
@@ -164,31 +161,37 @@ fn field_text(time: &Time, f: &Field, out: &mut String) -> Result<()> {
             }
         }
         "A.D." | "B.C." => {
-            of_date(time, "BC")?;
+            of_date(time)?;
             cased(if time.year <= 0 { "B.C." } else { "A.D." }, f.case)
         }
         "AD" | "BC" => {
-            of_date(time, "BC")?;
+            of_date(time)?;
             cased(if time.year <= 0 { "BC" } else { "AD" }, f.case)
         }
-        "MONTH" => month_name(time, f, true),
-        "MON" => month_name(time, f, false),
+        "MONTH" | "MON" => {
+            of_date(time)?;
+            month_name(time, f, f.key == "MONTH")
+        }
         "MM" => number(time.month, 2, f),
-        "DAY" => name(weekday(of_date(time, "DAY")?), f),
-        "DY" => cased(&weekday(of_date(time, "DY")?)[..3], f.case),
+        "DAY" => name(weekday(of_date(time)?), f),
+        "DY" => cased(&weekday(of_date(time)?)[..3], f.case),
         "DDD" => match &time.date {
             Some(date) => number(date - days_from_civil(time.year, 1, 1) + 1, 3, f),
-            None => number((time.year * 12 + time.month) * 30 + time.day, 3, f),
+            None => {
+                let days = (time.year * 12 + time.month) * 30 + time.day;
+                number(days, if days < 0 { 2 } else { 3 }, f)
+            }
         },
         "IDDD" => {
-            let date = of_date(time, "IDDD")?;
+            let date = of_date(time)?;
             number((iso_week(date).1 - 1) * 7 + from_monday(date), 3, f)
         }
-        "DD" => number(time.day, 2, f),
-        "D" => number(from_monday(of_date(time, "D")?) % 7 + 1, 0, &Field { fill: true, ..*f }),
-        "ID" => number(from_monday(of_date(time, "ID")?), 0, &Field { fill: true, ..*f }),
-        "WW" => number((of_date(time, "WW")? - days_from_civil(time.year, 1, 1)) / 7 + 1, 2, f),
-        "IW" => number(iso_week(of_date(time, "IW")?).1, 2, f),
+        // The width of these counts a sign in.
+        "DD" => number(time.day, if time.day < 0 { 1 } else { 2 }, f),
+        "D" => number(from_monday(of_date(time)?) % 7 + 1, 0, &Field { fill: true, ..*f }),
+        "ID" => number(from_monday(of_date(time)?), 0, &Field { fill: true, ..*f }),
+        "WW" => number((of_date(time)? - days_from_civil(time.year, 1, 1)) / 7 + 1, 2, f),
+        "IW" => number(iso_week(of_date(time)?).1, 2, f),
         "W" => number((time.day - 1) / 7 + 1, 0, &Field { fill: true, ..*f }),
         "Q" => match time.month {
             0 => String::new(),
@@ -219,7 +222,7 @@ fn field_text(time: &Time, f: &Field, out: &mut String) -> Result<()> {
         "IY" => number(iso_year(time)? % 100, 2, f),
         "I" => number(iso_year(time)? % 10, 1, &Field { fill: true, ..*f }),
         "RM" => roman_month(time, f),
-        "J" => number(julian(of_date(time, "J")?), 0, &Field { fill: true, ..*f }),
+        "J" => number(julian(of_date(time)?), 0, &Field { fill: true, ..*f }),
         _ => String::new(),
     };
     out.push_str(&text);
