@@ -14,7 +14,7 @@ pub mod set;
 pub mod text;
 pub mod time;
 mod udf;
-pub use time::zone;
+pub use time::{civil, interval, shift, zone};
 
 use std::sync::Arc;
 

@@ -165,13 +165,14 @@ impl Type {
             Type::Time => matches!(given, DataType::Time64(_) | DataType::Time32(_)).then_some(0),
             Type::Timestamp => match given {
                 DataType::Timestamp(_, None) => Some(0),
-                DataType::Date32 => Some(1),
+                DataType::Date32 => Some(2),
                 _ => None,
             },
             Type::TimestampTz => match given {
                 DataType::Timestamp(_, Some(_)) => Some(0),
                 DataType::Timestamp(_, None) => Some(2),
-                DataType::Date32 => Some(2),
+                // Of two casts PostgreSQL prefers the one to the preferred type.
+                DataType::Date32 => Some(1),
                 _ => None,
             },
             Type::Interval => match given {

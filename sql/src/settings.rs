@@ -164,7 +164,7 @@ impl Settings {
         let setting = ALL[n];
         self.may_change(setting)?;
         self.values[n] = match values {
-            Some(values) => value::checked(setting, values, &self.values[n], &self.initial[n])?.into(),
+            Some(values) => value::checked(setting, name, values, &self.values[n], &self.initial[n])?.into(),
             None => self.initial[n].clone(),
         };
         self.resolve();

@@ -4,7 +4,11 @@
 //! Arrow type (`text`, `varchar(n)` and `json` are all strings). What has no such metadata, the result of an
 //! expression, is read back by [`SqlType::from_arrow`].
 
+mod precise;
+
 use std::sync::Arc;
+
+pub use self::precise::{IntervalFields, Precise};
 
 use arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, TimeUnit};
 
@@ -37,6 +41,8 @@ pub enum SqlType {
     Timestamp,
     TimestampTz,
     Interval,
+    /// One of the last four with a modifier.
+    Precise(Precise),
     Uuid,
     Json,
     Jsonb,
@@ -101,6 +107,7 @@ impl SqlType {
             SqlType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
             SqlType::TimestampTz => DataType::Timestamp(TimeUnit::Microsecond, Some(utc())),
             SqlType::Interval => DataType::Interval(IntervalUnit::MonthDayNano),
+            SqlType::Precise(p) => p.plain().arrow(),
             SqlType::Uuid => DataType::FixedSizeBinary(16),
             SqlType::Array(item) => DataType::List(Arc::new(item.field("item", true))),
             SqlType::Oid | SqlType::Reg(_) => DataType::UInt32,
@@ -196,6 +203,7 @@ impl SqlType {
             SqlType::Timestamp => 1114,
             SqlType::TimestampTz => 1184,
             SqlType::Interval => 1186,
+            SqlType::Precise(p) => p.plain().oid(),
             SqlType::Numeric(_) => 1700,
             SqlType::Reg(RegKind::Proc) => 24,
             SqlType::Reg(RegKind::Class) => 2205,
@@ -231,6 +239,7 @@ impl SqlType {
             SqlType::Timestamp => 1115,
             SqlType::TimestampTz => 1185,
             SqlType::Interval => 1187,
+            SqlType::Precise(p) => p.plain().array_oid(),
             SqlType::Numeric(_) => 1231,
             SqlType::Reg(RegKind::Proc) => 1008,
             SqlType::Reg(RegKind::Class) => 2210,
@@ -293,6 +302,7 @@ impl SqlType {
             SqlType::Numeric(Some((p, s))) => ((i32::from(*p) << 16) | (i32::from(*s) & 0x7ff)) + 4,
             SqlType::Varchar(Some(n)) | SqlType::Char(n) => i32::try_from(*n).unwrap_or(i32::MAX - 4) + 4,
             SqlType::Array(item) => item.typmod(),
+            SqlType::Precise(p) => p.typmod(),
             _ => -1,
         }
     }
@@ -305,6 +315,7 @@ impl SqlType {
             SqlType::Integer | SqlType::Real | SqlType::Date | SqlType::Oid | SqlType::Reg(_) | SqlType::Void => 4,
             SqlType::BigInt | SqlType::Double | SqlType::Time | SqlType::Timestamp | SqlType::TimestampTz => 8,
             SqlType::Interval | SqlType::Uuid => 16,
+            SqlType::Precise(p) => p.plain().typlen(),
             SqlType::Name => 64,
             SqlType::Unknown => -2,
             _ => -1,
@@ -315,6 +326,9 @@ impl SqlType {
     pub fn parse(text: &str) -> Option<SqlType> {
         if let Some(item) = text.strip_suffix("[]") {
             return SqlType::parse(item).map(|t| SqlType::Array(Box::new(t)));
+        }
+        if let Some(precise) = Precise::parse(text) {
+            return Some(SqlType::Precise(precise));
         }
         let (name, arguments) = match text.split_once('(') {
             Some((name, rest)) => (name, Some(rest.strip_suffix(')')?)),
@@ -359,6 +373,14 @@ impl SqlType {
         })
     }
 
+    /// The type without the modifier of a date or time type.
+    pub fn plain(&self) -> SqlType {
+        match self {
+            SqlType::Precise(p) => p.plain(),
+            other => other.clone(),
+        }
+    }
+
     /// A nullable field named `name`, shared.
     pub fn field_ref(&self, name: &str) -> FieldRef {
         Arc::new(self.field(name, true))
@@ -387,6 +409,7 @@ impl std::fmt::Display for SqlType {
             SqlType::Timestamp => f.write_str("timestamp without time zone"),
             SqlType::TimestampTz => f.write_str("timestamp with time zone"),
             SqlType::Interval => f.write_str("interval"),
+            SqlType::Precise(p) => p.fmt(f),
             SqlType::Uuid => f.write_str("uuid"),
             SqlType::Json => f.write_str("json"),
             SqlType::Jsonb => f.write_str("jsonb"),

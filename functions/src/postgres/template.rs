@@ -8,6 +8,8 @@ pub(super) enum Piece {
     Literal(char),
     /// A character in double quotes, or after a backslash.
     Quoted(char),
+    /// `FX`: from here on the text must have exactly what the template says.
+    Exact,
 }
 
 /// A pattern with what is written around it.
@@ -77,6 +79,7 @@ pub(super) fn parse(template: &str) -> Vec<Piece> {
             continue;
         }
         if let Some(after) = ["FX", "fx"].iter().find_map(|p| rest.strip_prefix(p)) {
+            pieces.push(Piece::Exact);
             rest = after;
             continue;
         }
@@ -87,7 +90,8 @@ pub(super) fn parse(template: &str) -> Vec<Piece> {
                 Some("th") => Some(Case::Lower),
                 _ => None,
             };
-            if ordinal.is_some() {
+            // `SP`, to spell a number out, is known and does nothing, as in PostgreSQL.
+            if ordinal.is_some() || matches!(rest.get(..2), Some("SP" | "sp")) {
                 rest = &rest[2..];
             }
             pieces.push(Piece::Field(Field { key, case, fill, ordinal }));

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
-use arrow::datatypes::{IntervalMonthDayNano, IntervalMonthDayNanoType, TimestampMicrosecondType};
-use chrono::{Datelike, NaiveDate};
+use arrow::array::{ArrayRef, AsArray, PrimitiveArray};
+use arrow::datatypes::{
+    IntervalMonthDayNano, IntervalMonthDayNanoType, Time64MicrosecondType, TimestampMicrosecondType,
+};
 use datafusion_common::Result;
 
-use super::civil::{DAY_US, civil, midnight};
+use super::civil::{DAY_US, civil_from_days, days_from_civil};
 use super::unit::{Unit, unsupported};
 use super::zone::{Zone, is_infinite};
-use crate::error::{FunctionError, refuse};
+use crate::error::FunctionError;
 use crate::udf::{Call, Form, Function, Type};
 
 pub(super) const FUNCTION: Function = Function::new(
@@ -23,6 +24,11 @@ pub(super) const FUNCTION: Function = Function::new(
         }),
         Form::new(&[Type::Text, Type::Timestamp], Type::Timestamp, timestamp),
         Form::new(&[Type::Text, Type::Interval], Type::Interval, interval),
+        Form::new(&[Type::Text, Type::Time], Type::Interval, |call| {
+            let times = call.args[1].as_primitive::<Time64MicrosecondType>();
+            let of = |us: i64| IntervalMonthDayNano::new(0, 0, us * 1000);
+            of_intervals(call, &times.unary::<_, IntervalMonthDayNanoType>(of))
+        }),
         Form::new(&[Type::Text, Type::TimestampTz, Type::Text], Type::TimestampTz, |call| {
             timestamptz(call, |row| Zone::of_operator(call.text(2).value(row)))
         }),
@@ -47,6 +53,15 @@ impl Units {
             return Ok(*unit);
         }
         let unit = Unit::parse(name, of)?;
+        // EXTRACT knows these, but nothing can be cut to them.
+        let special = matches!(
+            unit,
+            Unit::IsoYear | Unit::DayOfWeek | Unit::IsoDayOfWeek | Unit::DayOfYear | Unit::Epoch | Unit::Julian
+        );
+        if special {
+            let name = name.to_lowercase();
+            return Err(FunctionError::new("22023", format!("unit \"{name}\" not recognized for type {of}")));
+        }
         *self.last.borrow_mut() = Some((name.to_string(), unit));
         Ok(unit)
     }
@@ -93,12 +108,12 @@ fn truncated(unit: Unit, us: i64, name: &str, of: &str) -> Result<i64> {
         Unit::Day => to(DAY_US),
         // 1 January 1970 was a Thursday.
         Unit::Week => to(DAY_US) - (us.div_euclid(DAY_US) + 3).rem_euclid(7) * DAY_US,
-        Unit::Month => first_of(us, |y, m| (y, m))?,
-        Unit::Quarter => first_of(us, |y, m| (y, m / 3 * 3))?,
-        Unit::Year => first_of(us, |y, _| (y, 0))?,
-        Unit::Decade => first_of(us, |y, _| (y.div_euclid(10) * 10, 0))?,
-        Unit::Century => first_of(us, |y, _| ((y - 1).div_euclid(100) * 100 + 1, 0))?,
-        Unit::Millennium => first_of(us, |y, _| ((y - 1).div_euclid(1000) * 1000 + 1, 0))?,
+        Unit::Month => first_of(us, |y, m| (y, m)),
+        Unit::Quarter => first_of(us, |y, m| (y, m / 3 * 3)),
+        Unit::Year => first_of(us, |y, _| (y, 0)),
+        Unit::Decade => first_of(us, |y, _| (y.div_euclid(10) * 10, 0)),
+        Unit::Century => first_of(us, |y, _| ((y - 1).div_euclid(100) * 100 + 1, 0)),
+        Unit::Millennium => first_of(us, |y, _| ((y - 1).div_euclid(1000) * 1000 + 1, 0)),
         Unit::IsoYear
         | Unit::DayOfWeek
         | Unit::IsoDayOfWeek
@@ -112,26 +127,22 @@ fn truncated(unit: Unit, us: i64, name: &str, of: &str) -> Result<i64> {
 }
 
 /// The first day of the year and month (from 0) that `f` makes of a time's.
-fn first_of(us: i64, f: impl Fn(i32, u32) -> (i32, u32)) -> Result<i64> {
-    let date = civil(us)?;
-    let (year, month) = f(date.year(), date.month0());
-    match NaiveDate::from_ymd_opt(year, month + 1, 1) {
-        Some(first) => Ok(midnight(first)),
-        None => refuse("22008", "timestamp out of range"),
-    }
+fn first_of(us: i64, f: impl Fn(i64, u32) -> (i64, u32)) -> i64 {
+    let (year, month, _) = civil_from_days(us.div_euclid(DAY_US));
+    let (year, month) = f(year, month - 1);
+    days_from_civil(year, month + 1, 1) * DAY_US
 }
 
 fn interval(call: &Call) -> Result<ArrayRef> {
-    let (names, intervals, units) = (call.text(0), call.primitive::<IntervalMonthDayNanoType>(1), Units::default());
+    of_intervals(call, call.primitive(1))
+}
+
+fn of_intervals(call: &Call, intervals: &PrimitiveArray<IntervalMonthDayNanoType>) -> Result<ArrayRef> {
+    let (names, units) = (call.text(0), Units::default());
     let cut = call.map::<IntervalMonthDayNanoType>(|row| {
         let unit = units.get(names.value(row), "interval")?;
         match of_interval(unit, intervals.value(row)) {
             Some(cut) => Ok(Some(cut)),
-            None if unit == Unit::Week => Err(FunctionError::new(
-                "0A000",
-                format!("unit \"{}\" not supported for type interval", names.value(row).to_lowercase()),
-            )
-            .into()),
             None => Err(unsupported(names.value(row), "interval").into()),
         }
     })?;

@@ -1,16 +1,17 @@
-//! `make_interval`, `make_timestamp`, `make_timestamptz`: times from their fields.
+//! `make_date`, `make_time`, `make_interval`, `make_timestamp`, `make_timestamptz`: times from their fields.
 
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::{
-    Float64Type, Int32Type, IntervalMonthDayNano, IntervalMonthDayNanoType, TimestampMicrosecondType,
+    Date32Type, Float64Type, Int32Type, IntervalMonthDayNano, IntervalMonthDayNanoType, Time64MicrosecondType,
+    TimestampMicrosecondType,
 };
-use chrono::{Datelike, NaiveDate};
 use datafusion_common::Result;
 
-use super::zone::Zone;
-use crate::error::refuse;
+use super::civil::{DAY_US, days_from_civil, days_in_month};
+use super::zone::{Zone, parse_offset};
+use crate::error::{FunctionError, refuse};
 use crate::udf::{Call, Form, Function, Type};
 
 const NUMBERS: &[Type] = &[Type::Int4, Type::Int4, Type::Int4, Type::Int4, Type::Int4, Type::Int4, Type::Float8];
@@ -32,6 +33,25 @@ pub(super) const INTERVAL: Function = Function::new(
         Form::new(NUMBERS, Type::Interval, make_interval),
     ],
 );
+pub(super) const DATE: Function = Function::new(
+    "make_date",
+    "Creates a date from year, month and day; a negative year is BC.",
+    &[Form::new(&[Type::Int4, Type::Int4, Type::Int4], Type::Date, |call| {
+        let int = |n: usize, row: usize| call.primitive::<Int32Type>(n).value(row);
+        let date = |row| Ok(Some(day(int(0, row), int(1, row), int(2, row))? as i32));
+        Ok(Arc::new(call.map::<Date32Type>(date)?))
+    })],
+);
+pub(super) const TIME: Function = Function::new(
+    "make_time",
+    "Creates a time from hour, minute and seconds.",
+    &[Form::new(&[Type::Int4, Type::Int4, Type::Float8], Type::Time, |call| {
+        let int = |n: usize, row: usize| call.primitive::<Int32Type>(n).value(row);
+        let seconds = call.primitive::<Float64Type>(2);
+        let of = |row| time(int(0, row), int(1, row), seconds.value(row)).map(Some);
+        Ok(Arc::new(call.map::<Time64MicrosecondType>(of)?))
+    })],
+);
 pub(super) const TIMESTAMP: Function = Function::new(
     "make_timestamp",
     "Creates a timestamp from year, month, day, hour, minute and seconds.",
@@ -51,7 +71,7 @@ pub(super) const TIMESTAMPTZ: Function = Function::new(
         Form::new(FIELDS_AND_ZONE, Type::TimestampTz, |call| {
             let zones = call.text(6);
             let times = call.map::<TimestampMicrosecondType>(|row| {
-                Zone::of_operator(zones.value(row))?.moment(local(call, row)?).map(Some)
+                zone_of(zones.value(row))?.moment(local(call, row)?).map(Some)
             })?;
             Ok(Arc::new(times.with_timezone("UTC")))
         }),
@@ -83,27 +103,75 @@ fn make_interval(call: &Call) -> Result<ArrayRef> {
     Ok(Arc::new(intervals))
 }
 
+/// A day since 1970; a negative year is BC, and there is no year 0.
+fn day(year: i32, month: i32, day: i32) -> Result<i64> {
+    let astronomical = i64::from(if year < 0 { year + 1 } else { year });
+    let fits = (1..=12).contains(&month) && (1..=31).contains(&day);
+    let valid = year != 0 && fits && day as u32 <= days_in_month(astronomical, month as u32);
+    if !valid {
+        return refuse("22008", format!("date field value out of range: {year}-{month:02}-{day:02}"));
+    }
+    if !(-4713..5_874_898).contains(&astronomical) {
+        return refuse("22008", format!("date out of range: {astronomical}-{month:02}-{day:02}"));
+    }
+    Ok(days_from_civil(astronomical, month as u32, day as u32))
+}
+
+/// A time of day in microseconds.
+fn time(hour: i32, minute: i32, seconds: f64) -> Result<i64> {
+    let micros = (seconds * 1e6).round_ties_even();
+    let each = (0..=24).contains(&hour) && (0..60).contains(&minute) && (0.0..=60e6).contains(&micros);
+    let total = (i64::from(hour) * 3600 + i64::from(minute) * 60) * 1_000_000 + if each { micros as i64 } else { 0 };
+    if !each || total > DAY_US {
+        return refuse("22008", format!("time field value out of range: {hour}:{minute:02}:{}", shown(seconds)));
+    }
+    Ok(total)
+}
+
+/// As C prints with `%02g`.
+fn shown(seconds: f64) -> String {
+    let text = format!("{:.5e}", seconds.abs());
+    let exponent: i32 = text.split_once('e').and_then(|(_, e)| e.parse().ok()).unwrap_or(0);
+    let plain = if !seconds.is_finite() {
+        if seconds.is_nan() { "nan".to_string() } else { format!("{}inf", if seconds < 0.0 { "-" } else { "" }) }
+    } else if (-5..6).contains(&exponent) {
+        let fixed = format!("{seconds:.*}", usize::try_from(5 - exponent).unwrap_or(0));
+        if fixed.contains('.') { fixed.trim_end_matches('0').trim_end_matches('.').to_string() } else { fixed }
+    } else {
+        format!("{seconds:e}")
+    };
+    if plain.len() < 2 { format!("0{plain}") } else { plain }
+}
+
 /// The first six arguments as a local time, in microseconds.
 fn local(call: &Call, row: usize) -> Result<i64> {
     let int = |n: usize| call.primitive::<Int32Type>(n).value(row);
-    let (year, month, day, hour, minute) = (int(0), int(1), int(2), int(3), int(4));
-    let seconds = call.primitive::<Float64Type>(5).value(row);
-    // A negative year is BC, and there is no year 0.
-    let astronomical = if year < 0 { year + 1 } else { year };
-    let date = u32::try_from(month)
-        .ok()
-        .zip(u32::try_from(day).ok())
-        .and_then(|(m, d)| NaiveDate::from_ymd_opt(astronomical, m, d))
-        .filter(|_| year != 0);
-    let Some(date) = date else {
-        return refuse("22008", format!("date field value out of range: {year}-{month:02}-{day:02}"));
-    };
-    let valid = (0..=24).contains(&hour) && (0..60).contains(&minute) && (0.0..=60.0).contains(&seconds);
-    let after_midnight = hour == 24 && (minute > 0 || seconds > 0.0);
-    if !valid || after_midnight {
-        return refuse("22008", format!("time field value out of range: {hour}:{minute:02}:{seconds}"));
+    let days = day(int(0), int(1), int(2))?;
+    let time = time(int(3), int(4), call.primitive::<Float64Type>(5).value(row))?;
+    match days.checked_mul(DAY_US).and_then(|us| us.checked_add(time)) {
+        Some(us) => Ok(us),
+        None => refuse("22008", format!("timestamp out of range: {}-{:02}-{:02}", int(0), int(1), int(2))),
     }
-    let days = i64::from(date.num_days_from_ce()) - 719_163;
-    let whole = i64::from(hour) * 3600 + i64::from(minute) * 60;
-    Ok((days * 86_400 + whole) * 1_000_000 + (seconds * 1e6).round() as i64)
+}
+
+/// The zone of `make_timestamptz`: an offset with its sign, an abbreviation or a name.
+fn zone_of(text: &str) -> Result<Zone> {
+    if text.starts_with(|c: char| c.is_ascii_digit()) {
+        return Err(FunctionError::new(
+            "22023",
+            format!("invalid input syntax for type numeric time zone: \"{text}\""),
+        )
+        .hint("Numeric time zones must have \"-\" or \"+\" as first character.")
+        .into());
+    }
+    if !text.starts_with(['-', '+']) {
+        return Zone::of_operator(text);
+    }
+    match parse_offset(text) {
+        Some(seconds) => Ok(Zone::Fixed(seconds)),
+        None if text[1..].bytes().all(|b| b.is_ascii_digit() || b == b':') => {
+            refuse("22023", format!("numeric time zone \"{text}\" out of range"))
+        }
+        None => Zone::of_operator(text),
+    }
 }

@@ -35,7 +35,10 @@ impl Unit {
     /// # Errors
     /// 22023 if there is none, naming the type it is asked of.
     pub(super) fn parse(name: &str, of: &str) -> Result<Unit, FunctionError> {
-        Ok(match name.trim().to_lowercase().as_str() {
+        // Ten letters count.
+        let lower = name.trim().to_lowercase();
+        let end = lower.char_indices().nth(10).map_or(lower.len(), |(at, _)| at);
+        Ok(match &lower[..end] {
             "millennium" | "millennia" | "mil" | "mils" => Unit::Millennium,
             "century" | "centuries" | "cent" | "c" => Unit::Century,
             "decade" | "decades" | "dec" | "decs" => Unit::Decade,
@@ -51,13 +54,13 @@ impl Unit {
             "hour" | "hours" | "h" | "hr" | "hrs" => Unit::Hour,
             "minute" | "minutes" | "m" | "min" | "mins" => Unit::Minute,
             "second" | "seconds" | "s" | "sec" | "secs" => Unit::Second,
-            "millisecond" | "milliseconds" | "ms" | "msec" | "msecs" | "msecond" | "mseconds" => Unit::Millisecond,
-            "microsecond" | "microseconds" | "us" | "usec" | "usecs" | "usecond" | "useconds" => Unit::Microsecond,
+            "millisecon" | "ms" | "msec" | "msecs" | "msecond" | "mseconds" => Unit::Millisecond,
+            "microsecon" | "us" | "usec" | "usecs" | "usecond" | "useconds" => Unit::Microsecond,
             "epoch" => Unit::Epoch,
             "julian" | "jd" => Unit::Julian,
             "timezone" => Unit::Timezone,
-            "timezone_hour" => Unit::TimezoneHour,
-            "timezone_minute" => Unit::TimezoneMinute,
+            "timezone_h" => Unit::TimezoneHour,
+            "timezone_m" => Unit::TimezoneMinute,
             _ => {
                 return Err(FunctionError::new("22023", format!("unit \"{name}\" not recognized for type {of}")));
             }

@@ -68,7 +68,7 @@ fn unlimited(ty: &SqlType) -> SqlType {
     match ty {
         SqlType::Unknown | SqlType::Void | SqlType::Char(_) => SqlType::Text,
         SqlType::Varchar(_) => SqlType::Varchar(None),
-        other => other.clone(),
+        other => other.plain(),
     }
 }
 

@@ -16,7 +16,7 @@ use sightline_storage::types::{NUMERIC_DEFAULT, SqlType};
 use super::array::Element;
 use super::datetime::{PG_EPOCH_DAYS, PG_EPOCH_US};
 use super::input::INCORRECT_BINARY;
-use super::{Style, array, datetime_input, float, interval, json, numeric, scalar};
+use super::{Style, array, datetime_input, float, interval_input, json, numeric, precise, scalar};
 
 /// A growing column of one type.
 pub struct ColumnBuilder {
@@ -105,7 +105,7 @@ impl ColumnBuilder {
             (_, DataType::Binary) => Builder::Bytes(BinaryBuilder::new()),
             (_, DataType::Date32) => Builder::Date(Date32Builder::new()),
             (_, DataType::Time64(_)) => Builder::Time(Time64MicrosecondBuilder::new()),
-            (SqlType::Timestamp, _) => Builder::Timestamp(TimestampMicrosecondBuilder::new()),
+            (_, DataType::Timestamp(_, None)) => Builder::Timestamp(TimestampMicrosecondBuilder::new()),
             (_, DataType::Timestamp(..)) => {
                 Builder::TimestampTz(TimestampMicrosecondBuilder::new().with_data_type(ty.arrow()))
             }
@@ -165,10 +165,17 @@ impl ColumnBuilder {
             Builder::Text(b) => append_string(b, &self.ty, text)?,
             Builder::Bytes(b) => b.append_value(scalar::parse_bytea(text)?),
             Builder::Date(b) => b.append_value(datetime_input::parse_date(text, style)?),
-            Builder::Time(b) => b.append_value(datetime_input::parse_time(text, style)?),
-            Builder::Timestamp(b) => b.append_value(datetime_input::parse_timestamp(text, style)?),
-            Builder::TimestampTz(b) => b.append_value(datetime_input::parse_timestamptz(text, style)?),
-            Builder::Interval(b) => b.append_value(interval::parse(text)?),
+            Builder::Time(b) => b.append_value(precise::time(&self.ty, datetime_input::parse_time(text, style)?)),
+            Builder::Timestamp(b) => {
+                b.append_value(precise::timestamp(&self.ty, datetime_input::parse_timestamp(text, style)?));
+            }
+            Builder::TimestampTz(b) => {
+                b.append_value(precise::timestamp(&self.ty, datetime_input::parse_timestamptz(text, style)?));
+            }
+            Builder::Interval(b) => {
+                let read = interval_input::parse(text, style, precise::fields(&self.ty))?;
+                b.append_value(precise::interval(&self.ty, read));
+            }
             Builder::Uuid(b) => b.append_value(scalar::parse_uuid(text)?)?,
             Builder::List(b) => b.append_text(text, style)?,
             Builder::Void(n) => *n += 1,
@@ -222,12 +229,12 @@ impl ColumnBuilder {
                 if !(0..=86_400_000_000).contains(&us) {
                     return Err(Error::new(SqlState::DATETIME_FIELD_OVERFLOW, "time out of range"));
                 }
-                b.append_value(us);
+                b.append_value(precise::time(ty, us));
             }
             Builder::Timestamp(b) | Builder::TimestampTz(b) => {
-                b.append_value(from_pg_timestamp(i64::from_be_bytes(fixed(data)?))?);
+                b.append_value(precise::timestamp(ty, from_pg_timestamp(i64::from_be_bytes(fixed(data)?))?));
             }
-            Builder::Interval(b) => b.append_value(from_pg_interval(fixed(data)?)?),
+            Builder::Interval(b) => b.append_value(precise::interval(ty, from_pg_interval(fixed(data)?)?)),
             Builder::Uuid(b) => b.append_value(fixed::<16>(data)?)?,
             Builder::List(b) => b.append_binary(data)?,
             Builder::Void(n) => *n += 1,

@@ -5,6 +5,7 @@
 //! Dates are days since 1970 in an `i32`, times microseconds since 1970 (or midnight) in an `i64`; the extreme values are
 //! `infinity` and `-infinity`.
 
+pub use sightline_functions::civil::{civil_from_days, days_from_civil, days_in_month};
 use sightline_functions::zone::Zone;
 
 use super::{DateForm, DateOrder, Style};
@@ -24,39 +25,6 @@ pub const END_DAY_OF_DATE: i64 = 2_145_042_906;
 /// The day after the last of `timestamp` that microseconds since 1970 hold, in 294247 (PostgreSQL counts from 2000 and
 /// ends in 294276).
 pub const END_DAY_OF_TIMESTAMP: i64 = 106_751_990;
-
-/// Year (astronomical: 0 is 1 BC), month and day of a day since 1970.
-pub fn civil_from_days(days: i64) -> (i64, u32, u32) {
-    let z = days + 719_468;
-    let era = z.div_euclid(146_097);
-    let day_of_era = z.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = (day_of_year - (153 * shifted + 2) / 5 + 1) as u32;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 } as u32;
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
-}
-
-/// The day since 1970 of a date in the proleptic Gregorian calendar.
-pub fn days_from_civil(year: i64, month: u32, day: u32) -> i64 {
-    let y = if month <= 2 { year - 1 } else { year };
-    let era = y.div_euclid(400);
-    let year_of_era = y.rem_euclid(400);
-    let shifted = i64::from(if month > 2 { month - 3 } else { month + 9 });
-    let day_of_year = (153 * shifted + 2) / 5 + i64::from(day) - 1;
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
-}
-
-/// Days of a month.
-pub fn days_in_month(year: i64, month: u32) -> u32 {
-    match month {
-        2 if year.rem_euclid(4) == 0 && (year.rem_euclid(100) != 0 || year.rem_euclid(400) == 0) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
 
 pub(super) fn push_2(out: &mut Vec<u8>, n: u32) {
     out.extend_from_slice(&[b'0' + (n / 10 % 10) as u8, b'0' + (n % 10) as u8]);

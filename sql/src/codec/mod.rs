@@ -16,8 +16,10 @@ pub mod datetime_input;
 pub mod float;
 pub mod input;
 pub mod interval;
+pub mod interval_input;
 pub mod json;
 pub mod numeric;
+pub mod precise;
 pub mod scalar;
 pub mod text;
 

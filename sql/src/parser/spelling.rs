@@ -6,7 +6,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Whitespace};
 
 /// The tokens that sqlparser reads as PostgreSQL means.
 pub(super) fn respelled(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    dropped(symmetric(order_using(expand_table(joined_strings(tokens)))))
+    precise_intervals(dropped(symmetric(order_using(expand_table(joined_strings(tokens))))))
 }
 
 fn keyword(token: &TokenWithSpan) -> Keyword {
@@ -146,4 +146,33 @@ fn expand_table(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         }
     }
     expanded
+}
+
+/// `INTERVAL (2) '1 day'` as `'1 day'::INTERVAL(2)`: sqlparser would drop the precision.
+fn precise_intervals(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let is_interval =
+        |t: &Token| matches!(t, Token::Word(w) if w.quote_style.is_none() && w.keyword == Keyword::INTERVAL);
+    if !tokens.iter().any(|t| is_interval(&t.token)) {
+        return tokens;
+    }
+    let mut at = 0;
+    while at < tokens.len() {
+        if is_interval(&tokens[at].token) {
+            let mut following = (at + 1..tokens.len()).filter(|n| !matches!(tokens[*n].token, Token::Whitespace(_)));
+            let next: Vec<usize> = following.by_ref().take(4).collect();
+            if let [open, digits, close, string] = next.as_slice()
+                && tokens[*open].token == Token::LParen
+                && matches!(tokens[*digits].token, Token::Number(..))
+                && tokens[*close].token == Token::RParen
+                && matches!(tokens[*string].token, Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_))
+            {
+                let string = tokens.remove(*string);
+                let cast = TokenWithSpan { token: Token::DoubleColon, span: string.span };
+                tokens.splice(at..at, [string, cast]);
+                at += 2;
+            }
+        }
+        at += 1;
+    }
+    tokens
 }

@@ -285,7 +285,8 @@ fn time_zone(p: &mut Parser) -> Result<Option<Vec<String>>, ParserError> {
     if interval && words(p, &["HOUR"]) {
         words(p, &["TO", "MINUTE"]);
     }
-    Ok(Some(vec![value]))
+    // As PostgreSQL hands it to the setting.
+    Ok(Some(vec![if interval { format!("INTERVAL '{value}'") } else { value }]))
 }
 
 /// `name` or `extension.name`.

@@ -100,6 +100,7 @@ pub fn compile(ctx: &QueryContext, expr: Expr, schema: &DFSchema) -> Result<Arc<
 /// Families of types between which PostgreSQL casts on assignment.
 fn assignable(from: &SqlType, to: &SqlType) -> bool {
     use SqlType as T;
+    let (from, to) = (&from.plain(), &to.plain());
     let number = |t: &T| {
         matches!(t, T::SmallInt | T::Integer | T::BigInt | T::Real | T::Double | T::Numeric(_) | T::Oid | T::Reg(_))
     };
@@ -110,7 +111,8 @@ fn assignable(from: &SqlType, to: &SqlType) -> bool {
     }
     match (from, to) {
         (T::Array(from), T::Array(to)) => assignable(from, to),
-        (T::Json, T::Jsonb) | (T::Jsonb, T::Json) | (T::Interval, T::Time) | (T::Timestamp, T::Time) => true,
+        (T::Json, T::Jsonb) | (T::Jsonb, T::Json) | (T::Interval, T::Time) | (T::Time, T::Interval) => true,
+        (T::Timestamp | T::TimestampTz, T::Time) => true,
         _ => from == to || (number(from) && number(to)) || (time(from) && time(to)),
     }
 }

@@ -123,6 +123,7 @@ pub fn type_name(ty: &SqlType) -> String {
         SqlType::Time => "time".to_string(),
         SqlType::Timestamp => "timestamp".to_string(),
         SqlType::TimestampTz => "timestamptz".to_string(),
+        SqlType::Precise(precise) => type_name(&precise.plain()),
         SqlType::InternalChar => "char".to_string(),
         SqlType::Array(item) => format!("_{}", type_name(item)),
         other => other.to_string(),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::kernels::numeric::{add, div, mul, sub};
 use arrow::compute::{CastOptions, cast, cast_with_options};
-use arrow::datatypes::{DataType, FieldRef, Float32Type, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, FieldRef, Float32Type, Float64Type};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result};
@@ -24,6 +24,7 @@ use sightline_storage::types::SqlType;
 
 use super::kernel::{Body, Kernel};
 use super::membership::any_equals;
+use super::{arithmetic, intervals, temporal};
 use crate::codec::{self, Format, Style};
 use crate::error::to_datafusion;
 
@@ -41,13 +42,17 @@ impl Meaning {
     fn rewrite(&self, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         match expr {
             Expr::Cast(Cast { expr, field }) => cast_expr(*expr, field, schema, &self.format),
-            Expr::BinaryExpr(binary) => match shifted_moment(binary, schema, &self.format)? {
+            Expr::BinaryExpr(binary) => match of_times(binary, schema, &self.format)? {
                 Ok(shifted) => Ok(Transformed::yes(shifted)),
                 Err(binary) => arithmetic(binary, schema),
             },
             Expr::ScalarFunction(call) if call.func.name() == "array_element" => Ok(counted_from_one(call)),
+            Expr::ScalarFunction(call) if arithmetic::chooses(call.func.name()) => arithmetic::choice(call, schema),
             Expr::ScalarFunction(call) if call.func.name() == "array_has" => Ok(Transformed::yes(any_equals(call))),
             Expr::Case(case) => guarded(case, schema),
+            Expr::Negative(inner) if matches!(inner.get_type(schema)?, DataType::Interval(_)) => {
+                Ok(Transformed::yes(arithmetic::negated(*inner)))
+            }
             other => Ok(Transformed::no(other)),
         }
     }
@@ -70,7 +75,8 @@ impl AnalyzerRule for Meaning {
                 let done = expr.transform_up(|e| self.rewrite(e, &schema))?;
                 Ok(done.update_data(|e| saved.restore(e)))
             })?
-            .map_data(LogicalPlan::recompute_schema)
+            .map_data(LogicalPlan::recompute_schema)?
+            .map_data(intervals::sorted_and_grouped)
         })
         .map(|t| t.data)
     }
@@ -165,6 +171,13 @@ fn cast_expr(expr: Expr, field: FieldRef, schema: &DFSchema, format: &Format) ->
         }
         return Ok(Transformed::yes(Kernel::call(&format!("{ty}_in"), field, vec![expr], text_in(ty, format))));
     }
+    if let SqlType::Precise(precise) = ty
+        && !is_string(&from)
+    {
+        let plain = precise.plain().field_ref("");
+        let inner = if from == *to { expr } else { cast_expr(expr, plain, schema, format)?.data };
+        return Ok(Transformed::yes(Kernel::call(&ty.to_string(), field, vec![inner], temporal::cut(ty))));
+    }
     if is_string(to) {
         return string_cast(expr, &from, field, ty, schema, format);
     }
@@ -174,44 +187,16 @@ fn cast_expr(expr: Expr, field: FieldRef, schema: &DFSchema, format: &Format) ->
             false => Expr::Cast(Cast::new(Box::new(expr), to.clone())),
         }));
     }
-    if let Some(body) = zoned(&from, to, format) {
+    if let Some(body) = temporal::cast_body(&from, &field, format) {
         return Ok(Transformed::yes(Kernel::call(&format!("{from}_to_{ty}"), field, vec![expr], body)));
+    }
+    if let Some(error) = temporal::refused(&from, to) {
+        return Err(error);
     }
     if to.is_integer() && (from.is_floating() || from.is_decimal() || narrower(&from, to)) {
         return Ok(Transformed::yes(Kernel::call(&format!("to_{ty}"), field, vec![expr], rounded(ty))));
     }
     Ok(Transformed::no(Expr::Cast(Cast { expr: Box::new(expr), field })))
-}
-
-/// Casts between a point in time and a wall clock go by the session's time zone.
-fn zoned(from: &DataType, to: &DataType, format: &Format) -> Option<Body> {
-    let zone = Style::new(format).zone;
-    let point = |t: &DataType| matches!(t, DataType::Timestamp(_, Some(_)));
-    let wall = |t: &DataType| matches!(t, DataType::Timestamp(_, None) | DataType::Date32 | DataType::Time64(_));
-    let naive = DataType::Timestamp(TimeUnit::Microsecond, None);
-    let to = to.clone();
-    if point(from) && wall(&to) {
-        return Some(Arc::new(move |arrays| {
-            let us = cast(
-                &cast(&arrays[0], &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())))?,
-                &DataType::Int64,
-            )?;
-            let local = us.as_primitive::<Int64Type>().unary::<_, TimestampMicrosecondType>(|us| {
-                us.saturating_add(i64::from(zone.offset_at(us)) * 1_000_000)
-            });
-            Ok(cast(&(Arc::new(local) as ArrayRef), &to)?)
-        }));
-    }
-    if wall(from) && point(&to) {
-        return Some(Arc::new(move |arrays| {
-            let local = cast(&arrays[0], &naive)?;
-            let utc = local
-                .as_primitive::<TimestampMicrosecondType>()
-                .unary::<_, TimestampMicrosecondType>(|us| zone.to_utc(us).unwrap_or(us));
-            Ok(Arc::new(utc.with_timezone("UTC")) as ArrayRef)
-        }));
-    }
-    None
 }
 
 /// Keeps the type's metadata on a literal that a cast made.
@@ -394,29 +379,44 @@ fn arithmetic(binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>
     Ok(Transformed::yes(Kernel::call(&name, field, vec![*binary.left, *binary.right], checked_op(op, ty))))
 }
 
-/// A moment plus or minus an interval: months and days are those of the session's wall clock, hours are real ones. Any
-/// other operation comes back as it is.
-fn shifted_moment(binary: BinaryExpr, schema: &DFSchema, format: &Format) -> Result<Result<Expr, BinaryExpr>> {
-    if !matches!(binary.op, Operator::Plus | Operator::Minus) {
+/// A timestamp plus or minus an interval, and intervals compared. Any other operation comes back as it is.
+fn of_times(binary: BinaryExpr, schema: &DFSchema, format: &Format) -> Result<Result<Expr, BinaryExpr>> {
+    let computes = matches!(binary.op, Operator::Plus | Operator::Minus);
+    let compares = matches!(
+        binary.op,
+        Operator::Eq
+            | Operator::NotEq
+            | Operator::Lt
+            | Operator::LtEq
+            | Operator::Gt
+            | Operator::GtEq
+            | Operator::IsDistinctFrom
+            | Operator::IsNotDistinctFrom
+    );
+    if !computes && !compares {
         return Ok(Err(binary));
     }
     let (left, right) = (binary.left.get_type(schema)?, binary.right.get_type(schema)?);
-    let moment = |t: &DataType| matches!(t, DataType::Timestamp(_, Some(_)));
     let interval = |t: &DataType| matches!(t, DataType::Interval(_));
-    let (name, sign, args) = match binary.op {
-        Operator::Plus if moment(&left) && interval(&right) => {
-            ("timestamptz_pl_interval", 1, [binary.left, binary.right])
+    if !computes {
+        if !interval(&left) || !interval(&right) {
+            return Ok(Err(binary));
         }
-        Operator::Plus if interval(&left) && moment(&right) => {
-            ("timestamptz_pl_interval", 1, [binary.right, binary.left])
+        let [left, right] = [binary.left, binary.right].map(|side| Box::new(arithmetic::comparable(*side)));
+        return Ok(Ok(Expr::BinaryExpr(BinaryExpr { left, op: binary.op, right })));
+    }
+    let (moment, sign, args) = match (&left, &right, binary.op) {
+        (DataType::Timestamp(_, zone), r, op) if interval(r) => {
+            (zone, if op == Operator::Plus { 1 } else { -1 }, [binary.left, binary.right])
         }
-        Operator::Minus if moment(&left) && interval(&right) => {
-            ("timestamptz_mi_interval", -1, [binary.left, binary.right])
-        }
+        (l, DataType::Timestamp(_, zone), Operator::Plus) if interval(l) => (zone, 1, [binary.right, binary.left]),
         _ => return Ok(Err(binary)),
     };
-    let field = SqlType::TimestampTz.field_ref("");
-    Ok(Ok(Kernel::call(name, field, args.map(|a| *a).to_vec(), super::operators::shift_moment(sign, format))))
+    let (ty, zoned) = if moment.is_some() { (SqlType::TimestampTz, true) } else { (SqlType::Timestamp, false) };
+    let name =
+        format!("{}_{}_interval", if zoned { "timestamptz" } else { "timestamp" }, if sign > 0 { "pl" } else { "mi" });
+    let body = arithmetic::shift_moment(sign, format, zoned);
+    Ok(Ok(Kernel::call(&name, ty.field_ref(""), args.map(|a| *a).to_vec(), body)))
 }
 
 fn checked_op(op: Operator, ty: SqlType) -> Body {

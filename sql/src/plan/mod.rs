@@ -9,11 +9,13 @@
 //!    text forms, rounding and overflow), makes the plan physical and streams it under cancel and deadline.
 
 mod agreement;
+mod arithmetic;
 mod cast;
 mod columns;
 mod dependent;
 mod functions;
 mod guards;
+mod intervals;
 mod json;
 mod kernel;
 mod lateral;
@@ -31,6 +33,7 @@ mod rewrite;
 mod run;
 mod series;
 mod shared;
+mod temporal;
 mod types;
 mod yielding;
 
@@ -301,12 +304,19 @@ fn to_plan(
     let statement = ast::Statement::Query(Box::new(query));
     let plan = planner.sql_statement_to_plan_with_context(statement, &mut context).map_err(from_datafusion)?;
     agreement::check(&plan).map_err(from_datafusion)?;
+    let style = style_now(ctx);
     let plan = agreement::resolved(plan)
+        .and_then(|plan| intervals::resolved(plan, &style))
         .and_then(multisets::counted)
         .and_then(numbers::chosen)
         .and_then(json::typed)
         .map_err(from_datafusion)?;
     dependent::rewrite(ctx, lateral::rewrite(ctx, plan)?)
+}
+
+/// The session's style, which knows what time it is.
+fn style_now(ctx: &QueryContext) -> crate::codec::Style {
+    crate::codec::Style { now_us: Some(ctx.now_us), ..ctx.settings.style().clone() }
 }
 
 /// The plan of a view's query, its columns under the view's names.
@@ -391,6 +401,7 @@ pub fn plan_expr(ctx: &Arc<QueryContext>, expr: &ast::Expr, schema: &DFSchema) -
     let planned = planner.sql_to_expr(expr, schema, &mut PlannerContext::new()).map_err(from_datafusion)?;
     agreement::check_in(&planned, schema).map_err(from_datafusion)?;
     let planned = agreement::resolved_in(planned, schema)
+        .and_then(|e| intervals::resolved_in(e, schema, &style_now(ctx)))
         .and_then(|e| numbers::chosen_in(e, schema))
         .and_then(|e| json::typed_in(e, schema))
         .map_err(from_datafusion)?;

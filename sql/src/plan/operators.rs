@@ -1,27 +1,15 @@
 //! Operators that PostgreSQL has on dates and times and DataFusion reads otherwise.
 
-use std::sync::Arc;
-
-use arrow::array::{ArrayRef, AsArray, IntervalMonthDayNanoArray, TimestampMicrosecondArray};
-use arrow::compute::cast;
-use arrow::datatypes::{
-    DataType, Field, Float64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit, TimeUnit,
-    TimestampMicrosecondType,
-};
-use chrono::{DateTime, Months, TimeDelta};
+use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator, cast as cast_to};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
-
-use sightline_functions::zone::Zone;
 use sightline_storage::error::{Error, SqlState};
+use sightline_storage::types::SqlType;
 
-use super::kernel::{Body, Kernel};
-use crate::codec::{Format, Style};
+use super::{arithmetic, temporal};
 use crate::error::to_datafusion;
-
-const DAY_US: i64 = 86_400_000_000;
 
 /// `date + integer` is a date, `date - date` an integer, `timestamp - timestamp` an interval of days and time.
 #[derive(Debug)]
@@ -46,46 +34,124 @@ impl ExprPlanner for Operators {
             return Ok(PlannerResult::Original(RawBinaryExpr { op: expr.op, left, right: expr.right }));
         }
         let (expr, left, right) = known_literals(expr, left, right);
-        let timestamp = |t: &DataType| matches!(t, DataType::Timestamp(_, _));
+        use DataType::{Date32, Interval, Time64, Timestamp};
+        let any = |op: &BinaryOperator| match op {
+            BinaryOperator::Plus => Some(Operator::Plus),
+            BinaryOperator::Minus => Some(Operator::Minus),
+            _ => None,
+        };
         let planned = match (&expr.op, &left, &right) {
-            (BinaryOperator::Plus, DataType::Date32, n) if n.is_integer() => {
-                shifted(expr.left, Operator::Plus, expr.right)
+            (BinaryOperator::Plus | BinaryOperator::Minus, Date32, n) if n.is_integer() => {
+                arithmetic::shifted_date(expr.left, expr.op == BinaryOperator::Minus, expr.right)
             }
-            (BinaryOperator::Plus, n, DataType::Date32) if n.is_integer() => {
-                shifted(expr.right, Operator::Plus, expr.left)
+            (BinaryOperator::Plus, n, Date32) if n.is_integer() => {
+                arithmetic::shifted_date(expr.right, false, expr.left)
             }
-            (BinaryOperator::Minus, DataType::Date32, n) if n.is_integer() => {
-                shifted(expr.left, Operator::Minus, expr.right)
+            (BinaryOperator::Minus, Date32, Date32) => arithmetic::days_between(expr.left, expr.right),
+            (BinaryOperator::Minus, Timestamp(..), Timestamp(..)) if left == right => {
+                arithmetic::difference(expr.left, expr.right)
             }
-            (BinaryOperator::Minus, DataType::Date32, DataType::Date32) => {
-                binary(cast_to(expr.left, DataType::Int32), Operator::Minus, cast_to(expr.right, DataType::Int32))
+            (BinaryOperator::Minus, Timestamp(..) | Date32, Timestamp(..) | Date32) => {
+                let zoned = matches!((&left, &right), (Timestamp(_, Some(_)), _) | (_, Timestamp(_, Some(_))));
+                let ty = if zoned { SqlType::TimestampTz.arrow() } else { SqlType::Timestamp.arrow() };
+                arithmetic::difference(cast_to(expr.left, ty.clone()), cast_to(expr.right, ty))
             }
-            (BinaryOperator::Minus, l, r) if timestamp(l) && timestamp(r) => {
-                let field = Field::new("", DataType::Interval(IntervalUnit::MonthDayNano), true);
-                Kernel::call("timestamp_mi", Arc::new(field), vec![expr.left, expr.right], difference())
+            (BinaryOperator::Plus, Date32, Time64(_)) => arithmetic::date_and_time(expr.left, expr.right),
+            (BinaryOperator::Plus, Time64(_), Date32) => arithmetic::date_and_time(expr.right, expr.left),
+            (BinaryOperator::Minus, Time64(_), Time64(_)) => arithmetic::time_between(expr.left, expr.right),
+            // A time of day is cast to an interval where that is what may be subtracted.
+            (BinaryOperator::Minus, Date32, Time64(_)) => {
+                binary(midnight(expr.left), Operator::Minus, cast_to(expr.right, SqlType::Interval.arrow()))
             }
-            (BinaryOperator::Plus, DataType::Date32, DataType::Interval(_)) => {
-                binary(midnight(expr.left), Operator::Plus, expr.right)
+            (op, Timestamp(..), Time64(_)) if let Some(op) = any(op) => {
+                binary(expr.left, op, cast_to(expr.right, SqlType::Interval.arrow()))
             }
-            (BinaryOperator::Plus, DataType::Interval(_), DataType::Date32) => {
-                binary(midnight(expr.right), Operator::Plus, expr.left)
+            (BinaryOperator::Plus, Time64(_), Timestamp(..)) => {
+                binary(expr.right, Operator::Plus, cast_to(expr.left, SqlType::Interval.arrow()))
             }
-            (BinaryOperator::Minus, DataType::Date32, DataType::Interval(_)) => {
-                binary(midnight(expr.left), Operator::Minus, expr.right)
+            (BinaryOperator::Plus, Time64(_), Time64(_)) => {
+                let time = SqlType::Time;
+                let message = format!("operator is not unique: {time} + {time}");
+                let hint = "Could not choose a best candidate operator. You might need to add explicit type casts.";
+                return Err(to_datafusion(Error::new(SqlState::AMBIGUOUS_FUNCTION, message).hint(hint)));
             }
-            (BinaryOperator::Multiply, n, DataType::Interval(_)) if n.is_numeric() => {
-                scaled("interval_mul", expr.right, expr.left, |v, n| v * n)
+            (BinaryOperator::Plus | BinaryOperator::Minus, Time64(_), Interval(_)) => {
+                arithmetic::shifted_time(expr.left, expr.op == BinaryOperator::Minus, expr.right)
             }
-            (BinaryOperator::Multiply, DataType::Interval(_), n) if n.is_numeric() => {
-                scaled("interval_mul", expr.left, expr.right, |v, n| v * n)
+            (BinaryOperator::Plus, Interval(_), Time64(_)) => arithmetic::shifted_time(expr.right, false, expr.left),
+            (op, Date32, Interval(_)) if let Some(op) = any(op) => binary(midnight(expr.left), op, expr.right),
+            (BinaryOperator::Plus, Interval(_), Date32) => binary(midnight(expr.right), Operator::Plus, expr.left),
+            (op, Interval(_), Interval(_)) if let Some(op) = any(op) => {
+                arithmetic::interval_sum(expr.left, op == Operator::Minus, expr.right)
             }
-            (BinaryOperator::Divide, DataType::Interval(_), n) if n.is_numeric() => {
-                scaled("interval_div", expr.left, expr.right, |v, n| v / n)
+            (BinaryOperator::Multiply, n, Interval(_)) if n.is_numeric() => {
+                arithmetic::scaled(expr.right, false, expr.left)
             }
+            (BinaryOperator::Multiply, Interval(_), n) if n.is_numeric() => {
+                arithmetic::scaled(expr.left, false, expr.right)
+            }
+            (BinaryOperator::Divide, Interval(_), n) if n.is_numeric() => {
+                arithmetic::scaled(expr.left, true, expr.right)
+            }
+            (BinaryOperator::Multiply, n, Time64(_)) if n.is_numeric() => {
+                arithmetic::scaled(cast_to(expr.right, SqlType::Interval.arrow()), false, expr.left)
+            }
+            (BinaryOperator::Multiply | BinaryOperator::Divide, Time64(_), n) if n.is_numeric() => {
+                let divide = expr.op == BinaryOperator::Divide;
+                arithmetic::scaled(cast_to(expr.left, SqlType::Interval.arrow()), divide, expr.right)
+            }
+            (op, Date32 | Timestamp(..), Date32 | Timestamp(..))
+                if let Some(op) = comparison(op)
+                    && left != right =>
+            {
+                let zoned = matches!((&left, &right), (Timestamp(_, Some(_)), _) | (_, Timestamp(_, Some(_))));
+                let ty = if zoned { SqlType::TimestampTz } else { SqlType::Timestamp };
+                let side = |expr: Expr, from: &DataType| temporal::compared(expr, from, &ty);
+                binary(side(expr.left, &left), op, side(expr.right, &right))
+            }
+            (op, _, _) if let Some(no) = no_operator(op, &left, &right) => return Err(no),
             _ => return Ok(PlannerResult::Original(expr)),
         };
         Ok(PlannerResult::Planned(planned))
     }
+}
+
+fn comparison(op: &BinaryOperator) -> Option<Operator> {
+    Some(match op {
+        BinaryOperator::Eq => Operator::Eq,
+        BinaryOperator::NotEq => Operator::NotEq,
+        BinaryOperator::Lt => Operator::Lt,
+        BinaryOperator::LtEq => Operator::LtEq,
+        BinaryOperator::Gt => Operator::Gt,
+        BinaryOperator::GtEq => Operator::GtEq,
+        _ => return None,
+    })
+}
+
+/// 42883 for what PostgreSQL does not compute with dates and times.
+fn no_operator(op: &BinaryOperator, left: &DataType, right: &DataType) -> Option<datafusion::error::DataFusionError> {
+    use DataType::{Interval, Timestamp};
+    let computes = matches!(
+        op,
+        BinaryOperator::Plus
+            | BinaryOperator::Minus
+            | BinaryOperator::Multiply
+            | BinaryOperator::Divide
+            | BinaryOperator::Modulo
+    );
+    let (l, r) = (temporal::is_temporal(left), temporal::is_temporal(right));
+    let known = |t: &DataType| !matches!(t, DataType::Null | DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8);
+    let moves = matches!(
+        (op, left, right),
+        (BinaryOperator::Plus | BinaryOperator::Minus, Timestamp(..), Interval(_))
+            | (BinaryOperator::Plus, Interval(_), Timestamp(..))
+    );
+    if !computes || moves || !(l || r) || !known(left) || !known(right) {
+        return None;
+    }
+    let message = format!("operator does not exist: {} {op} {}", SqlType::from_arrow(left), SqlType::from_arrow(right));
+    let hint = "No operator matches the given name and argument types. You might need to add explicit type casts.";
+    Some(to_datafusion(Error::new(SqlState::UNDEFINED_FUNCTION, message).hint(hint)))
 }
 
 fn is_string_literal(expr: &Expr) -> bool {
@@ -131,117 +197,4 @@ fn binary(left: Expr, op: Operator, right: Expr) -> Expr {
 
 fn midnight(date: Expr) -> Expr {
     cast_to(date, DataType::Timestamp(TimeUnit::Microsecond, None))
-}
-
-/// An interval times or divided by a number: what is left of months goes to days of 30, of days to time
-/// (`interval_mul` of PostgreSQL's timestamp.c).
-fn scaled(name: &str, interval: Expr, number: Expr, apply: fn(f64, f64) -> f64) -> Expr {
-    let field = Field::new("", DataType::Interval(IntervalUnit::MonthDayNano), true);
-    let number = cast_to(number, DataType::Float64);
-    let body: Body = Arc::new(move |arrays| {
-        let intervals = cast(&arrays[0], &DataType::Interval(IntervalUnit::MonthDayNano))?;
-        let intervals = intervals.as_primitive::<IntervalMonthDayNanoType>();
-        let numbers = arrays[1].as_primitive::<Float64Type>();
-        let out = intervals
-            .iter()
-            .zip(numbers)
-            .map(|pair| match pair {
-                (Some(interval), Some(n)) => scale(interval, n, apply).map(Some),
-                _ => Ok(None),
-            })
-            .collect::<Result<IntervalMonthDayNanoArray>>()?;
-        Ok(Arc::new(out) as ArrayRef)
-    });
-    Kernel::call(name, Arc::new(field), vec![interval, number], body)
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "the ranges are checked before")]
-fn scale(interval: IntervalMonthDayNano, n: f64, apply: fn(f64, f64) -> f64) -> Result<IntervalMonthDayNano> {
-    let out_of_range = || to_datafusion(Error::new(SqlState::DATETIME_FIELD_OVERFLOW, "interval out of range"));
-    let months = apply(f64::from(interval.months), n);
-    let days = apply(f64::from(interval.days), n);
-    let us = apply((interval.nanoseconds / 1000) as f64, n);
-    if n == 0.0 && (!months.is_finite() || !days.is_finite() || !us.is_finite()) {
-        return Err(to_datafusion(Error::new(SqlState::DIVISION_BY_ZERO, "division by zero")));
-    }
-    let days_of_months = (months.fract() * 30.0 * 1e6).round() / 1e6;
-    let us_of_days = ((days.fract() + days_of_months.fract()) * DAY_US as f64).round();
-    let days = days.trunc() + days_of_months.trunc();
-    let us = (us + us_of_days).round();
-    let fits = months.abs() < f64::from(i32::MAX) && days.abs() < f64::from(i32::MAX) && us.abs() < 9.2e15;
-    if !fits {
-        return Err(out_of_range());
-    }
-    Ok(IntervalMonthDayNano::new(months.trunc() as i32, days as i32, us as i64 * 1000))
-}
-
-fn shifted(date: Expr, op: Operator, days: Expr) -> Expr {
-    cast_to(binary(cast_to(date, DataType::Int32), op, cast_to(days, DataType::Int32)), DataType::Date32)
-}
-
-fn difference() -> Body {
-    Arc::new(|arrays| {
-        let us = DataType::Timestamp(TimeUnit::Microsecond, None);
-        let naive = |a: &ArrayRef| -> Result<ArrayRef> {
-            Ok(cast(&cast(a, &DataType::Int64).or_else(|_| cast(a, &us))?, &us)?)
-        };
-        let (left, right) = (naive(&arrays[0])?, naive(&arrays[1])?);
-        let left = left.as_primitive::<TimestampMicrosecondType>();
-        let right = right.as_primitive::<TimestampMicrosecondType>();
-        let infinite = |us: i64| us == i64::MIN || us == i64::MAX;
-        let fault = |text| to_datafusion(Error::new(SqlState::DATETIME_FIELD_OVERFLOW, text));
-        let out = left
-            .iter()
-            .zip(right)
-            .map(|pair| {
-                let (Some(l), Some(r)) = pair else { return Ok(None) };
-                if infinite(l) || infinite(r) {
-                    return Err(fault("cannot subtract infinite timestamps"));
-                }
-                let us = l.checked_sub(r).ok_or_else(|| fault("interval out of range"))?;
-                let days = i32::try_from(us / DAY_US).map_err(|_| fault("interval out of range"))?;
-                Ok(Some(IntervalMonthDayNano::new(0, days, (us % DAY_US) * 1000)))
-            })
-            .collect::<Result<IntervalMonthDayNanoArray>>()?;
-        Ok(Arc::new(out) as ArrayRef)
-    })
-}
-
-/// Moments (UTC, microseconds) and intervals, added or with `sign` -1 subtracted, by the session's clock.
-pub(super) fn shift_moment(sign: i64, format: &Format) -> Body {
-    let zone = Style::new(format).zone;
-    Arc::new(move |arrays| {
-        let moments = cast(&arrays[0], &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())))?;
-        let intervals = cast(&arrays[1], &DataType::Interval(IntervalUnit::MonthDayNano))?;
-        let out = moments
-            .as_primitive::<TimestampMicrosecondType>()
-            .iter()
-            .zip(intervals.as_primitive::<IntervalMonthDayNanoType>())
-            .map(|pair| {
-                let (Some(us), Some(by)) = pair else { return Ok(None) };
-                let out_of_range =
-                    || to_datafusion(Error::new(SqlState::DATETIME_FIELD_OVERFLOW, "timestamp out of range"));
-                shifted_by(zone, us, by, sign).map(Some).ok_or_else(out_of_range)
-            })
-            .collect::<Result<TimestampMicrosecondArray>>()?;
-        Ok(Arc::new(out.with_timezone("UTC")) as ArrayRef)
-    })
-}
-
-/// None beyond the range of timestamps.
-fn shifted_by(zone: Zone, us: i64, by: IntervalMonthDayNano, sign: i64) -> Option<i64> {
-    if us == i64::MIN || us == i64::MAX {
-        return Some(us);
-    }
-    let mut moved = us;
-    if by.months != 0 || by.days != 0 {
-        let local = zone.to_local(moved)?;
-        let mut date = DateTime::from_timestamp_micros(local)?.naive_utc();
-        let months = Months::new(by.months.unsigned_abs());
-        let back = (sign < 0) != (by.months < 0);
-        date = if back { date.checked_sub_months(months)? } else { date.checked_add_months(months)? };
-        date = date.checked_add_signed(TimeDelta::try_days(sign * i64::from(by.days))?)?;
-        moved = zone.to_utc(date.and_utc().timestamp_micros())?;
-    }
-    moved.checked_add(sign * (by.nanoseconds / 1000))
 }

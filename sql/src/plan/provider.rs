@@ -129,7 +129,7 @@ impl ContextProvider for Provider<'_> {
     }
 
     fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
-        self.state.aggregate_functions().get(name).cloned()
+        self.state.aggregate_functions().get(name).cloned().map(super::intervals::widened)
     }
 
     fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {

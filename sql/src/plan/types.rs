@@ -6,7 +6,7 @@ use arrow::datatypes::{Field, FieldRef};
 use datafusion::logical_expr::planner::TypePlanner;
 use datafusion::sql::sqlparser::ast::{self, ArrayElemTypeDef, CharacterLength, ExactNumberInfo, TimezoneInfo};
 use sightline_storage::error::{Error, Result, SqlState};
-use sightline_storage::types::{NUMERIC_PRECISION_MAX, PG_TYPE, RegKind, SqlType};
+use sightline_storage::types::{IntervalFields, NUMERIC_PRECISION_MAX, PG_TYPE, Precise, RegKind, SqlType};
 
 /// The longest `varchar(n)` and `char(n)`, as in PostgreSQL.
 const LENGTH_MAX: u64 = 10_485_760;
@@ -31,10 +31,12 @@ pub fn sql_type(ty: &ast::DataType) -> Result<SqlType> {
         T::Char(n) | T::Character(n) => SqlType::Char(length("char", n)?.unwrap_or(1)),
         T::Bytea => SqlType::Bytea,
         T::Date => SqlType::Date,
-        T::Time(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => SqlType::Time,
-        T::Timestamp(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => SqlType::Timestamp,
-        T::Timestamp(_, _) => SqlType::TimestampTz,
-        T::Interval { .. } => SqlType::Interval,
+        T::Time(p, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => precise(SqlType::Time, *p, Precise::Time),
+        T::Timestamp(p, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
+            precise(SqlType::Timestamp, *p, Precise::Timestamp)
+        }
+        T::Timestamp(p, _) => precise(SqlType::TimestampTz, *p, Precise::TimestampTz),
+        T::Interval { fields, precision } => interval(fields.as_ref(), *precision),
         T::Uuid => SqlType::Uuid,
         T::JSON => SqlType::Json,
         T::JSONB => SqlType::Jsonb,
@@ -47,6 +49,35 @@ pub fn sql_type(ty: &ast::DataType) -> Result<SqlType> {
         T::Custom(name, modifiers) => custom(name, modifiers)?,
         other => return Err(unknown(&other.to_string().to_lowercase())),
     })
+}
+
+/// A type of seconds with their digits, if written. More than six are taken as six, as PostgreSQL says in a warning.
+fn precise(plain: SqlType, digits: Option<u64>, make: fn(u8) -> Precise) -> SqlType {
+    digits.map_or(plain, |p| SqlType::Precise(make(p.min(6) as u8)))
+}
+
+fn interval(fields: Option<&ast::IntervalFields>, digits: Option<u64>) -> SqlType {
+    use ast::IntervalFields as F;
+    let fields = match fields {
+        None => IntervalFields::All,
+        Some(F::Year) => IntervalFields::Year,
+        Some(F::Month) => IntervalFields::Month,
+        Some(F::Day) => IntervalFields::Day,
+        Some(F::Hour) => IntervalFields::Hour,
+        Some(F::Minute) => IntervalFields::Minute,
+        Some(F::Second) => IntervalFields::Second,
+        Some(F::YearToMonth) => IntervalFields::YearToMonth,
+        Some(F::DayToHour) => IntervalFields::DayToHour,
+        Some(F::DayToMinute) => IntervalFields::DayToMinute,
+        Some(F::DayToSecond) => IntervalFields::DayToSecond,
+        Some(F::HourToMinute) => IntervalFields::HourToMinute,
+        Some(F::HourToSecond) => IntervalFields::HourToSecond,
+        Some(F::MinuteToSecond) => IntervalFields::MinuteToSecond,
+    };
+    match digits {
+        None if fields == IntervalFields::All => SqlType::Interval,
+        digits => SqlType::Precise(Precise::Interval(fields, digits.map(|p| p.min(6) as u8))),
+    }
 }
 
 fn unknown(name: &str) -> Error {
@@ -111,6 +142,11 @@ fn length(type_name: &str, n: &Option<CharacterLength>) -> Result<Option<u32>> {
     Ok(Some(u32::try_from(n).expect("at most LENGTH_MAX")))
 }
 
+/// The digits in `pg_catalog.timestamp(3)`.
+fn written_digits(modifiers: &[String]) -> Option<u64> {
+    modifiers.first().and_then(|m| m.trim().parse().ok())
+}
+
 /// The length in `bpchar(3)`, whose modifiers the parser keeps as text.
 fn written_length(modifiers: &[String]) -> Option<CharacterLength> {
     let length = modifiers.first()?.parse().ok()?;
@@ -148,11 +184,11 @@ fn custom(name: &ast::ObjectName, modifiers: &[String]) -> Result<SqlType> {
         "varchar" => SqlType::Varchar(length("varchar", &written_length(modifiers))?),
         // Without a length it is a text of any length; `char` alone is one character.
         "bpchar" => length("char", &written_length(modifiers))?.map_or(SqlType::Text, SqlType::Char),
-        "timestamptz" => SqlType::TimestampTz,
-        "timestamp" => SqlType::Timestamp,
+        "timestamptz" => precise(SqlType::TimestampTz, written_digits(modifiers), Precise::TimestampTz),
+        "timestamp" => precise(SqlType::Timestamp, written_digits(modifiers), Precise::Timestamp),
         "date" => SqlType::Date,
-        "time" => SqlType::Time,
-        "interval" => SqlType::Interval,
+        "time" => precise(SqlType::Time, written_digits(modifiers), Precise::Time),
+        "interval" => interval(None, written_digits(modifiers)),
         "bytea" => SqlType::Bytea,
         "uuid" => SqlType::Uuid,
         "json" => SqlType::Json,

@@ -3,17 +3,25 @@
 use sightline_storage::error::{Error, Result, SqlState};
 
 use super::{Kind, Setting, Unit};
+use crate::codec::{IntervalStyle, Style, interval, interval_input};
 use sightline_functions::zone::Zone;
+use sightline_storage::types::IntervalFields;
 
 /// PostgreSQL's limit on names.
 const NAME_BYTES_MAX: usize = 63;
 
-/// The value in the form that SHOW prints. `present` is the value until now, `initial` what DEFAULT goes back to: a
+/// The value in the form that SHOW prints. `name` is the setting's as the user wrote it, `present` is the value until now, `initial` what DEFAULT goes back to: a
 /// DateStyle may change in part.
 ///
 /// # Errors
 /// 22023 for a value that the setting does not take, 0A000 for one that only PostgreSQL takes.
-pub(super) fn checked(setting: &Setting, values: &[String], present: &str, initial: &str) -> Result<String> {
+pub(super) fn checked(
+    setting: &Setting,
+    name: &str,
+    values: &[String],
+    present: &str,
+    initial: &str,
+) -> Result<String> {
     let text = match setting.kind {
         Kind::Names => return Ok(values.iter().map(|v| quoted(v)).collect::<Vec<_>>().join(", ")),
         Kind::DateStyle => return date_style(setting, &values.join(", "), present, initial),
@@ -25,23 +33,23 @@ pub(super) fn checked(setting: &Setting, values: &[String], present: &str, initi
     match setting.kind {
         Kind::Bool => boolean(text)
             .map(|on| if on { "on" } else { "off" }.to_string())
-            .ok_or_else(|| invalid_parameter(format!("parameter \"{}\" requires a Boolean value", setting.name))),
+            .ok_or_else(|| invalid_parameter(format!("parameter \"{name}\" requires a Boolean value"))),
         Kind::Integer(min, max, unit) => {
-            let number = number(text, unit).map_err(|hint| invalid(setting, text).hinted(hint))?.round_ties_even();
+            let number = number(text, unit).map_err(|hint| invalid(name, text).hinted(hint))?.round_ties_even();
             if number > f64::from(i32::MAX) || number < f64::from(i32::MIN) {
-                return Err(invalid(setting, text).hint("Value exceeds integer range."));
+                return Err(invalid(name, text).hint("Value exceeds integer range."));
             }
             let number = number as i64;
             if number < min || number > max {
-                return Err(outside(setting, &format!("{number}{}", unit.suffix()), min, max));
+                return Err(outside(name, &format!("{number}{}", unit.suffix()), min, max));
             }
             Ok(shown(number, unit))
         }
         Kind::Real(min, max, unit) => {
-            let number = number(text, unit).map_err(|hint| invalid(setting, text).hinted(hint))?;
+            let number = number(text, unit).map_err(|hint| invalid(name, text).hinted(hint))?;
             if !(min..=max).contains(&number) {
                 let shown = format!("{}{}", significant(number), unit.suffix());
-                return Err(outside(setting, &shown, significant(min), significant(max)));
+                return Err(outside(name, &shown, significant(min), significant(max)));
             }
             // The largest unit that makes it a whole number, else the smallest.
             let whole = |(_, size): &&(&str, f64)| (number / size - (number / size).round()).abs() < 1e-8;
@@ -62,7 +70,7 @@ pub(super) fn checked(setting: &Setting, values: &[String], present: &str, initi
             None if setting.name == "client_min_messages" && text.eq_ignore_ascii_case("debug") => {
                 Ok("debug2".to_string())
             }
-            None => Err(invalid(setting, text).hint(format!("Available values: {}.", options.join(", ")))),
+            None => Err(invalid(name, text).hint(format!("Available values: {}.", options.join(", ")))),
         },
         Kind::TimeZone => time_zone(setting, text),
         Kind::Encoding => encoding(setting, text),
@@ -78,12 +86,12 @@ fn invalid_parameter(message: String) -> Error {
     Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
 }
 
-fn invalid(setting: &Setting, text: &str) -> Error {
-    invalid_parameter(format!("invalid value for parameter \"{}\": \"{text}\"", setting.name))
+fn invalid(name: &str, text: &str) -> Error {
+    invalid_parameter(format!("invalid value for parameter \"{name}\": \"{text}\""))
 }
 
-fn outside(setting: &Setting, text: &str, min: impl std::fmt::Display, max: impl std::fmt::Display) -> Error {
-    invalid_parameter(format!("{text} is outside the valid range for parameter \"{}\" ({min} .. {max})", setting.name))
+fn outside(name: &str, text: &str, min: impl std::fmt::Display, max: impl std::fmt::Display) -> Error {
+    invalid_parameter(format!("{text} is outside the valid range for parameter \"{name}\" ({min} .. {max})"))
 }
 
 fn boolean(text: &str) -> Option<bool> {
@@ -229,20 +237,51 @@ fn time_zone(setting: &Setting, text: &str) -> Result<String> {
     if text.eq_ignore_ascii_case("default") || text.eq_ignore_ascii_case("local") {
         return Ok(setting.default.to_string());
     }
+    if let Some(written) = interval_of(text) {
+        let value = interval_input::parse(written, &Style::default(), IntervalFields::All)?;
+        let refused = |what: &str| {
+            let mut shown = Vec::new();
+            interval::write(&mut shown, value, IntervalStyle::Postgres);
+            let text = format!("INTERVAL '{}'", String::from_utf8_lossy(&shown));
+            invalid(setting.name, &text).detail(format!("Cannot specify {what} in time zone interval."))
+        };
+        if value.months != 0 {
+            return Err(refused("months"));
+        }
+        if value.days != 0 {
+            return Err(refused("days"));
+        }
+        return Ok(offset_name(value.nanoseconds / 1_000_000_000));
+    }
     if Zone::of_setting(text).is_none() {
-        return Err(invalid(setting, text));
+        return Err(invalid(setting.name, text));
     }
     // A name in the case of the zone's file, as PostgreSQL shows it.
     if let Some(zone) = chrono_tz::TZ_VARIANTS.iter().find(|zone| zone.name().eq_ignore_ascii_case(text)) {
         return Ok(zone.name().to_string());
     }
-    if let Ok(hours) = text.trim().parse::<f64>() {
-        let minutes = (hours.abs() * 60.0).round() as i64;
-        let (sign, opposite) = if hours < 0.0 { ('-', '+') } else { ('+', '-') };
-        let rest = if minutes % 60 == 0 { String::new() } else { format!(":{:02}", minutes % 60) };
-        return Ok(format!("<{sign}{:02}{rest}>{opposite}{:02}{rest}", minutes / 60, minutes / 60));
+    match text.trim().parse::<f64>() {
+        Ok(hours) => Ok(offset_name((hours * 3600.0) as i64)),
+        Err(_) => Ok(text.to_ascii_uppercase()),
     }
-    Ok(text.to_string())
+}
+
+/// The text in `interval '+05:30'`.
+fn interval_of(text: &str) -> Option<&str> {
+    let rest = text.get(8..).filter(|_| text[..8].eq_ignore_ascii_case("interval"))?;
+    rest.trim_start().strip_prefix('\'')?.split('\'').next()
+}
+
+/// A zone that is so many seconds east of Greenwich, in POSIX's notation, whose sign is that of the west.
+fn offset_name(seconds: i64) -> String {
+    let (sign, opposite) = if seconds < 0 { ('-', '+') } else { ('+', '-') };
+    let s = seconds.abs();
+    let offset = match (s / 60 % 60, s % 60) {
+        (0, 0) => format!("{:02}", s / 3600),
+        (minutes, 0) => format!("{:02}:{minutes:02}", s / 3600),
+        (minutes, rest) => format!("{:02}:{minutes:02}:{rest:02}", s / 3600),
+    };
+    format!("<{sign}{offset}>{opposite}{offset}")
 }
 
 /// Only letters and digits of an encoding's name count, as in PostgreSQL: asyncpg says `'utf-8'`, quotes and all.
@@ -256,7 +295,7 @@ fn encoding(setting: &Setting, text: &str) -> Result<String> {
         | "eucjp" | "euckr" | "euctw" | "koi8r" => {
             Err(Error::unsupported(format!("client_encoding \"{text}\" is not supported")).hint("Use UTF8."))
         }
-        _ => Err(invalid(setting, text)),
+        _ => Err(invalid(setting.name, text)),
     }
 }
 
@@ -284,15 +323,15 @@ fn date_style(setting: &Setting, text: &str, present: &str, initial: &str) -> Re
             w if w.starts_with("POSTGRES") => say(&mut form, "Postgres"),
             w if w.starts_with("EURO") => say(&mut order, "DMY"),
             w if w.starts_with("NONEURO") => say(&mut order, "MDY"),
-            "" => return Err(invalid(setting, text).detail("List syntax is invalid.")),
+            "" => return Err(invalid(setting.name, text).detail("List syntax is invalid.")),
             _ => {
                 let word = word.to_lowercase();
-                return Err(invalid(setting, text).detail(format!("Unrecognized key word: \"{word}\".")));
+                return Err(invalid(setting.name, text).detail(format!("Unrecognized key word: \"{word}\".")));
             }
         }
     }
     if !agrees {
-        return Err(invalid(setting, text).detail("Conflicting \"datestyle\" specifications."));
+        return Err(invalid(setting.name, text).detail("Conflicting \"datestyle\" specifications."));
     }
     let (f, o) = present.split_once(", ").unwrap_or((present, "MDY"));
     let o = if form.as_deref() == Some("German") { "DMY" } else { o };

@@ -91,7 +91,7 @@ fn partition_expr(table: &TableDef, expr: &ast::Expr) -> Result<PartitionExpr> {
         ast::Expr::Nested(inner) => partition_expr(table, inner),
         ast::Expr::Identifier(ident) => {
             let (id, ty) = column(table, ident)?;
-            match ty {
+            match ty.plain() {
                 SqlType::Array(_) | SqlType::Json | SqlType::Jsonb | SqlType::Interval => {
                     Err(Error::unsupported(format!("cannot partition by a column of type {ty}")))
                 }
@@ -149,7 +149,7 @@ fn time_unit(table: &TableDef, unit: &str, ident: &ast::Ident) -> Option<Result<
         "year" => PartitionExpr::Year,
         _ => return None,
     };
-    Some(column(table, ident).and_then(|(id, ty)| match ty {
+    Some(column(table, ident).and_then(|(id, ty)| match ty.plain() {
         SqlType::Date if unit != "hour" => Ok(make(id)),
         SqlType::Timestamp | SqlType::TimestampTz => Ok(make(id)),
         _ => Err(Error::new(SqlState::DATATYPE_MISMATCH, format!("cannot take the {unit} of a column of type {ty}"))),

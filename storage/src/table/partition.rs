@@ -210,7 +210,9 @@ impl Expr {
         let gone = |id: ColumnId| Error::internal(format!("partition_by names column {id}, which does not exist"));
         let column = def.column_by_id(id).ok_or_else(|| gone(id))?;
         let kind = match (expr, unit) {
-            (_, Some(unit)) if matches!(column.ty, SqlType::Date | SqlType::Timestamp | SqlType::TimestampTz) => {
+            (_, Some(unit))
+                if matches!(column.ty.plain(), SqlType::Date | SqlType::Timestamp | SqlType::TimestampTz) =>
+            {
                 Kind::Time(unit)
             }
             (_, Some(_)) => return Err(Error::internal(format!("cannot cut type {} into partitions", column.ty))),

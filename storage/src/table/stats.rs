@@ -85,7 +85,7 @@ impl StatsBuilder {
 
 /// Whether Arrow's order of the type is PostgreSQL's, so that bounds can prune.
 pub(super) fn has_order(ty: &SqlType) -> bool {
-    !matches!(ty, SqlType::Json | SqlType::Jsonb | SqlType::Array(_) | SqlType::Interval | SqlType::Void)
+    !matches!(ty.plain(), SqlType::Json | SqlType::Jsonb | SqlType::Array(_) | SqlType::Interval | SqlType::Void)
 }
 
 impl Bounds {

@@ -1,12 +1,11 @@
 //! Times and intervals by a template, as PostgreSQL's `DCH_to_char` does it.
 
 use arrow::datatypes::IntervalMonthDayNano;
-use chrono::{DateTime, Datelike, NaiveDateTime, Timelike};
 use datafusion_common::Result;
 
 use super::super::template::{Case, DAYS, Field, MONTHS, Piece, ROMAN_MONTHS};
 use super::number::ordinal;
-use crate::error::refuse;
+use crate::time::civil::{DAY_US, civil_from_days, days_from_civil, iso_week};
 
 /// A time taken apart.
 pub(super) struct Time {
@@ -18,31 +17,29 @@ pub(super) struct Time {
     minute: i64,
     second: i64,
     micros: i64,
-    /// None for an interval.
-    date: Option<NaiveDateTime>,
+    /// Days since 1970; none for an interval.
+    date: Option<i64>,
     /// Seconds east of UTC, and the zone's short name.
     zone: Option<(i32, String)>,
 }
 
 impl Time {
-    /// A moment, in local time if a zone is given. None for infinity.
-    pub(super) fn of_timestamp(us: i64, zone: Option<(i32, String)>) -> Result<Time> {
+    /// A moment, in local time if a zone is given.
+    pub(super) fn of_timestamp(us: i64, zone: Option<(i32, String)>) -> Time {
         let local = us.saturating_add(zone.as_ref().map_or(0, |z| i64::from(z.0)) * 1_000_000);
-        let date = chrono::Duration::try_seconds(local.div_euclid(1_000_000))
-            .and_then(|d| DateTime::UNIX_EPOCH.naive_utc().checked_add_signed(d))
-            .map(|d| d + chrono::Duration::microseconds(local.rem_euclid(1_000_000)));
-        let Some(date) = date else { return refuse("22008", "timestamp out of range") };
-        Ok(Time {
-            year: date.year().into(),
-            month: date.month().into(),
-            day: date.day().into(),
-            hour: date.hour().into(),
-            minute: date.minute().into(),
-            second: date.second().into(),
-            micros: i64::from(date.nanosecond() / 1000),
-            date: Some(date),
+        let (day, time) = (local.div_euclid(DAY_US), local.rem_euclid(DAY_US));
+        let (year, month, day_of_month) = civil_from_days(day);
+        Time {
+            year,
+            month: month.into(),
+            day: day_of_month.into(),
+            hour: time / 3_600_000_000,
+            minute: time / 60_000_000 % 60,
+            second: time / 1_000_000 % 60,
+            micros: time % 1_000_000,
+            date: Some(day),
             zone,
-        })
+        }
     }
 
     pub(super) fn of_interval(interval: &IntervalMonthDayNano) -> Time {
@@ -72,10 +69,14 @@ impl Time {
 
 /// The time by the template; none for an empty template.
 pub(super) fn print(time: &Time, template: &[Piece]) -> Result<Option<String>> {
+    if template.is_empty() {
+        return Ok(None);
+    }
     let mut out = String::new();
     for piece in template {
         match piece {
             Piece::Literal(c) | Piece::Quoted(c) => out.push(*c),
+            Piece::Exact => {}
             Piece::Field(field) => field_text(time, field, &mut out)?,
         }
     }
@@ -112,15 +113,12 @@ fn name(text: &str, field: &Field) -> String {
     if field.fill { text } else { format!("{text:<9}") }
 }
 
-fn of_date<'a>(time: &'a Time, what: &str) -> Result<&'a NaiveDateTime> {
-    match &time.date {
+fn of_date(time: &Time) -> Result<i64> {
+    match time.date {
         Some(date) => Ok(date),
-        None => Err(crate::error::FunctionError::new(
-            "22007",
-            format!("invalid format specification for an interval value: {what}"),
-        )
-        .hint("Intervals are not tied to specific calendar dates.")
-        .into()),
+        None => Err(crate::error::FunctionError::new("22007", "invalid format specification for an interval value")
+            .hint("Intervals are not tied to specific calendar dates.")
+            .into()),
     }
 }
 
@@ -141,19 +139,19 @@ fn field_text(time: &Time, f: &Field, out: &mut String) -> Result<()> {
         "FF6" | "US" => number(time.micros, 6, &Field { fill: false, ..*f }),
         "SSSS" | "SSSSS" => number(time.hour * 3600 + time.minute * 60 + time.second, 0, &Field { fill: true, ..*f }),
         "TZ" => {
-            of_date(time, "TZ")?;
+            of_date(time)?;
             let zone = time.zone.as_ref().map_or("", |z| z.1.as_str());
             if f.case == Case::Lower { zone.to_lowercase() } else { zone.to_string() }
         }
         "TZH" => {
-            of_date(time, "TZH")?;
+            of_date(time)?;
             let offset = offset(time);
             let sign = if offset < 0 { '-' } else { '+' };
             format!("{sign}{:02}", offset.abs() / 3600)
         }
         "TZM" => format!("{:02}", offset(time).abs() / 60 % 60),
         "OF" => {
-            of_date(time, "OF")?;
+            of_date(time)?;
             let offset = offset(time);
             let sign = if offset < 0 { '-' } else { '+' };
             let hours = if f.fill { format!("{}", offset.abs() / 3600) } else { format!("{:02}", offset.abs() / 3600) };
@@ -163,32 +161,37 @@ fn field_text(time: &Time, f: &Field, out: &mut String) -> Result<()> {
             }
         }
         "A.D." | "B.C." => {
-            of_date(time, "BC")?;
+            of_date(time)?;
             cased(if time.year <= 0 { "B.C." } else { "A.D." }, f.case)
         }
         "AD" | "BC" => {
-            of_date(time, "BC")?;
+            of_date(time)?;
             cased(if time.year <= 0 { "BC" } else { "AD" }, f.case)
         }
-        "MONTH" => month_name(time, f, true),
-        "MON" => month_name(time, f, false),
+        "MONTH" | "MON" => {
+            of_date(time)?;
+            month_name(time, f, f.key == "MONTH")
+        }
         "MM" => number(time.month, 2, f),
-        "DAY" => name(weekday(of_date(time, "DAY")?), f),
-        "DY" => cased(&weekday(of_date(time, "DY")?)[..3], f.case),
+        "DAY" => name(weekday(of_date(time)?), f),
+        "DY" => cased(&weekday(of_date(time)?)[..3], f.case),
         "DDD" => match &time.date {
-            Some(date) => number(date.ordinal().into(), 3, f),
-            None => number((time.year * 12 + time.month) * 30 + time.day, 3, f),
+            Some(date) => number(date - days_from_civil(time.year, 1, 1) + 1, 3, f),
+            None => {
+                let days = (time.year * 12 + time.month) * 30 + time.day;
+                number(days, if days < 0 { 2 } else { 3 }, f)
+            }
         },
         "IDDD" => {
-            let date = of_date(time, "IDDD")?;
-            let days = i64::from(date.iso_week().week0()) * 7 + i64::from(date.weekday().number_from_monday());
-            number(days, 3, f)
+            let date = of_date(time)?;
+            number((iso_week(date).1 - 1) * 7 + from_monday(date), 3, f)
         }
-        "DD" => number(time.day, 2, f),
-        "D" => number(of_date(time, "D")?.weekday().number_from_sunday().into(), 0, &Field { fill: true, ..*f }),
-        "ID" => number(of_date(time, "ID")?.weekday().number_from_monday().into(), 0, &Field { fill: true, ..*f }),
-        "WW" => number(i64::from(of_date(time, "WW")?.ordinal0() / 7) + 1, 2, f),
-        "IW" => number(of_date(time, "IW")?.iso_week().week().into(), 2, f),
+        // The width of these counts a sign in.
+        "DD" => number(time.day, if time.day < 0 { 1 } else { 2 }, f),
+        "D" => number(from_monday(of_date(time)?) % 7 + 1, 0, &Field { fill: true, ..*f }),
+        "ID" => number(from_monday(of_date(time)?), 0, &Field { fill: true, ..*f }),
+        "WW" => number((of_date(time)? - days_from_civil(time.year, 1, 1)) / 7 + 1, 2, f),
+        "IW" => number(iso_week(of_date(time)?).1, 2, f),
         "W" => number((time.day - 1) / 7 + 1, 0, &Field { fill: true, ..*f }),
         "Q" => match time.month {
             0 => String::new(),
@@ -219,7 +222,7 @@ fn field_text(time: &Time, f: &Field, out: &mut String) -> Result<()> {
         "IY" => number(iso_year(time)? % 100, 2, f),
         "I" => number(iso_year(time)? % 10, 1, &Field { fill: true, ..*f }),
         "RM" => roman_month(time, f),
-        "J" => number(julian(of_date(time, "J")?), 0, &Field { fill: true, ..*f }),
+        "J" => number(julian(of_date(time)?), 0, &Field { fill: true, ..*f }),
         _ => String::new(),
     };
     out.push_str(&text);
@@ -254,14 +257,19 @@ fn roman_month(time: &Time, f: &Field) -> String {
     if f.fill { text } else { format!("{text:<4}") }
 }
 
-fn weekday(date: &NaiveDateTime) -> &'static str {
-    DAYS[date.weekday().num_days_from_sunday() as usize]
+/// The day of the week, Monday being 1; 1 January 1970 was a Thursday.
+fn from_monday(date: i64) -> i64 {
+    (date + 3).rem_euclid(7) + 1
+}
+
+fn weekday(date: i64) -> &'static str {
+    DAYS[(from_monday(date) % 7) as usize]
 }
 
 fn iso_year(time: &Time) -> Result<i64> {
-    Ok(match &time.date {
+    Ok(match time.date {
         Some(date) => {
-            let year = i64::from(date.iso_week().year());
+            let (year, _) = iso_week(date);
             if year <= 0 { 1 - year } else { year }
         }
         None => time.year,
@@ -269,6 +277,6 @@ fn iso_year(time: &Time) -> Result<i64> {
 }
 
 /// Days since 24 November 4714 BC.
-fn julian(date: &NaiveDateTime) -> i64 {
-    i64::from(date.date().num_days_from_ce()) + 1_721_425
+fn julian(date: i64) -> i64 {
+    date + 2_440_588
 }

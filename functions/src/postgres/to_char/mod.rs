@@ -7,12 +7,13 @@ mod tests;
 
 use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray};
 use arrow::datatypes::{
-    DataType, Decimal128Type, Decimal256Type, DecimalType, Float64Type, Int64Type, IntervalMonthDayNanoType,
-    TimestampMicrosecondType,
+    DataType, Decimal128Type, Decimal256Type, DecimalType, Float64Type, Int64Type, IntervalMonthDayNano,
+    IntervalMonthDayNanoType, Time64MicrosecondType, TimestampMicrosecondType,
 };
 use datafusion_common::Result;
 
 use super::template::{self, Piece};
+use crate::time::zone::is_infinite;
 use crate::udf::{Call, Form, Function, Type};
 
 pub(super) const FUNCTION: Function = Function::new(
@@ -22,6 +23,11 @@ pub(super) const FUNCTION: Function = Function::new(
         Form::new(&[Type::Timestamp, Type::Text], Type::Text, timestamp),
         Form::new(&[Type::TimestampTz, Type::Text], Type::Text, timestamptz),
         Form::new(&[Type::Interval, Type::Text], Type::Text, interval),
+        Form::new(&[Type::Time, Type::Text], Type::Text, |call| {
+            let times = call.args[0].as_primitive::<Time64MicrosecondType>();
+            let of = |us: i64| IntervalMonthDayNano::new(0, 0, us * 1000);
+            of_intervals(call, &times.unary::<_, IntervalMonthDayNanoType>(of))
+        }),
         Form::new(&[Type::Int8, Type::Text], Type::Text, integer),
         Form::new(&[Type::Numeric, Type::Text], Type::Text, numeric),
         Form::new(&[Type::Float8, Type::Text], Type::Text, float),
@@ -51,7 +57,10 @@ impl Templates {
 fn timestamp(call: &Call) -> Result<ArrayRef> {
     let (times, formats, templates) = (call.primitive::<TimestampMicrosecondType>(0), call.text(1), Templates::new());
     call.map_text(|row| {
-        let time = datetime::Time::of_timestamp(times.value(row), None)?;
+        if is_infinite(times.value(row)) {
+            return Ok(None);
+        }
+        let time = datetime::Time::of_timestamp(times.value(row), None);
         templates.with(formats.value(row), |t| datetime::print(&time, t))
     })
 }
@@ -61,15 +70,21 @@ fn timestamptz(call: &Call) -> Result<ArrayRef> {
     let zone = call.zone();
     call.map_text(|row| {
         let utc = times.value(row);
+        if is_infinite(utc) {
+            return Ok(None);
+        }
         let offset = zone.offset_at(utc);
-        let time = datetime::Time::of_timestamp(utc, Some((offset, zone.abbreviation_at(utc).into_owned())))?;
+        let time = datetime::Time::of_timestamp(utc, Some((offset, zone.abbreviation_at(utc).into_owned())));
         templates.with(formats.value(row), |t| datetime::print(&time, t))
     })
 }
 
 fn interval(call: &Call) -> Result<ArrayRef> {
-    let (intervals, formats, templates) =
-        (call.primitive::<IntervalMonthDayNanoType>(0), call.text(1), Templates::new());
+    of_intervals(call, call.primitive(0))
+}
+
+fn of_intervals(call: &Call, intervals: &PrimitiveArray<IntervalMonthDayNanoType>) -> Result<ArrayRef> {
+    let (formats, templates) = (call.text(1), Templates::new());
     call.map_text(|row| {
         let time = datetime::Time::of_interval(&intervals.value(row));
         templates.with(formats.value(row), |t| datetime::print(&time, t))

@@ -123,6 +123,7 @@ fn data_type(ty: &SqlType) -> String {
     match ty {
         SqlType::Array(_) => "ARRAY".to_string(),
         SqlType::Numeric(_) => "numeric".to_string(),
+        SqlType::Precise(precise) => precise.plain().to_string(),
         SqlType::Varchar(_) => "character varying".to_string(),
         SqlType::Char(_) => "character".to_string(),
         other => other.to_string(),
@@ -149,6 +150,7 @@ fn datetime_precision(ty: &SqlType) -> Option<i32> {
     match ty {
         SqlType::Date => Some(0),
         SqlType::Time | SqlType::Timestamp | SqlType::TimestampTz | SqlType::Interval => Some(6),
+        SqlType::Precise(precise) => Some(precise.digits().unwrap_or(6).into()),
         _ => None,
     }
 }

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use arrow::array::RecordBatch;
 use sightline_storage::error::Result;
 use sightline_storage::ids::{PG_CATALOG, SUPERUSER};
-use sightline_storage::types::SqlType;
+use sightline_storage::types::{Precise, SqlType};
 
 use crate::catalog::relation::Relation;
 use crate::catalog::rows::Rows;
@@ -96,7 +96,10 @@ pub(in crate::catalog) fn format(oid: u32, typmod: Option<i32>) -> Option<String
         (Some(SqlType::Char(_)), None) => if typmod.is_some() { "bpchar" } else { "character" }.to_string(),
         (Some(SqlType::Varchar(_)), Some(n)) => format!("character varying({n})"),
         (Some(SqlType::Numeric(_)), Some(m)) => format!("numeric({},{})", (m >> 16) & 0xffff, scale(m)),
-        (Some(known), _) => known.to_string(),
+        (Some(known), _) => match typmod.and_then(|m| Precise::of_typmod(&known, m)) {
+            Some(precise) => precise.to_string(),
+            None => known.to_string(),
+        },
         (None, _) => spelled(ty.name).to_string(),
     })
 }

@@ -95,18 +95,32 @@ pub(super) fn reg_cast(expr: &mut Expr) {
 
 /// `INTERVAL '1 day 02:03'` and `INTERVAL '3' DAY` read their text as PostgreSQL does, not as DataFusion.
 pub(super) fn interval_cast(interval: &ast::Interval) -> Option<Expr> {
+    use ast::{DateTimeField as D, IntervalFields as F};
     let Expr::Value(value) = interval.value.as_ref() else { return None };
-    let Value::SingleQuotedString(text) = &value.value else { return None };
-    let text = match (&interval.leading_field, &interval.last_field) {
-        (None, None) => text.clone(),
-        (Some(field), None) => format!("{text} {field}"),
+    let (Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text)) = &value.value else { return None };
+    let fields = match (&interval.leading_field, &interval.last_field) {
+        (None, _) => None,
+        (Some(D::Year | D::Years), None) => Some(F::Year),
+        (Some(D::Month | D::Months), None) => Some(F::Month),
+        (Some(D::Day | D::Days), None) => Some(F::Day),
+        (Some(D::Hour | D::Hours), None) => Some(F::Hour),
+        (Some(D::Minute | D::Minutes), None) => Some(F::Minute),
+        (Some(D::Second | D::Seconds), None) => Some(F::Second),
+        (Some(D::Year), Some(D::Month)) => Some(F::YearToMonth),
+        (Some(D::Day), Some(D::Hour)) => Some(F::DayToHour),
+        (Some(D::Day), Some(D::Minute)) => Some(F::DayToMinute),
+        (Some(D::Day), Some(D::Second)) => Some(F::DayToSecond),
+        (Some(D::Hour), Some(D::Minute)) => Some(F::HourToMinute),
+        (Some(D::Hour), Some(D::Second)) => Some(F::HourToSecond),
+        (Some(D::Minute), Some(D::Second)) => Some(F::MinuteToSecond),
         _ => return None,
     };
-    let literal = ast::ValueWithSpan { value: Value::SingleQuotedString(text), span: value.span };
+    let precision = interval.fractional_seconds_precision.or(interval.leading_precision);
+    let literal = ast::ValueWithSpan { value: Value::SingleQuotedString(text.clone()), span: value.span };
     Some(Expr::Cast {
         kind: ast::CastKind::Cast,
         expr: Box::new(Expr::Value(literal)),
-        data_type: DataType::Interval { fields: None, precision: None },
+        data_type: DataType::Interval { fields, precision },
         array: false,
         format: None,
     })

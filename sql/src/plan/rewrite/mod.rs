@@ -12,6 +12,7 @@ mod records;
 mod relations;
 mod rows;
 mod select_list;
+mod times;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -153,7 +154,10 @@ impl VisitorMut for Pass {
             Expr::Collate { expr: inner, .. } => *expr = (**inner).clone(),
             Expr::Function(f) => {
                 function(f);
-                let other = array_subquery(f).or_else(|| cast_by_name(f)).or_else(|| calls::json_aggregate(f));
+                let other = array_subquery(f)
+                    .or_else(|| times::function(f))
+                    .or_else(|| cast_by_name(f))
+                    .or_else(|| calls::json_aggregate(f));
                 if let Some(rewritten) = other {
                     *expr = rewritten;
                     reg_cast(expr);
@@ -180,7 +184,7 @@ impl VisitorMut for Pass {
             Expr::Extract { field, expr: time, .. } => {
                 let field = field.to_string().trim_matches(['\'', '"']).to_lowercase();
                 let field = Expr::value(Value::SingleQuotedString(field));
-                *expr = call("date_part", vec![field, (**time).clone()]);
+                *expr = call("extract", vec![field, (**time).clone()]);
             }
             Expr::SimilarTo { negated, expr: text, pattern, escape_char } => {
                 let mut arguments = vec![(**pattern).clone()];
@@ -217,6 +221,11 @@ impl VisitorMut for Pass {
             Expr::AllOp { left, compare_op, right } if *compare_op == BinaryOperator::NotEq => {
                 if let Expr::Subquery(subquery) = right.as_ref() {
                     *expr = in_subquery(left, subquery, true);
+                }
+            }
+            Expr::BinaryOp { left, op: BinaryOperator::Overlaps, right } => {
+                if let Some(rewritten) = times::overlaps(left, right) {
+                    *expr = rewritten;
                 }
             }
             Expr::BinaryOp { op, .. } | Expr::AnyOp { compare_op: op, .. } | Expr::AllOp { compare_op: op, .. } => {
