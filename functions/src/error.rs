@@ -8,13 +8,20 @@ pub struct FunctionError {
     /// Five characters.
     pub code: &'static str,
     pub message: String,
+    pub detail: Option<String>,
     pub hint: Option<&'static str>,
 }
 
 impl FunctionError {
     /// An error with a code and a message.
     pub fn new(code: &'static str, message: impl Into<String>) -> FunctionError {
-        FunctionError { code, message: message.into(), hint: None }
+        FunctionError { code, message: message.into(), detail: None, hint: None }
+    }
+
+    /// Adds the DETAIL line.
+    pub fn detail(mut self, detail: impl Into<String>) -> FunctionError {
+        self.detail = Some(detail.into());
+        self
     }
 
     /// Adds the HINT line.

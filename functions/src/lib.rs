@@ -7,6 +7,7 @@
 pub mod aggregate;
 pub mod array;
 pub mod error;
+mod explicit;
 pub mod math;
 pub mod postgres;
 pub mod text;
@@ -14,10 +15,12 @@ pub mod time;
 mod udf;
 pub use time::zone;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
 
 use datafusion_expr::{AggregateUDF, ScalarUDF};
 
+use array::polymorphic::ArrayFunction;
 use udf::Function;
 
 fn all() -> impl Iterator<Item = &'static Function> {
@@ -26,7 +29,16 @@ fn all() -> impl Iterator<Item = &'static Function> {
 
 /// All scalar functions, to be registered over DataFusion's own of the same names.
 pub fn register_all() -> Vec<Arc<ScalarUDF>> {
-    all().map(|f| Arc::new(f.udf())).collect()
+    let typed = all().map(Function::udf);
+    let arrays = array::POLYMORPHIC.iter().map(ArrayFunction::udf);
+    typed.chain(arrays).chain(array::any_all::all()).chain([explicit::explicit()]).map(Arc::new).collect()
+}
+
+/// A scalar function by its name, for a planner that writes a call itself.
+pub fn scalar(name: &str) -> Option<Arc<ScalarUDF>> {
+    static KNOWN: LazyLock<HashMap<String, Arc<ScalarUDF>>> =
+        LazyLock::new(|| register_all().into_iter().map(|f| (f.name().to_string(), f)).collect());
+    KNOWN.get(name).cloned()
 }
 
 /// All aggregate functions.
@@ -46,5 +58,5 @@ pub struct Documentation {
 
 /// What all scalar functions do.
 pub fn documentation() -> Vec<Documentation> {
-    all().map(Function::documentation).collect()
+    all().map(Function::documentation).chain(array::POLYMORPHIC.iter().map(ArrayFunction::documentation)).collect()
 }

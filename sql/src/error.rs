@@ -43,7 +43,10 @@ fn ours(e: &(dyn std::error::Error + 'static)) -> Option<Error> {
         return Some(copy(e));
     }
     if let Some(e) = e.downcast_ref::<FunctionError>() {
-        let error = Error::new(SqlState::new(e.code), e.message.clone());
+        let mut error = Error::new(SqlState::new(e.code), e.message.clone());
+        if let Some(detail) = &e.detail {
+            error = error.detail(detail);
+        }
         return Some(match e.hint {
             Some(hint) => error.hint(hint),
             None => error,
@@ -201,6 +204,32 @@ static WINDOW: LazyLock<Regex> = LazyLock::new(|| pattern(r"The window (\S+) is 
 static ARITHMETIC: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"Cannot coerce arithmetic expression (.+?) ([-+*/%]) (.+) to valid types"));
 
+/// A call with types that the function does not take, in two ways of saying it.
+static WRONG_TYPES: LazyLock<Regex> = LazyLock::new(|| pattern(r"argument types '(\w+)\((.*?)\)'"));
+static NO_SIGNATURE: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"Function '(\w+)' failed to match any signature.*?\(DataType: (.+?)\)[.,]"));
+static LIKE_TYPES: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"There isn't a common type to coerce (.+?) and (.+?) in (LIKE|ILIKE) expression"));
+
+/// 42883 with the types of the call, where the text tells them.
+fn wrong_types(text: &str) -> Option<Error> {
+    let shown = |t: &str| crate::plan::arrow_name_shown(t.trim());
+    if let Some(found) = LIKE_TYPES.captures(text) {
+        let operator = if &found[3] == "LIKE" { "~~" } else { "~~*" };
+        let message = format!("operator does not exist: {} {operator} {}", shown(&found[1]), shown(&found[2]));
+        let hint = "No operator matches the given name and argument types. You might need to add explicit type casts.";
+        return Some(Error::new(SqlState::UNDEFINED_FUNCTION, message).hint(hint));
+    }
+    let found = WRONG_TYPES.captures(text).or_else(|| NO_SIGNATURE.captures(text))?;
+    let mut depth = 0;
+    let mut outside = |c: char| {
+        depth += i32::from(c == '(') - i32::from(c == ')');
+        c == ',' && depth == 0
+    };
+    let types = found[2].split(&mut outside).map(shown).collect::<Vec<_>>().join(", ");
+    Some(undefined_function(&format!("{}({types})", &found[1])))
+}
+
 /// Sayings of the planner that name one fault each.
 fn plain_fault(text: &str, line: &str) -> Option<Error> {
     let number = || POSITION.captures(text).map_or_else(|| "?".to_string(), |f| f[1].to_string());
@@ -293,6 +322,9 @@ fn plan(text: &str) -> Error {
         });
         return Error::new(SqlState::UNDEFINED_FUNCTION, shown.unwrap_or(line))
             .hint("No operator matches the given name and argument types. You might need to add explicit type casts.");
+    }
+    if let Some(error) = wrong_types(text) {
+        return error;
     }
     if text.contains("No function matches") || text.contains("coerce") || text.contains("expects") {
         let name = FUNCTION_ARGUMENTS

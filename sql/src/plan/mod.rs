@@ -9,6 +9,8 @@
 //!    text forms, rounding and overflow), makes the plan physical and streams it under cancel and deadline.
 
 mod agreement;
+mod arrays;
+mod blanks;
 mod cast;
 mod columns;
 mod dependent;
@@ -31,6 +33,7 @@ mod run;
 mod series;
 mod shared;
 mod types;
+mod unknowns;
 mod yielding;
 
 use std::ops::ControlFlow;
@@ -216,8 +219,8 @@ fn array_parameters(plan: &LogicalPlan) -> Result<Vec<(usize, SqlType)>> {
         node.apply_expressions(|expr| {
             expr.apply(|e| {
                 if let Expr::ScalarFunction(call) = e
-                    && let [Expr::Placeholder(array), item] = call.args.as_slice()
-                    && call.func.name().starts_with("array_")
+                    && let [item, Expr::Placeholder(array)] = call.args.as_slice()
+                    && (call.func.name().starts_with("any_") || call.func.name().starts_with("all_"))
                     && let Ok(n) = array.id.trim_start_matches('$').parse::<usize>()
                     && let Ok((_, field)) = item.to_field(&schema)
                 {
@@ -302,6 +305,7 @@ fn to_plan(
     agreement::check(&plan).map_err(from_datafusion)?;
     let plan =
         agreement::resolved(plan).and_then(multisets::counted).and_then(numbers::chosen).map_err(from_datafusion)?;
+    let plan = blanks::insignificant(plan).map_err(from_datafusion)?;
     dependent::rewrite(ctx, lateral::rewrite(ctx, plan)?)
 }
 
@@ -388,6 +392,7 @@ pub fn plan_expr(ctx: &Arc<QueryContext>, expr: &ast::Expr, schema: &DFSchema) -
     agreement::check_in(&planned, schema).map_err(from_datafusion)?;
     let planned =
         agreement::resolved_in(planned, schema).and_then(|e| numbers::chosen_in(e, schema)).map_err(from_datafusion)?;
+    let planned = blanks::insignificant_in(planned, schema).map_err(from_datafusion)?;
     let mut aggregate = false;
     TreeNode::apply(&planned, |e: &Expr| {
         aggregate |= matches!(e, Expr::AggregateFunction(_) | Expr::WindowFunction(_));

@@ -18,6 +18,7 @@ use sightline_storage::error::Result;
 use sightline_storage::ids::TenantId;
 use sightline_storage::table::TableSnapshot;
 
+use super::arrays::Arrays;
 use super::guards::Guards;
 use super::meaning::Meaning;
 use super::operators::Operators;
@@ -121,7 +122,7 @@ impl Shared {
             .with_default_features()
             .with_analyzer_rules(rules)
             .with_physical_optimizer_rule(Arc::new(Guards));
-        builder.expr_planners().get_or_insert_default().insert(0, Arc::new(Operators));
+        builder.expr_planners().get_or_insert_default().splice(0..0, [Arc::new(Arrays) as _, Arc::new(Operators) as _]);
         let state = builder.with_relation_planners(vec![Arc::new(Relations)]).build();
         let context = SessionContext::new_with_state(state);
         for function in sightline_functions::register_all() {
