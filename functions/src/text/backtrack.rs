@@ -15,7 +15,7 @@ use super::pattern::{Options, translate};
 pub(super) type Groups = Vec<Option<Range<usize>>>;
 
 /// The steps of one search.
-const STEPS_MAX: usize = 10_000_000;
+const STEPS_MAX: usize = 1_000_000;
 /// The longest program: counted repetitions are written out.
 const OPS_MAX: usize = 100_000;
 /// PostgreSQL's limit on the numbers of `{m,n}`.
