@@ -7,6 +7,7 @@
 pub mod aggregate;
 pub mod array;
 pub mod error;
+mod explicit;
 pub mod json;
 pub mod math;
 pub mod postgres;
@@ -16,11 +17,13 @@ pub mod time;
 mod udf;
 pub use time::{civil, interval, shift, zone};
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion_expr::{AggregateUDF, ScalarUDF};
 
+use array::polymorphic::ArrayFunction;
 use udf::Function;
 
 fn all() -> impl Iterator<Item = &'static Function> {
@@ -72,7 +75,22 @@ pub fn scalar_function(name: &str) -> Option<Arc<ScalarUDF>> {
 
 /// All scalar functions, to be registered over DataFusion's own of the same names.
 pub fn register_all() -> Vec<Arc<ScalarUDF>> {
-    all().map(|f| f.udf()).chain(set::list_functions()).map(Arc::new).collect()
+    let typed = all().map(Function::udf);
+    let arrays = array::POLYMORPHIC.iter().map(ArrayFunction::udf);
+    typed
+        .chain(arrays)
+        .chain(array::any_all::all())
+        .chain([explicit::explicit()])
+        .chain(set::list_functions())
+        .map(Arc::new)
+        .collect()
+}
+
+/// A scalar function by its name, for a planner that writes a call itself.
+pub fn scalar(name: &str) -> Option<Arc<ScalarUDF>> {
+    static KNOWN: LazyLock<HashMap<String, Arc<ScalarUDF>>> =
+        LazyLock::new(|| register_all().into_iter().map(|f| (f.name().to_string(), f)).collect());
+    KNOWN.get(name).cloned()
 }
 
 /// All aggregate functions.
@@ -92,5 +110,5 @@ pub struct Documentation {
 
 /// What all scalar functions do.
 pub fn documentation() -> Vec<Documentation> {
-    all().map(Function::documentation).collect()
+    all().map(Function::documentation).chain(array::POLYMORPHIC.iter().map(ArrayFunction::documentation)).collect()
 }

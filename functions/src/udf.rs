@@ -4,10 +4,12 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray, StringViewArray, StringViewBuilder};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryArray, BinaryBuilder, PrimitiveArray, StringViewArray, StringViewBuilder,
+};
 use arrow::datatypes::{ArrowPrimitiveType, DataType, Field, FieldRef, IntervalUnit, TimeUnit};
 use datafusion_common::config::ConfigOptions;
-use datafusion_common::{Result, ScalarValue};
+use datafusion_common::{DataFusionError, Result, ScalarValue};
 use datafusion_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
@@ -23,6 +25,7 @@ pub(crate) enum Type {
     Int2,
     Int4,
     Int8,
+    Float4,
     Float8,
     /// A decimal of any precision and scale, as it comes.
     Numeric,
@@ -46,6 +49,8 @@ pub(crate) enum Type {
     Jsonb,
     /// Anything, as the text that a client sees; booleans as they come, for their cast to text is another.
     Shown,
+    /// A list of [`Type::Shown`].
+    ShownArray,
 }
 
 impl Type {
@@ -55,6 +60,7 @@ impl Type {
             Type::Int2 => "smallint",
             Type::Int4 => "integer",
             Type::Int8 => "bigint",
+            Type::Float4 => "real",
             Type::Float8 => "double precision",
             Type::Numeric => "numeric",
             Type::Text => "text",
@@ -68,6 +74,7 @@ impl Type {
             Type::TextArrays => "text[][]",
             Type::Array => "anyarray",
             Type::Any | Type::Shown => "any",
+            Type::ShownArray => "any[]",
             Type::Bytea => "bytea",
             Type::Json => "json",
             Type::Jsonb => "jsonb",
@@ -92,6 +99,7 @@ impl Type {
             Type::Int2 => DataType::Int16,
             Type::Int4 => DataType::Int32,
             Type::Int8 => DataType::Int64,
+            Type::Float4 => DataType::Float32,
             Type::Float8 => DataType::Float64,
             Type::Numeric => match given {
                 DataType::Decimal128(_, _) | DataType::Decimal256(_, _) => given.clone(),
@@ -108,6 +116,16 @@ impl Type {
             Type::Int4Array => DataType::new_list(DataType::Int32, true),
             Type::TextArrays => DataType::new_list(DataType::new_list(DataType::Utf8View, true), true),
             Type::Shown if *given == DataType::Boolean => DataType::Boolean,
+            Type::ShownArray => match given {
+                DataType::List(item) => DataType::new_list(
+                    match item.data_type() {
+                        DataType::List(_) => self.arrow(item.data_type()),
+                        other => Type::Shown.arrow(other),
+                    },
+                    true,
+                ),
+                _ => DataType::new_list(DataType::Utf8View, true),
+            },
             Type::Shown => DataType::Utf8View,
             Type::Bytea => DataType::Binary,
             Type::Array | Type::Any => given.clone(),
@@ -127,17 +145,21 @@ impl Type {
             Type::Any | Type::Shown => Some(3),
             Type::Bytea => match given {
                 DataType::Binary | DataType::BinaryView | DataType::LargeBinary => Some(0),
-                _ => text.then_some(6),
+                _ => (*given == DataType::Utf8).then_some(6),
             },
+            Type::ShownArray => list.then_some(0).or((*given == DataType::Utf8).then_some(6)),
             Type::TextArrays => match given {
                 DataType::List(item) if matches!(item.data_type(), DataType::List(_)) => Some(0),
                 _ => list.then_some(1),
             },
             Type::Array | Type::Int4Array => list.then_some(0),
-            Type::TextArray => list.then_some(0).or(text.then_some(6)),
+            Type::TextArray => list.then_some(0).or((*given == DataType::Utf8).then_some(6)),
             Type::Text | Type::Json | Type::Jsonb => text.then_some(0),
             _ if list => None,
-            _ if text => Some(6),
+            // A literal of unknown type is Utf8 to the planner, a text Utf8View. Of numbers a double is preferred.
+            Type::Float8 if *given == DataType::Utf8 => Some(5),
+            _ if *given == DataType::Utf8 => Some(6),
+            _ if text => None,
             Type::Int2 => matches!(given, DataType::Int16 | DataType::Int8 | DataType::UInt8).then_some(0),
             Type::Int4 => match given {
                 DataType::Int32 => Some(0),
@@ -154,6 +176,7 @@ impl Type {
                 t if t.is_integer() => Some(2),
                 _ => None,
             },
+            Type::Float4 => matches!(given, DataType::Float32 | DataType::Float16).then_some(0),
             Type::Float8 => match given {
                 DataType::Float64 => Some(0),
                 t if t.is_floating() => Some(1),
@@ -210,6 +233,10 @@ impl Call {
         self.args[n].as_string_view()
     }
 
+    pub(crate) fn bytes(&self, n: usize) -> &BinaryArray {
+        self.args[n].as_binary()
+    }
+
     pub(crate) fn primitive<T: ArrowPrimitiveType>(&self, n: usize) -> &PrimitiveArray<T> {
         self.args[n].as_primitive()
     }
@@ -241,6 +268,26 @@ impl Call {
                 }
                 None => builder.append_null(),
             }
+        }
+        Ok(Arc::new(builder.finish()))
+    }
+
+    /// One binary string a row; NULL where an argument is.
+    ///
+    /// # Errors
+    /// 54000 if the batch grows beyond [`TEXT_BYTES_MAX`].
+    pub(crate) fn map_bytes(&self, f: impl Fn(usize) -> Result<Vec<u8>>) -> Result<ArrayRef> {
+        let mut builder = BinaryBuilder::with_capacity(self.rows, 0);
+        let mut bytes = 0;
+        for row in 0..self.rows {
+            if self.has_null(row) {
+                builder.append_null();
+                continue;
+            }
+            let value = f(row)?;
+            bytes += value.len();
+            check_text(bytes)?;
+            builder.append_value(value);
         }
         Ok(Arc::new(builder.finish()))
     }
@@ -352,15 +399,16 @@ impl Function {
     {
         let forms: &'static [Form] = self.forms;
         let found = forms.iter().filter_map(|f| f.distance(given).map(|d| (d, f))).min_by_key(|(d, _)| *d);
-        found.map(|(_, f)| f).ok_or_else(|| {
-            let given = given.iter().map(shown).collect::<Vec<_>>().join(", ");
-            FunctionError::new("42883", format!("function {}({given}) does not exist", self.name))
-                .hint(
-                    "No function matches the given name and argument types. You might need to add explicit type casts.",
-                )
-                .into()
-        })
+        found.map(|(_, f)| f).ok_or_else(|| no_such_function(self.name, given))
     }
+}
+
+/// 42883 for a call with these types.
+pub(crate) fn no_such_function(name: &str, given: &[DataType]) -> DataFusionError {
+    let given = given.iter().map(shown).collect::<Vec<_>>().join(", ");
+    FunctionError::new("42883", format!("function {name}({given}) does not exist"))
+        .hint("No function matches the given name and argument types. You might need to add explicit type casts.")
+        .into()
 }
 
 /// A type as PostgreSQL names it.
@@ -379,9 +427,15 @@ pub(crate) fn shown(t: &DataType) -> String {
         DataType::Interval(_) | DataType::Duration(_) => "interval",
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "bytea",
         DataType::FixedSizeBinary(_) => "uuid",
-        DataType::Null => "unknown",
+        DataType::Null | DataType::Utf8 => "unknown",
         t if t.is_decimal() => "numeric",
-        DataType::List(f) | DataType::LargeList(f) => return format!("{}[]", shown(f.data_type())),
+        // However many dimensions it has, it is one type.
+        DataType::List(f) | DataType::LargeList(f) => {
+            return match shown(f.data_type()) {
+                inner if inner.ends_with("[]") => inner,
+                inner => format!("{inner}[]"),
+            };
+        }
         _ => "text",
     };
     name.to_string()

@@ -260,13 +260,38 @@ fn undefined_function(name: &str) -> Error {
 }
 
 static POSITION: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?:position|specified:) (\d+)"));
-static ARGUMENT_TYPES: LazyLock<Regex> = LazyLock::new(|| pattern(r"argument types '(\w+)\((.*?)\)'"));
 static NOT_NEGATED: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"operator 'NOT' requires a boolean expression, got (\S+)"));
 static NOT_A_CONDITION: LazyLock<Regex> = LazyLock::new(|| pattern(r"non-boolean predicate .* returning (\S+)"));
 static WINDOW: LazyLock<Regex> = LazyLock::new(|| pattern(r"The window (\S+) is not defined"));
 static ARITHMETIC: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"Cannot coerce arithmetic expression (.+?) ([-+*/%]) (.+) to valid types"));
+
+/// A call with types that the function does not take, in two ways of saying it.
+static WRONG_TYPES: LazyLock<Regex> = LazyLock::new(|| pattern(r"argument types '(\w+)\((.*?)\)'"));
+static NO_SIGNATURE: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"Function '(\w+)' failed to match any signature.*?\(DataType: (.+?)\)[.,]"));
+static LIKE_TYPES: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"There isn't a common type to coerce (.+?) and (.+?) in (LIKE|ILIKE) expression"));
+
+/// 42883 with the types of the call, where the text tells them.
+fn wrong_types(text: &str) -> Option<Error> {
+    let shown = |t: &str| crate::plan::arrow_name_shown(t.trim());
+    if let Some(found) = LIKE_TYPES.captures(text) {
+        let operator = if &found[3] == "LIKE" { "~~" } else { "~~*" };
+        let message = format!("operator does not exist: {} {operator} {}", shown(&found[1]), shown(&found[2]));
+        let hint = "No operator matches the given name and argument types. You might need to add explicit type casts.";
+        return Some(Error::new(SqlState::UNDEFINED_FUNCTION, message).hint(hint));
+    }
+    let found = WRONG_TYPES.captures(text).or_else(|| NO_SIGNATURE.captures(text))?;
+    let mut depth = 0;
+    let mut outside = |c: char| {
+        depth += i32::from(c == '(') - i32::from(c == ')');
+        c == ',' && depth == 0
+    };
+    let types = found[2].split(&mut outside).map(shown).collect::<Vec<_>>().join(", ");
+    Some(undefined_function(&format!("{}({types})", &found[1])))
+}
 
 /// Sayings of the planner that name one fault each.
 fn plain_fault(text: &str, line: &str) -> Option<Error> {
@@ -361,9 +386,8 @@ fn plan(text: &str) -> Error {
         return Error::new(SqlState::UNDEFINED_FUNCTION, shown.unwrap_or(line))
             .hint("No operator matches the given name and argument types. You might need to add explicit type casts.");
     }
-    if let Some(found) = ARGUMENT_TYPES.captures(text) {
-        let types = found[2].split(", ").filter(|t| !t.is_empty()).map(crate::plan::arrow_name_shown);
-        return undefined_function(&format!("{}({})", &found[1], types.collect::<Vec<_>>().join(", ")));
+    if let Some(error) = wrong_types(text) {
+        return error;
     }
     if text.contains("No function matches") || text.contains("coerce") || text.contains("expects") {
         let name = FUNCTION_ARGUMENTS

@@ -8,6 +8,7 @@
 //!
 //! Nothing here looks at a catalog: whether a name or an option exists is decided when the statement runs.
 
+mod calls;
 pub mod copy;
 pub mod cursor;
 pub mod definition;
@@ -18,6 +19,7 @@ pub mod tenant;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod unicode;
 pub mod utility;
 
 use std::sync::Arc;
@@ -29,6 +31,7 @@ use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 use sightline_storage::error::{Error, Result, SqlState};
 
+pub(crate) use self::calls::VARIADIC;
 pub(crate) use self::depth::{SET_OPERATORS_MAX, bush, too_deep};
 
 use self::copy::Copy;
@@ -209,6 +212,7 @@ fn parse_one(text: &str, offset: usize) -> Result<Statement> {
 /// Runs a rule over the whole text.
 fn with_parser<T>(text: &str, offset: usize, rule: impl FnOnce(&mut Parser) -> Result<T, ParserError>) -> Result<T> {
     let dialect = PostgreSqlDialect {};
+    let text = &*unicode::plain(text, offset)?;
     let tokens = Tokenizer::new(&dialect, text).tokenize_with_location();
     let tokens = tokens.map_err(|e| {
         let position = offset + char_position(text, e.location.line, e.location.column);
@@ -216,7 +220,7 @@ fn with_parser<T>(text: &str, offset: usize, rule: impl FnOnce(&mut Parser) -> R
         Error::new(SqlState::SYNTAX_ERROR, format!("syntax error at or near \"{at}\"")).position(position).source(e)
     })?;
     depth::check(&tokens)?;
-    let tokens = spelling::respelled(tokens);
+    let tokens = calls::plain_calls(spelling::respelled(tokens));
     let empty =
         |t: &&TokenWithSpan| matches!(&t.token, Token::Word(w) if w.quote_style.is_some() && w.value.is_empty());
     if let Some(token) = tokens.iter().find(empty) {
@@ -246,7 +250,7 @@ fn refused_token(tokens: &[TokenWithSpan]) -> Option<&TokenWithSpan> {
         match &token.token {
             // It would be an alias.
             Token::SingleQuotedString(_) if after_string => return Some(token),
-            Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_) => string = true,
+            Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_) | Token::Number(..) => string = true,
             Token::Word(w) if w.quote_style.is_none() => match w.keyword {
                 Keyword::FROM if !after_from => from = true,
                 Keyword::FROM | Keyword::WHERE | Keyword::GROUP | Keyword::ORDER | Keyword::HAVING | Keyword::LIMIT

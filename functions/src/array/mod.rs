@@ -1,7 +1,21 @@
-//! Arrays: PostgreSQL's numbers of them are `integer`, where DataFusion's are unsigned 64-bit ones.
+//! Arrays. A column's arrays have one dimension; those of an expression may have more, and are lists of lists then. Every
+//! array starts at 1 (<https://www.postgresql.org/docs/15/functions-array.html>).
 
+pub mod any_all;
 mod bounds;
+mod change;
+mod elements;
+mod empty;
+mod fill;
+pub(crate) mod polymorphic;
+mod rectangle;
+mod search;
 mod sets;
+mod subscript;
+mod text;
+mod threshold;
+
+use polymorphic::ArrayFunction;
 
 use crate::udf::Function;
 
@@ -12,4 +26,30 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     bounds::ARRAY_UPPER,
     bounds::CARDINALITY,
     sets::GENERATE_SUBSCRIPTS,
+    text::DIMS,
+    text::TO_STRING,
+];
+
+/// Those whose types hang together.
+pub(crate) const POLYMORPHIC: &[ArrayFunction] = &[
+    change::APPEND,
+    change::CAT,
+    change::PREPEND,
+    change::REMOVE,
+    change::REPLACE,
+    change::TRIM,
+    empty::FUNCTION,
+    fill::FILL,
+    fill::FILL_2,
+    fill::FILL_3,
+    rectangle::FUNCTION,
+    search::COMPARE,
+    search::CONTAINED,
+    search::CONTAINS,
+    search::OVERLAP,
+    search::POSITION,
+    search::POSITIONS,
+    subscript::SECTION,
+    subscript::SUBSCRIPT,
+    threshold::FUNCTION,
 ];

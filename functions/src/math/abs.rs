@@ -20,6 +20,7 @@ pub(super) const FUNCTION: Function = Function::new(
         Form { args: &[Type::Int4], variadic: false, returns: Returns::Argument(0), call: abs },
         Form { args: &[Type::Int8], variadic: false, returns: Returns::Argument(0), call: abs },
         Form { args: &[Type::Numeric], variadic: false, returns: Returns::Argument(0), call: abs },
+        Form { args: &[Type::Float4], variadic: false, returns: Returns::Argument(0), call: abs },
         Form { args: &[Type::Float8], variadic: false, returns: Returns::Argument(0), call: abs },
     ],
 );

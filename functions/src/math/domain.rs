@@ -49,12 +49,12 @@ pub(super) const POW: Function =
 pub(super) const SQRT: Function =
     Function::new("sqrt", "The square root.", &[Form::new(ONE, Type::Float8, |call| each(call, sqrt))]);
 
-fn each(call: &Call, f: impl Fn(f64) -> Result<f64>) -> Result<ArrayRef> {
+pub(super) fn each(call: &Call, f: impl Fn(f64) -> Result<f64>) -> Result<ArrayRef> {
     let x = call.primitive::<Float64Type>(0);
     Ok(Arc::new(call.map::<Float64Type>(|row| f(x.value(row)).map(Some))?))
 }
 
-fn both(call: &Call, f: impl Fn(f64, f64) -> Result<f64>) -> Result<ArrayRef> {
+pub(super) fn both(call: &Call, f: impl Fn(f64, f64) -> Result<f64>) -> Result<ArrayRef> {
     let (x, y) = (call.primitive::<Float64Type>(0), call.primitive::<Float64Type>(1));
     Ok(Arc::new(call.map::<Float64Type>(|row| f(x.value(row), y.value(row)).map(Some))?))
 }

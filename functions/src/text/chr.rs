@@ -14,7 +14,7 @@ pub(super) const FUNCTION: Function = Function::new(
             0 => refuse("54000", "null character not permitted"),
             code => match u32::try_from(code).ok().and_then(char::from_u32) {
                 Some(c) => Ok(Some(c.to_string())),
-                None if code < 0 => refuse("54000", "character number must be positive"),
+                None if code < 0 => refuse("22023", "character number must be positive"),
                 None => refuse("54000", format!("requested character too large for encoding: {code}")),
             },
         })

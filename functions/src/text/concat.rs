@@ -24,6 +24,37 @@ pub(super) const CONCAT_WS: Function = Function::new(
     }],
 );
 
+/// The planner calls these where the last argument is `VARIADIC` an array.
+pub(super) const CONCAT_ARRAY: Function = Function::new(
+    "concat_variadic",
+    "Concatenates the text of all elements of an array.",
+    &[Form::new(&[Type::ShownArray], Type::Text, concat_array)],
+);
+pub(super) const CONCAT_WS_ARRAY: Function = Function::new(
+    "concat_ws_variadic",
+    "Concatenates the text of all elements of an array, separated by the first argument.",
+    &[Form::new(&[Type::Text, Type::ShownArray], Type::Text, concat_ws_array)],
+);
+
+fn concat_array(call: &Call) -> Result<ArrayRef> {
+    let lists = call.args[0].as_list::<i32>();
+    call.map_text(|row| Ok(Some(elements(&lists.value(row)).into_iter().flatten().collect::<String>())))
+}
+
+fn concat_ws_array(call: &Call) -> Result<ArrayRef> {
+    let (separators, lists) = (call.text(0), call.args[1].as_list::<i32>());
+    call.map_text(|row| {
+        let parts = elements(&lists.value(row)).into_iter().flatten().collect::<Vec<_>>();
+        Ok(Some(parts.join(separators.value(row))))
+    })
+}
+
+/// The elements of a list as a client sees them.
+pub(super) fn elements(list: &ArrayRef) -> Vec<Option<String>> {
+    let list = shown(list);
+    (0..list.len()).map(|n| (!list.is_null(n)).then(|| list.as_string_view().value(n).to_string())).collect()
+}
+
 fn concat(call: &Call) -> Result<ArrayRef> {
     let args = call.args.iter().map(shown).collect::<Vec<_>>();
     let mut buffer = String::new();

@@ -6,6 +6,7 @@ use arrow::array::{Array, ArrayRef, AsArray, StringViewArray};
 use arrow::datatypes::DataType;
 use datafusion_common::Result;
 
+use super::concat::elements;
 use super::quote::{quote_ident, quote_literal};
 use crate::error::{FunctionError, refuse};
 use crate::udf::{Call, Form, Function, Returns, Type, check_text};
@@ -15,6 +16,26 @@ pub(super) const FUNCTION: Function = Function::new(
     "Formats arguments by a template with %s, %I (identifier) and %L (literal).",
     &[Form { args: &[Type::Text, Type::Shown], variadic: true, returns: Returns::Type(Type::Text), call: format }],
 );
+
+/// The planner calls it where the last argument is `VARIADIC` an array.
+pub(super) const ARRAY: Function = Function::new(
+    "format_variadic",
+    "Formats the elements of an array by a template.",
+    &[Form::new(&[Type::Text, Type::ShownArray], Type::Text, format_array)],
+);
+
+fn format_array(call: &Call) -> Result<ArrayRef> {
+    let (templates, lists) = (call.text(0), call.args[1].as_list::<i32>());
+    let one = |row| {
+        if templates.is_null(row) {
+            return Ok(None);
+        }
+        let values = if lists.is_null(row) { vec![] } else { elements(&lists.value(row)) };
+        let values = values.iter().map(Option::as_deref).collect::<Vec<_>>();
+        print(templates.value(row), &values).map(Some)
+    };
+    Ok(Arc::new((0..call.rows).map(one).collect::<Result<StringViewArray>>()?))
+}
 
 fn format(call: &Call) -> Result<ArrayRef> {
     let templates = call.text(0);
@@ -30,7 +51,7 @@ fn format(call: &Call) -> Result<ArrayRef> {
 }
 
 /// Values as text; booleans as PostgreSQL shows them.
-pub(super) fn shown(array: &ArrayRef) -> Arc<dyn Array> {
+pub(crate) fn shown(array: &ArrayRef) -> Arc<dyn Array> {
     if let DataType::Boolean = array.data_type() {
         let text = array.as_boolean().iter().map(|v| v.map(|v| if v { "t" } else { "f" }));
         return Arc::new(text.collect::<StringViewArray>());

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, StringViewArray};
+use arrow::array::{Array, ArrayRef, AsArray, StringViewArray};
 use datafusion_common::Result;
 
+use super::format::shown;
 use super::keywords::RESERVED;
 use crate::udf::{Call, Form, Function, Type};
 
@@ -20,15 +21,12 @@ pub(super) const QUOTE_IDENT: Function = Function::new(
 pub(super) const QUOTE_LITERAL: Function = Function::new(
     "quote_literal",
     "Quotes a text to be used as a string literal; NULL stays NULL.",
-    &[Form::new(&[Type::Text], Type::Text, |call| {
-        let texts = call.text(0);
-        call.map_text(|row| Ok(Some(quote_literal(texts.value(row)))))
-    })],
+    &[Form::new(&[Type::Text], Type::Text, quoted), Form::new(&[Type::Shown], Type::Text, quoted)],
 );
 pub(super) const QUOTE_NULLABLE: Function = Function::new(
     "quote_nullable",
     "Quotes a text to be used as a string literal, and writes NULL for NULL.",
-    &[Form::new(&[Type::Text], Type::Text, quote_nullable)],
+    &[Form::new(&[Type::Text], Type::Text, quote_nullable), Form::new(&[Type::Shown], Type::Text, quote_nullable)],
 );
 
 /// The name as SQL must write it: in double quotes if it has anything but lower-case letters, digits and `_`, or is a
@@ -48,8 +46,15 @@ pub(super) fn quote_literal(text: &str) -> String {
     if text.contains('\\') { format!("E'{escaped}'") } else { format!("'{escaped}'") }
 }
 
+fn quoted(call: &Call) -> Result<ArrayRef> {
+    let texts = shown(&call.args[0]);
+    let texts = texts.as_string_view();
+    call.map_text(|row| Ok(Some(quote_literal(texts.value(row)))))
+}
+
 fn quote_nullable(call: &Call) -> Result<ArrayRef> {
-    let texts = call.text(0);
+    let texts = shown(&call.args[0]);
+    let texts = texts.as_string_view();
     let one = |row| if texts.is_null(row) { "NULL".to_string() } else { quote_literal(texts.value(row)) };
     Ok(Arc::new((0..call.rows).map(one).map(Some).collect::<StringViewArray>()))
 }

@@ -1,16 +1,15 @@
 //! `regexp_count`, `regexp_instr`, `regexp_like`, `regexp_match`, `regexp_replace`, `regexp_substr`.
 
-use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, ListBuilder, StringViewBuilder};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, ListBuilder, StringViewBuilder};
 use arrow::datatypes::Int32Type;
 use datafusion_common::Result;
-use regex::{Captures, Match, Regex};
 
-use super::pattern::Patterns;
-use crate::error::refuse;
-use crate::udf::{Call, Form, Function, Type};
+use super::pattern::{Found, Pattern, Patterns};
+use crate::error::{FunctionError, refuse};
+use crate::udf::{Call, Form, Function, Type, check_text};
 
 const T: Type = Type::Text;
 const I: Type = Type::Int4;
@@ -92,21 +91,39 @@ fn flags(call: &Call, arg: Option<usize>, row: usize) -> &str {
     arg.filter(|n| *n < call.args.len()).map_or("", |n| call.text(n).value(row))
 }
 
-/// The text from a position on, counted in characters from 1.
-fn from<'a>(text: &'a str, start: i32, name: &str) -> Result<&'a str> {
+/// The flags of a function that takes only one match.
+///
+/// # Errors
+/// 22023 for `g`.
+fn single<'a>(call: &'a Call, arg: Option<usize>, row: usize, function: &str) -> Result<&'a str> {
+    let flags = flags(call, arg, row);
+    if flags.contains('g') {
+        return refuse("22023", format!("{function}() does not support the \"global\" option"));
+    }
+    Ok(flags)
+}
+
+/// The byte where the position starts, counted in characters from 1; none behind the end.
+fn start_byte(text: &str, start: i32) -> Result<Option<usize>> {
     let Some(skip) = usize::try_from(start).ok().and_then(|s| s.checked_sub(1)) else {
-        return refuse("22023", format!("invalid value for parameter \"{name}\": {start}"));
+        return refuse("22023", format!("invalid value for parameter \"start\": {start}"));
     };
-    let at = text.char_indices().nth(skip).map_or(text.len(), |(i, _)| i);
-    Ok(&text[at..])
+    Ok(text.char_indices().map(|(at, _)| at).chain([text.len()]).nth(skip))
 }
 
 fn count(call: &Call, start: Option<usize>, flag: Option<usize>) -> Result<ArrayRef> {
     let patterns = Patterns::default();
     let counts = call.map::<Int32Type>(|row| {
-        let text = from(call.text(0).value(row), int(call, start, row, 1), "start")?;
-        let regex = patterns.get(call.text(1).value(row), flags(call, flag, row))?;
-        Ok(Some(i32::try_from(regex.find_iter(text).count()).unwrap_or(i32::MAX)))
+        let text = call.text(0).value(row);
+        let at = start_byte(text, int(call, start, row, 1))?;
+        let regex = patterns.get(call.text(1).value(row), single(call, flag, row, "regexp_count")?)?;
+        let Some(at) = at else { return Ok(Some(0)) };
+        let mut found = 0;
+        for one in regex.matches(text, at) {
+            one?;
+            found += 1;
+        }
+        Ok(Some(found))
     })?;
     Ok(Arc::new(counts))
 }
@@ -117,35 +134,60 @@ fn like(call: &Call, flag: Option<usize>) -> Result<ArrayRef> {
         if call.has_null(row) {
             return Ok(None);
         }
-        let regex = patterns.get(call.text(1).value(row), flags(call, flag, row))?;
-        Ok(Some(regex.is_match(call.text(0).value(row))))
+        let regex = patterns.get(call.text(1).value(row), single(call, flag, row, "regexp_like")?)?;
+        Ok(Some(regex.is_match(call.text(0).value(row))?))
     };
     Ok(Arc::new((0..call.rows).map(one).collect::<Result<BooleanArray>>()?))
 }
 
-/// The n-th match from 1, and its group.
-fn nth<'a>(regex: &Regex, text: &'a str, n: i32, group: i32) -> Result<Option<Match<'a>>> {
-    let Some(skip) = usize::try_from(n).ok().and_then(|n| n.checked_sub(1)) else {
-        return refuse("22023", format!("invalid value for parameter \"n\": {n}"));
+/// Whether each text matches its expression, as the operators `~` and `~*` tell.
+pub(crate) fn regex_matches(texts: &ArrayRef, expressions: &ArrayRef, insensitive: bool) -> Result<BooleanArray> {
+    let (texts, expressions, patterns) = (texts.as_string_view(), expressions.as_string_view(), Patterns::default());
+    let flags = if insensitive { "i" } else { "" };
+    let one = |(text, expression): (Option<&str>, Option<&str>)| {
+        let (Some(text), Some(expression)) = (text, expression) else { return Ok(None) };
+        Ok(Some(patterns.get(expression, flags)?.is_match(text)?))
     };
-    let Ok(group) = usize::try_from(group) else {
-        return refuse("22023", format!("invalid value for parameter \"subexpr\": {group}"));
-    };
-    let found: Option<Captures<'a>> = regex.captures_iter(text).nth(skip);
-    Ok(found.and_then(|c| c.get(group)))
+    texts.iter().zip(expressions).map(one).collect()
+}
+
+/// Which match is meant, counted from 1.
+fn which(n: i32) -> Result<usize> {
+    match usize::try_from(n).ok().and_then(|n| n.checked_sub(1)) {
+        Some(skip) => Ok(skip),
+        None => refuse("22023", format!("invalid value for parameter \"n\": {n}")),
+    }
+}
+
+fn group_number(group: i32) -> Result<usize> {
+    match usize::try_from(group) {
+        Ok(group) => Ok(group),
+        Err(_) => refuse("22023", format!("invalid value for parameter \"subexpr\": {group}")),
+    }
+}
+
+/// Where a group of the match after `skip` others from a byte on is.
+fn nth(regex: &Pattern, text: &str, at: Option<usize>, skip: usize, group: usize) -> Result<Option<Range<usize>>> {
+    let Some(at) = at else { return Ok(None) };
+    let found: Option<Found> = regex.matches(text, at).nth(skip).transpose()?;
+    Ok(found.and_then(|f| f.group(group)))
 }
 
 fn instr(call: &Call) -> Result<ArrayRef> {
     let patterns = Patterns::default();
     let places = call.map::<Int32Type>(|row| {
-        let start = int(call, Some(2), row, 1);
-        let text = from(call.text(0).value(row), start, "start")?;
-        let regex = patterns.get(call.text(1).value(row), flags(call, Some(5), row))?;
-        let found = nth(&regex, text, int(call, Some(3), row, 1), int(call, Some(6), row, 0))?;
-        let Some(found) = found else { return Ok(Some(0)) };
-        let at = if int(call, Some(4), row, 0) == 0 { found.start() } else { found.end() };
-        let place = i32::try_from(text[..at].chars().count()).unwrap_or(i32::MAX);
-        Ok(Some(place.saturating_add(start)))
+        let text = call.text(0).value(row);
+        let at = start_byte(text, int(call, Some(2), row, 1))?;
+        let skip = which(int(call, Some(3), row, 1))?;
+        let end = int(call, Some(4), row, 0);
+        if end != 0 && end != 1 {
+            return refuse("22023", format!("invalid value for parameter \"endoption\": {end}"));
+        }
+        let group = group_number(int(call, Some(6), row, 0))?;
+        let regex = patterns.get(call.text(1).value(row), single(call, Some(5), row, "regexp_instr")?)?;
+        let Some(found) = nth(&regex, text, at, skip, group)? else { return Ok(Some(0)) };
+        let at = if end == 0 { found.start } else { found.end };
+        Ok(Some(i32::try_from(text[..at].chars().count() + 1).unwrap_or(i32::MAX)))
     })?;
     Ok(Arc::new(places))
 }
@@ -153,10 +195,12 @@ fn instr(call: &Call) -> Result<ArrayRef> {
 fn substr(call: &Call) -> Result<ArrayRef> {
     let patterns = Patterns::default();
     call.map_text(|row| {
-        let text = from(call.text(0).value(row), int(call, Some(2), row, 1), "start")?;
-        let regex = patterns.get(call.text(1).value(row), flags(call, Some(4), row))?;
-        let found = nth(&regex, text, int(call, Some(3), row, 1), int(call, Some(5), row, 0))?;
-        Ok(found.map(|m| m.as_str().to_string()))
+        let text = call.text(0).value(row);
+        let at = start_byte(text, int(call, Some(2), row, 1))?;
+        let skip = which(int(call, Some(3), row, 1))?;
+        let group = group_number(int(call, Some(5), row, 0))?;
+        let regex = patterns.get(call.text(1).value(row), single(call, Some(4), row, "regexp_substr")?)?;
+        Ok(nth(&regex, text, at, skip, group)?.map(|m| text[m].to_string()))
     })
 }
 
@@ -170,21 +214,15 @@ fn first(call: &Call, flag: Option<usize>) -> Result<ArrayRef> {
         }
         let flags = flags(call, flag, row);
         if flags.contains('g') {
-            return Err(crate::error::FunctionError::new(
-                "22023",
-                "regexp_match() does not support the \"global\" option",
-            )
-            .hint("Use the regexp_matches function instead.")
-            .into());
+            let message = "regexp_match() does not support the \"global\" option";
+            return Err(FunctionError::new("22023", message).hint("Use the regexp_matches function instead.").into());
         }
         let regex = patterns.get(call.text(1).value(row), flags)?;
-        match regex.captures(call.text(0).value(row)) {
+        let text = call.text(0).value(row);
+        match regex.find(text, 0)? {
             None => lists.append_null(),
             Some(found) => {
-                let skip = usize::from(found.len() > 1);
-                for group in found.iter().skip(skip) {
-                    lists.values().append_option(group.map(|g| g.as_str()));
-                }
+                found.parts(text).for_each(|part| lists.values().append_option(part));
                 lists.append(true);
             }
         }
@@ -200,11 +238,9 @@ fn matches(call: &Call, flag: Option<usize>) -> Result<ArrayRef> {
             let flags = flags(call, flag, row);
             let regex = patterns.get(call.text(1).value(row), &flags.replace('g', ""))?;
             let most = if flags.contains('g') { usize::MAX } else { 1 };
-            for found in regex.captures_iter(call.text(0).value(row)).take(most) {
-                let skip = usize::from(found.len() > 1);
-                for group in found.iter().skip(skip) {
-                    rows.values().values().append_option(group.map(|g| g.as_str()));
-                }
+            let text = call.text(0).value(row);
+            for found in regex.matches(text, 0).take(most) {
+                found?.parts(text).for_each(|part| rows.values().values().append_option(part));
                 rows.values().append(true);
             }
         }
@@ -217,36 +253,51 @@ fn replace(call: &Call, start: Option<usize>, which: Option<usize>, flag: Option
     let patterns = Patterns::default();
     call.map_text(|row| {
         let flags = flags(call, flag, row);
-        let all = flags.contains('g');
-        let regex = patterns.get(call.text(1).value(row), &flags.replace('g', ""))?;
+        // The form with flags fourth: digits there were meant as a start.
+        if start.is_none() && flags.starts_with(|c: char| c.is_ascii_digit()) {
+            let first = &flags[..1];
+            let hint = "If you meant to use regexp_replace() with a start parameter, cast the fourth argument to integer \
+                        explicitly.";
+            let message = format!("invalid regular expression option: \"{first}\"");
+            return Err(FunctionError::new("22023", message).hint(hint).into());
+        }
         let text = call.text(0).value(row);
-        let rest = from(text, int(call, start, row, 1), "start")?;
-        let head = &text[..text.len() - rest.len()];
+        let at = start_byte(text, int(call, start, row, 1))?;
+        let all = flags.contains('g');
         let n = int(call, which, row, if all { 0 } else { 1 });
         let Ok(n) = usize::try_from(n) else {
             return refuse("22023", format!("invalid value for parameter \"n\": {n}"));
         };
-        let with = call.text(2).value(row);
-        Ok(Some(format!("{head}{}", replaced(&regex, rest, with, n))))
+        let regex = patterns.get(call.text(1).value(row), &flags.replace('g', ""))?;
+        let Some(at) = at else { return Ok(Some(text.to_string())) };
+        replaced(&regex, text, at, call.text(2).value(row), n).map(Some)
     })
 }
 
-/// The text with the n-th match replaced, or all if `n` is 0.
-fn replaced<'a>(regex: &Regex, text: &'a str, with: &str, n: usize) -> Cow<'a, str> {
-    let mut seen = 0;
-    let mut put = |found: &Captures<'_>| {
-        seen += 1;
+/// The text with the n-th match from a byte on replaced, or all if `n` is 0.
+fn replaced(regex: &Pattern, text: &str, from: usize, with: &str, n: usize) -> Result<String> {
+    let mut out = String::with_capacity(text.len());
+    let mut kept = 0;
+    for (seen, found) in (1..).zip(regex.matches(text, from)) {
+        let found = found?;
         if n != 0 && seen != n {
-            return found[0].to_string();
+            continue;
         }
-        filled(with, found)
-    };
-    regex.replacen(text, n, &mut put as &mut dyn FnMut(&Captures<'_>) -> String)
+        let range = found.range();
+        out.push_str(&text[kept..range.start]);
+        fill(&mut out, text, with, &found);
+        kept = range.end;
+        check_text(out.len())?;
+        if n != 0 {
+            break;
+        }
+    }
+    out.push_str(&text[kept..]);
+    Ok(out)
 }
 
-/// The replacement with its groups put in.
-fn filled(with: &str, found: &Captures<'_>) -> String {
-    let mut out = String::with_capacity(with.len());
+/// Appends the replacement with its groups put in.
+fn fill(out: &mut String, text: &str, with: &str, found: &Found) {
     let mut chars = with.chars();
     while let Some(c) = chars.next() {
         if c != '\\' {
@@ -254,10 +305,10 @@ fn filled(with: &str, found: &Captures<'_>) -> String {
             continue;
         }
         match chars.next() {
-            Some('&') => out.push_str(&found[0]),
+            Some('&') => out.push_str(&text[found.range()]),
             Some(d) if d.is_ascii_digit() && d != '0' => {
-                let group = d.to_digit(10).and_then(|d| found.get(d as usize));
-                out.push_str(group.map_or("", |g| g.as_str()));
+                let group = d.to_digit(10).and_then(|d| found.group(d as usize));
+                out.push_str(group.map_or("", |g| &text[g]));
             }
             Some('\\') => out.push('\\'),
             Some(other) => {
@@ -267,7 +318,6 @@ fn filled(with: &str, found: &Captures<'_>) -> String {
             None => out.push('\\'),
         }
     }
-    out
 }
 
 #[cfg(test)]
@@ -278,12 +328,14 @@ mod tests {
     #[test]
     fn matches_are_replaced_as_postgresql_does() {
         let done = |text: &str, pattern, with, n| {
-            replaced(&compile(pattern, "").expect("a pattern"), text, with, n).into_owned()
+            replaced(&compile(pattern, "").expect("a pattern"), text, 0, with, n).expect("a short text")
         };
         assert_eq!(done("hello", "l", "L", 1), "heLlo");
         assert_eq!(done("hello", "l", "L", 0), "heLLo");
         assert_eq!(done("hello", "l", "L", 2), "helLo");
         assert_eq!(done("abc123", r"(\d+)", r"<\1>", 1), "abc<123>");
         assert_eq!(done("abc", "b", r"[\&]", 1), "a[b]c");
+        assert_eq!(done("abc", "b*", "X", 0), "XaXXcX");
+        assert_eq!(done("foobar", r"(.)\1", r"X\&Y", 0), "fXooYbar");
     }
 }

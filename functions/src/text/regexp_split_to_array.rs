@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, ListBuilder, StringViewBuilder};
 use datafusion_common::Result;
-use regex::Regex;
 
-use super::pattern::Patterns;
+use super::pattern::{Pattern, Patterns};
 use crate::error::refuse;
 use crate::udf::{Call, Form, Function, Type};
 
@@ -34,7 +33,7 @@ fn split(call: &Call) -> Result<ArrayRef> {
             return refuse("22023", "regexp_split_to_array() does not support the \"global\" option");
         }
         let regex = patterns.get(expressions.value(row), flags)?;
-        for part in parts(&regex, texts.value(row)) {
+        for part in parts(&regex, texts.value(row))? {
             lists.values().append_value(part);
         }
         lists.append(true);
@@ -43,18 +42,19 @@ fn split(call: &Call) -> Result<ArrayRef> {
 }
 
 /// What lies between the matches. An empty match at either end, or just behind another match, splits nothing.
-fn parts<'a>(regex: &Regex, text: &'a str) -> Vec<&'a str> {
+fn parts<'a>(regex: &Pattern, text: &'a str) -> Result<Vec<&'a str>> {
     let mut parts = Vec::new();
     let mut from = 0;
-    for found in regex.find_iter(text) {
-        if found.is_empty() && (found.start() == from || found.start() == text.len()) {
+    for found in regex.matches(text, 0) {
+        let found = found?.range();
+        if found.is_empty() && (found.start == from || found.start == text.len()) {
             continue;
         }
-        parts.push(&text[from..found.start()]);
-        from = found.end();
+        parts.push(&text[from..found.start]);
+        from = found.end;
     }
     parts.push(&text[from..]);
-    parts
+    Ok(parts)
 }
 
 #[cfg(test)]
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn texts_are_split_as_postgresql_does() {
-        let split = |text, pattern| parts(&compile(pattern, "").expect("a pattern"), text);
+        let split = |text, pattern| parts(&compile(pattern, "").expect("a pattern"), text).expect("few steps");
         assert_eq!(split("the quick  fox", r"\s+"), ["the", "quick", "fox"]);
         assert_eq!(split("abc", r"\s*"), ["a", "b", "c"]);
         assert_eq!(split("a,b,", ","), ["a", "b", ""]);

@@ -36,7 +36,28 @@ pub fn parse(text: &str) -> Result<Vec<Element>> {
     if !parser.rest.trim().is_empty() {
         return Err(malformed("Junk after closing right brace."));
     }
+    if !is_rectangle(&elements) {
+        return Err(malformed("Multidimensional arrays must have sub-arrays with matching dimensions."));
+    }
     Ok(elements)
+}
+
+/// Whether all elements are values, or all are arrays of the same lengths.
+fn is_rectangle(elements: &[Element]) -> bool {
+    fn shape(elements: &[Element]) -> Option<Vec<usize>> {
+        let mut lengths = vec![elements.len()];
+        let mut inner = elements.iter().map(|e| match e {
+            Element::Nested(inner) => shape(inner),
+            Element::Null | Element::Value(_) => Some(vec![]),
+        });
+        let first = inner.next().unwrap_or(Some(vec![]))?;
+        if inner.any(|other| other.as_ref() != Some(&first)) {
+            return None;
+        }
+        lengths.extend(first);
+        Some(lengths)
+    }
+    shape(elements).is_some()
 }
 
 struct Parser<'a> {
@@ -54,6 +75,9 @@ impl Parser<'_> {
         let mut elements = Vec::new();
         self.skip_blanks();
         if let Some(rest) = self.rest.strip_prefix('}') {
+            if self.depth > 1 {
+                return Err("Unexpected \"}\" character.");
+            }
             self.rest = rest;
             return Ok(elements);
         }

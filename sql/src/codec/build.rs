@@ -332,7 +332,11 @@ impl ListBuilder {
     }
 
     fn append_text(&mut self, text: &str, style: &Style) -> Result<()> {
-        for element in &array::parse(text)? {
+        self.append_elements(&array::parse(text)?, style)
+    }
+
+    fn append_elements(&mut self, elements: &[Element], style: &Style) -> Result<()> {
+        for element in elements {
             self.append_element(element, style)?;
             self.length += 1;
         }
@@ -344,7 +348,10 @@ impl ListBuilder {
         match element {
             Element::Null => self.items.append_null(),
             Element::Value(text) => self.items.append_text(text, style)?,
-            Element::Nested(_) => return Err(one_dimension(&self.items.ty)),
+            Element::Nested(inner) => match &mut self.items.values {
+                Builder::List(list) => list.append_elements(inner, style)?,
+                _ => return Err(one_dimension(&self.items.ty)),
+            },
         }
         Ok(())
     }

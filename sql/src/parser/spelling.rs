@@ -95,8 +95,12 @@ fn joined_strings(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let mut joined: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     // Where the last string stands in `joined`, if only blanks came since; and whether a line ended among them.
     let mut open: Option<(usize, bool)> = None;
-    for token in tokens {
+    for mut token in tokens {
+        if let Token::NationalStringLiteral(text) = &mut token.token {
+            token.token = Token::SingleQuotedString(std::mem::take(text));
+        }
         match (&token.token, open) {
+            (Token::Whitespace(Whitespace::MultiLineComment(_)), _) => open = None,
             (Token::Whitespace(blank), Some((at, ended))) => {
                 let ends = matches!(blank, Whitespace::Newline | Whitespace::SingleLineComment { .. });
                 open = Some((at, ended || ends));

@@ -63,21 +63,21 @@ fn unterminated(sql: &str, start: usize, what: &str) -> Error {
         .position(sql[..start].chars().count() + 1)
 }
 
-fn is_word(b: u8) -> bool {
+pub(super) fn is_word(b: u8) -> bool {
     b.is_ascii_alphanumeric() || b == b'_' || b == b'$' || b >= 0x80
 }
 
 /// True for the quote of `E'…'`.
-fn is_escape_string(bytes: &[u8], quote: usize) -> bool {
+pub(super) fn is_escape_string(bytes: &[u8], quote: usize) -> bool {
     quote > 0 && matches!(bytes[quote - 1], b'e' | b'E') && !(quote > 1 && is_word(bytes[quote - 2]))
 }
 
-fn line_end(bytes: &[u8], at: usize) -> usize {
+pub(super) fn line_end(bytes: &[u8], at: usize) -> usize {
     bytes[at..].iter().position(|b| *b == b'\n' || *b == b'\r').map_or(bytes.len(), |n| at + n)
 }
 
 /// The end of a comment, which may nest.
-fn comment_end(bytes: &[u8], mut at: usize) -> Option<usize> {
+pub(super) fn comment_end(bytes: &[u8], mut at: usize) -> Option<usize> {
     let mut depth = 0;
     loop {
         match bytes.get(at..at + 2)? {
@@ -92,7 +92,7 @@ fn comment_end(bytes: &[u8], mut at: usize) -> Option<usize> {
 }
 
 /// The end of what starts with the quote at `at`; a doubled quote stands for itself.
-fn quoted_end(bytes: &[u8], at: usize, escapes: bool) -> Option<usize> {
+pub(super) fn quoted_end(bytes: &[u8], at: usize, escapes: bool) -> Option<usize> {
     let quote = bytes[at];
     let mut i = at + 1;
     loop {
@@ -106,7 +106,7 @@ fn quoted_end(bytes: &[u8], at: usize, escapes: bool) -> Option<usize> {
 }
 
 /// The length of a dollar quote's tag, `$$` or `$tag$`.
-fn dollar_tag(bytes: &[u8], at: usize) -> Option<usize> {
+pub(super) fn dollar_tag(bytes: &[u8], at: usize) -> Option<usize> {
     let name = bytes[at + 1..].iter().take_while(|b| is_word(**b) && **b != b'$').count();
     let starts_with_digit = bytes.get(at + 1).is_some_and(u8::is_ascii_digit);
     (bytes.get(at + 1 + name) == Some(&b'$') && !starts_with_digit).then_some(name + 2)

@@ -49,10 +49,13 @@ fn figure(expr: &Expr) -> Named {
     match expr {
         Expr::Identifier(ident) => Named::Strong(fold(ident)),
         Expr::CompoundIdentifier(parts) => parts.last().map_or(Named::None, |p| Named::Strong(fold(p))),
-        Expr::CompoundFieldAccess { root, access_chain } => match access_chain.last() {
-            Some(ast::AccessExpr::Dot(Expr::Identifier(ident))) => Named::Strong(fold(ident)),
-            _ => figure(root),
-        },
+        Expr::CompoundFieldAccess { root, access_chain } => {
+            let field = access_chain.iter().rev().find_map(|access| match access {
+                ast::AccessExpr::Dot(Expr::Identifier(ident)) => Some(fold(ident)),
+                _ => None,
+            });
+            field.map_or_else(|| figure(root), Named::Strong)
+        }
         Expr::Nested(inner) | Expr::Collate { expr: inner, .. } => figure(inner),
         Expr::Function(f) => f.name.0.last().and_then(|p| p.as_ident()).map_or(Named::None, |i| {
             let name = fold(i);
@@ -61,7 +64,7 @@ fn figure(expr: &Expr) -> Named {
         Expr::Cast { expr, data_type, .. } => match figure(expr) {
             Named::Strong(name) => Named::Strong(name),
             Named::Weak(_) | Named::None => Named::Weak(match super::types::sql_type(data_type) {
-                Ok(ty) => type_name(&ty),
+                Ok(ty) => type_name(element(&ty)),
                 Err(_) => data_type.to_string().to_lowercase(),
             }),
         },
@@ -79,7 +82,9 @@ fn figure(expr: &Expr) -> Named {
         Expr::Ceil { .. } => strong("ceil"),
         Expr::Floor { .. } => strong("floor"),
         Expr::Position { .. } => strong("position"),
+        Expr::Substring { shorthand: true, .. } => strong("substr"),
         Expr::Substring { .. } => strong("substring"),
+        Expr::IsNormalized { .. } => strong("is_normalized"),
         Expr::Overlay { .. } => strong("overlay"),
         Expr::Trim { trim_where, .. } => strong(match trim_where {
             Some(ast::TrimWhereField::Leading) => "ltrim",
@@ -108,6 +113,14 @@ fn first_column(query: &ast::Query) -> Named {
     }
 }
 
+/// The type that an array is written with, in however many dimensions.
+fn element(ty: &SqlType) -> &SqlType {
+    match ty {
+        SqlType::Array(item) => element(item),
+        other => other,
+    }
+}
+
 /// `pg_type.typname`, which is not the name that `format_type` shows.
 pub fn type_name(ty: &SqlType) -> String {
     match ty {
@@ -125,7 +138,7 @@ pub fn type_name(ty: &SqlType) -> String {
         SqlType::TimestampTz => "timestamptz".to_string(),
         SqlType::Precise(precise) => type_name(&precise.plain()),
         SqlType::InternalChar => "char".to_string(),
-        SqlType::Array(item) => format!("_{}", type_name(item)),
+        SqlType::Array(item) => format!("_{}", type_name(element(item))),
         other => other.to_string(),
     }
 }

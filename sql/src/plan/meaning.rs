@@ -6,24 +6,26 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, RecordBatch};
 use arrow::compute::kernels::numeric::{add, div, mul, sub};
 use arrow::compute::{CastOptions, cast, cast_with_options};
-use arrow::datatypes::{DataType, FieldRef, Float32Type, Float64Type};
+use arrow::datatypes::{DataType, FieldRef, Float32Type, Float64Type, Schema, SchemaRef};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result};
-use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{BinaryExpr, Case, Cast, Expr, ExprSchemable, LogicalPlan, Operator, lit};
 use datafusion::optimizer::AnalyzerRule;
+use datafusion::physical_expr::create_physical_expr;
+use datafusion::physical_plan::PhysicalExpr;
 use datafusion::scalar::ScalarValue;
 use sightline_storage::error::{Error, SqlState};
 use sightline_storage::types::SqlType;
 
 use super::kernel::{Body, Kernel};
-use super::membership::any_equals;
 use super::{arithmetic, intervals, temporal};
 use crate::codec::{self, Format, Style};
 use crate::error::to_datafusion;
@@ -46,9 +48,7 @@ impl Meaning {
                 Ok(shifted) => Ok(Transformed::yes(shifted)),
                 Err(binary) => arithmetic(binary, schema),
             },
-            Expr::ScalarFunction(call) if call.func.name() == "array_element" => Ok(counted_from_one(call)),
             Expr::ScalarFunction(call) if arithmetic::chooses(call.func.name()) => arithmetic::choice(call, schema),
-            Expr::ScalarFunction(call) if call.func.name() == "array_has" => Ok(Transformed::yes(any_equals(call))),
             Expr::Case(case) => guarded(case, schema),
             Expr::Negative(inner) if matches!(inner.get_type(schema)?, DataType::Interval(_)) => {
                 Ok(Transformed::yes(arithmetic::negated(*inner)))
@@ -86,19 +86,6 @@ impl AnalyzerRule for Meaning {
 pub(super) fn with_meaning(expr: Expr, schema: &DFSchema, format: &Format) -> Result<Expr> {
     let rule = Meaning::new(format.clone());
     expr.transform_up(|e| rule.rewrite(e, schema)).map(|t| t.data)
-}
-
-/// DataFusion counts from the end where a subscript is negative; PostgreSQL finds nothing there.
-fn counted_from_one(mut call: ScalarFunction) -> Transformed<Expr> {
-    let Some(subscript) = call.args.get_mut(1) else { return Transformed::no(Expr::ScalarFunction(call)) };
-    let positive = matches!(subscript, Expr::Literal(ScalarValue::Int64(Some(1..)), _) | Expr::Case(_));
-    if positive {
-        return Transformed::no(Expr::ScalarFunction(call));
-    }
-    let given = Box::new(std::mem::take(subscript));
-    let counts = Expr::BinaryExpr(BinaryExpr { left: given.clone(), op: Operator::Gt, right: Box::new(lit(0_i64)) });
-    *subscript = Expr::Case(Case { expr: None, when_then_expr: vec![(Box::new(counts), given)], else_expr: None });
-    Transformed::yes(Expr::ScalarFunction(call))
 }
 
 /// Keeps a CASE of conditions one. DataFusion makes `a AND b OR NOT a AND c` of it, whose parts it may compute for all
@@ -178,6 +165,9 @@ fn cast_expr(expr: Expr, field: FieldRef, schema: &DFSchema, format: &Format) ->
         let inner = if from == *to { expr } else { cast_expr(expr, plain, schema, format)?.data };
         return Ok(Transformed::yes(Kernel::call(&ty.to_string(), field, vec![inner], temporal::cut(ty))));
     }
+    if let (DataType::List(_), DataType::List(_)) = (&from, to) {
+        return list_cast(expr, &from, field, schema, format);
+    }
     if is_string(to) {
         return string_cast(expr, &from, field, ty, schema, format);
     }
@@ -196,7 +186,100 @@ fn cast_expr(expr: Expr, field: FieldRef, schema: &DFSchema, format: &Format) ->
     if to.is_integer() && (from.is_floating() || from.is_decimal() || narrower(&from, to)) {
         return Ok(Transformed::yes(Kernel::call(&format!("to_{ty}"), field, vec![expr], rounded(ty))));
     }
+    if *to == DataType::Float32 && (from == DataType::Float64 || from.is_decimal()) {
+        return Ok(Transformed::yes(Kernel::call(
+            "to_real",
+            field,
+            vec![expr],
+            Arc::new(|arrays| to_real(&arrays[0])),
+        )));
+    }
     Ok(Transformed::no(Expr::Cast(Cast { expr: Box::new(expr), field })))
+}
+
+/// A `real` of what may be too large or too small for one.
+fn to_real(array: &ArrayRef) -> Result<ArrayRef> {
+    let wide = cast(array, &DataType::Float64)?;
+    let narrow = |v: f64| {
+        #[expect(clippy::cast_possible_truncation, reason = "what does not fit is refused")]
+        let real = v as f32;
+        let fault = match real {
+            r if r.is_infinite() && v.is_finite() => "overflow",
+            r if r == 0.0 && v != 0.0 => "underflow",
+            r => return Ok(r),
+        };
+        let message = format!("value out of range: {fault}");
+        Err(to_datafusion(Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, message)))
+    };
+    let reals = wide.as_primitive::<Float64Type>();
+    Ok(Arc::new(reals.try_unary::<_, Float32Type, datafusion::error::DataFusionError>(narrow)?))
+}
+
+/// Arrays are cast element by element, and keep their dimensions.
+fn list_cast(
+    expr: Expr,
+    from: &DataType,
+    field: FieldRef,
+    schema: &DFSchema,
+    format: &Format,
+) -> Result<Transformed<Expr>> {
+    let plain = |expr, field| Ok(Transformed::no(Expr::Cast(Cast { expr: Box::new(expr), field })));
+    let (Some(of), Some(to)) = (item_field(from), item_field(field.data_type())) else { return plain(expr, field) };
+    if of.data_type() == to.data_type() && SqlType::of_field(&of) == SqlType::of_field(&to) {
+        // A cast to int[] of an array of more dimensions leaves it as it is.
+        return if from == field.data_type() { plain(expr, field) } else { Ok(Transformed::yes(expr)) };
+    }
+    let (_, given) = expr.to_field(schema)?;
+    let element = Arc::new(of.as_ref().clone().with_name("element").with_nullable(true));
+    let elements = DFSchema::try_from(Schema::new(vec![element]))?;
+    let column = Expr::Column(datafusion::common::Column::from_name("element"));
+    let cast = cast_expr(column, to.clone(), &elements, format)?.data;
+    let physical = create_physical_expr(&cast, &elements, &ExecutionProps::new(), &PhysicalPlanningContext::default())?;
+    let schema = Arc::clone(elements.inner());
+    let wanted = nested_like(given.data_type(), &to);
+    let field = Arc::new(field.as_ref().clone().with_data_type(wanted.clone()));
+    let body: Body = Arc::new(move |arrays| over_elements(&arrays[0], &wanted, &schema, &physical));
+    Ok(Transformed::yes(Kernel::call(
+        &format!("{} element by element to {}", of.data_type(), to.data_type()),
+        field,
+        vec![expr],
+        body,
+    )))
+}
+
+/// The field of the elements in the innermost dimension.
+fn item_field(list: &DataType) -> Option<FieldRef> {
+    match list {
+        DataType::List(item) => Some(item_field(item.data_type()).unwrap_or_else(|| item.clone())),
+        _ => None,
+    }
+}
+
+/// A list of as many dimensions, of other elements.
+fn nested_like(list: &DataType, of: &FieldRef) -> DataType {
+    match list {
+        DataType::List(item) if matches!(item.data_type(), DataType::List(_)) => {
+            DataType::new_list(nested_like(item.data_type(), of), true)
+        }
+        _ => DataType::List(of.clone()),
+    }
+}
+
+/// Computes an expression over the elements of arrays.
+fn over_elements(
+    array: &ArrayRef,
+    wanted: &DataType,
+    schema: &SchemaRef,
+    cast: &Arc<dyn PhysicalExpr>,
+) -> Result<ArrayRef> {
+    let DataType::List(item) = wanted else {
+        let batch = RecordBatch::try_new(schema.clone(), vec![array.clone()])?;
+        return cast.evaluate(&batch)?.into_array(array.len());
+    };
+    let list = array.as_list::<i32>();
+    let values = over_elements(list.values(), item.data_type(), schema, cast)?;
+    let done = ListArray::try_new(item.clone(), list.offsets().clone(), values, list.nulls().cloned())?;
+    Ok(Arc::new(done))
 }
 
 /// Keeps the type's metadata on a literal that a cast made.
@@ -231,7 +314,7 @@ fn string_cast(
         let (_, source) = expr.to_field(schema)?;
         if matches!(SqlType::of_field(&source), SqlType::Char(_)) && !matches!(ty, SqlType::Char(_)) {
             // Blanks at the end of a character(n) mean nothing, and go with the type.
-            let bare = Kernel::call("text(character)", SqlType::Text.field_ref(""), vec![expr], unpadded());
+            let bare = super::blanks::trimmed(expr);
             return string_cast(bare, from, field, ty, schema, format).map(|t| Transformed::yes(t.data));
         }
         let limit = match ty {
@@ -239,6 +322,9 @@ fn string_cast(
             SqlType::Char(n) => Some((n, true)),
             _ => None,
         };
+        if ty == SqlType::Name && !matches!(expr, Expr::Column(_)) {
+            return Ok(Transformed::yes(Kernel::call("name", field, vec![expr], Arc::new(|a| name_of(&a[0])))));
+        }
         return Ok(match limit {
             Some((n, pad)) => Transformed::yes(Kernel::call(&ty.to_string(), field, vec![expr], cut(n, pad))),
             None => Transformed::no(Expr::Cast(Cast { expr: Box::new(expr), field })),
@@ -259,6 +345,13 @@ fn string_cast(
         Some((n, pad)) => Kernel::call(&ty.to_string(), field, vec![out], cut(n, pad)),
         None => out,
     }))
+}
+
+/// The first 63 bytes, as far as they are whole characters.
+fn name_of(array: &ArrayRef) -> Result<ArrayRef> {
+    let strings = cast(array, &DataType::Utf8View)?;
+    let names = strings.as_string_view().iter().map(|text| text.map(|t| &t[..t.floor_char_boundary(63)]));
+    Ok(Arc::new(names.collect::<arrow::array::StringViewArray>()))
 }
 
 /// Reads each string as PostgreSQL's input function of the type does.
@@ -321,15 +414,6 @@ fn cut(n: u32, pad: bool) -> Body {
         };
         let out = strings.as_string_view().iter().map(|v| v.map(shorten)).collect::<arrow::array::StringViewArray>();
         Ok(Arc::new(out) as ArrayRef)
-    })
-}
-
-/// Without blanks at the end.
-fn unpadded() -> Body {
-    Arc::new(|arrays| {
-        let strings = cast(&arrays[0], &DataType::Utf8View)?;
-        let bare = strings.as_string_view().iter().map(|v| v.map(|text| text.trim_end_matches(' ')));
-        Ok(Arc::new(bare.collect::<arrow::array::StringViewArray>()) as ArrayRef)
     })
 }
 

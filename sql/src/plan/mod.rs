@@ -10,6 +10,8 @@
 
 mod agreement;
 mod arithmetic;
+mod arrays;
+mod blanks;
 mod cast;
 mod columns;
 mod dependent;
@@ -35,6 +37,7 @@ mod series;
 mod shared;
 mod temporal;
 mod types;
+mod unknowns;
 mod yielding;
 
 use std::ops::ControlFlow;
@@ -220,8 +223,8 @@ fn array_parameters(plan: &LogicalPlan) -> Result<Vec<(usize, SqlType)>> {
         node.apply_expressions(|expr| {
             expr.apply(|e| {
                 if let Expr::ScalarFunction(call) = e
-                    && let [Expr::Placeholder(array), item] = call.args.as_slice()
-                    && call.func.name().starts_with("array_")
+                    && let [item, Expr::Placeholder(array)] = call.args.as_slice()
+                    && (call.func.name().starts_with("any_") || call.func.name().starts_with("all_"))
                     && let Ok(n) = array.id.trim_start_matches('$').parse::<usize>()
                     && let Ok((_, field)) = item.to_field(&schema)
                 {
@@ -311,6 +314,7 @@ fn to_plan(
         .and_then(numbers::chosen)
         .and_then(json::typed)
         .map_err(from_datafusion)?;
+    let plan = blanks::insignificant(plan).map_err(from_datafusion)?;
     dependent::rewrite(ctx, lateral::rewrite(ctx, plan)?)
 }
 
@@ -405,6 +409,7 @@ pub fn plan_expr(ctx: &Arc<QueryContext>, expr: &ast::Expr, schema: &DFSchema) -
         .and_then(|e| numbers::chosen_in(e, schema))
         .and_then(|e| json::typed_in(e, schema))
         .map_err(from_datafusion)?;
+    let planned = blanks::insignificant_in(planned, schema).map_err(from_datafusion)?;
     let mut aggregate = false;
     TreeNode::apply(&planned, |e: &Expr| {
         aggregate |= matches!(e, Expr::AggregateFunction(_) | Expr::WindowFunction(_));

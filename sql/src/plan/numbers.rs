@@ -10,6 +10,7 @@ use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, WindowFunctionDefinition, cast,
 };
+use sightline_functions::aggregate::{array_agg_of_arrays, sum_real};
 
 /// Rewrites a plan fresh from the planner.
 pub(super) fn chosen(plan: LogicalPlan) -> Result<LogicalPlan> {
@@ -35,16 +36,37 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
     match expr {
         Expr::BinaryExpr(binary) => float_arithmetic(binary, schema),
         Expr::AggregateFunction(mut call) => {
-            let wide = call.func.name() == "sum" && widen(&mut call.params.args, schema);
+            if call.func.name() == "array_agg"
+                && !call.params.distinct
+                && matches!(call.params.args.as_slice(), [arg] if matches!(arg.get_type(schema), Ok(DataType::List(_))))
+            {
+                call.func = array_agg_of_arrays();
+                return Transformed::yes(Expr::AggregateFunction(call));
+            }
+            let sum = call.func.name() == "sum";
+            if sum && is_real(&call.params.args, schema) {
+                call.func = sum_real();
+                return Transformed::yes(Expr::AggregateFunction(call));
+            }
+            let wide = sum && widen(&mut call.params.args, schema);
             Transformed::new_transformed(Expr::AggregateFunction(AggregateFunction { ..call }), wide)
         }
         Expr::WindowFunction(mut call) => {
             let sum = matches!(&call.fun, WindowFunctionDefinition::AggregateUDF(f) if f.name() == "sum");
+            if sum && is_real(&call.params.args, schema) {
+                call.fun = WindowFunctionDefinition::AggregateUDF(sum_real());
+                return Transformed::yes(Expr::WindowFunction(call));
+            }
             let wide = sum && widen(&mut call.params.args, schema);
             Transformed::new_transformed(Expr::WindowFunction(Box::new(WindowFunction { ..*call })), wide)
         }
         other => Transformed::no(other),
     }
+}
+
+/// `sum(real)` is a `real`, where DataFusion's is a double.
+fn is_real(args: &[Expr], schema: &DFSchema) -> bool {
+    matches!(args, [arg] if matches!(arg.get_type(schema), Ok(DataType::Float32)))
 }
 
 /// The digits of a `bigint`.
@@ -83,6 +105,19 @@ fn float_arithmetic(mut binary: BinaryExpr, schema: &DFSchema) -> Transformed<Ex
     let (Ok(left), Ok(right)) = (binary.left.get_type(schema), binary.right.get_type(schema)) else {
         return Transformed::no(Expr::BinaryExpr(binary));
     };
+    // A real computed with an integer is a double.
+    let compares = matches!(
+        binary.op,
+        Operator::Eq | Operator::NotEq | Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq
+    );
+    let mixed = |a: &DataType, b: &DataType| *a == DataType::Float32 && b.is_integer();
+    if !compares && (mixed(&left, &right) || mixed(&right, &left)) {
+        for side in [&mut binary.left, &mut binary.right] {
+            let inner = std::mem::take(side.as_mut());
+            **side = cast(inner, DataType::Float64);
+        }
+        return Transformed::yes(Expr::BinaryExpr(binary));
+    }
     let side = match (left.is_floating(), right.is_floating()) {
         (true, false) if right.is_decimal() => &mut binary.right,
         (false, true) if left.is_decimal() => &mut binary.left,

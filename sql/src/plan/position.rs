@@ -25,13 +25,40 @@ const CODES: [SqlState; 6] = [
 
 /// The error with its position in `text`, if it names a word that stands there.
 pub fn positioned(e: Error, text: &str) -> Error {
-    if e.get_position().is_some() || !CODES.contains(&e.code()) {
+    if e.get_position().is_some() {
+        return e;
+    }
+    if let Some(found) = LITERAL.captures(e.message()) {
+        return match literal(text, &found[1]) {
+            Some(position) => e.position(position),
+            None => e,
+        };
+    }
+    if !CODES.contains(&e.code()) {
         return e;
     }
     let found = NAMED.captures(e.message()).and_then(|f| find(text, &f[1]));
     match found {
         Some(position) => e.position(position),
         None => e,
+    }
+}
+
+/// Messages about a literal that its type does not take.
+static LITERAL: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r#"(?s)^(?:invalid input syntax for type [\w ]+|malformed array literal): "(.*)"$"#)
+        .expect("a constant pattern")
+});
+
+/// The character position, from 1, of a string literal, if there is one like that.
+fn literal(text: &str, wanted: &str) -> Option<usize> {
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, text).tokenize_with_location().ok()?;
+    let mut found = tokens
+        .iter()
+        .filter(|t| matches!(&t.token, Token::SingleQuotedString(s) | Token::EscapedStringLiteral(s) if s == wanted));
+    match (found.next(), found.next()) {
+        (Some(token), None) => offset(text, token.span.start),
+        _ => None,
     }
 }
 

@@ -18,6 +18,7 @@ use sightline_storage::error::Result;
 use sightline_storage::ids::TenantId;
 use sightline_storage::table::TableSnapshot;
 
+use super::arrays::Arrays;
 use super::guards::Guards;
 use super::json::JsonOperators;
 use super::meaning::Meaning;
@@ -122,8 +123,8 @@ impl Shared {
             .with_default_features()
             .with_analyzer_rules(rules)
             .with_physical_optimizer_rule(Arc::new(Guards));
-        builder.expr_planners().get_or_insert_default().insert(0, Arc::new(Operators));
-        builder.expr_planners().get_or_insert_default().insert(0, Arc::new(JsonOperators));
+        let planners = [Arc::new(JsonOperators) as _, Arc::new(Arrays) as _, Arc::new(Operators) as _];
+        builder.expr_planners().get_or_insert_default().splice(0..0, planners);
         let state = builder.with_relation_planners(vec![Arc::new(Relations)]).build();
         let context = SessionContext::new_with_state(state);
         for function in sightline_functions::register_all() {

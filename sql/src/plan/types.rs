@@ -41,11 +41,14 @@ pub fn sql_type(ty: &ast::DataType) -> Result<SqlType> {
         T::JSON => SqlType::Json,
         T::JSONB => SqlType::Jsonb,
         T::Regclass => SqlType::Reg(RegKind::Class),
-        T::Array(ArrayElemTypeDef::SquareBracket(item, _) | ArrayElemTypeDef::AngleBracket(item))
-        | T::Array(ArrayElemTypeDef::Parenthesis(item)) => match sql_type(item)? {
-            nested @ SqlType::Array(_) => nested,
-            item => SqlType::Array(Box::new(item)),
-        },
+        // An array literal of several dimensions: see `rewrite/arrays.rs`.
+        T::Array(ArrayElemTypeDef::AngleBracket(item)) => SqlType::Array(Box::new(sql_type(item)?)),
+        T::Array(ArrayElemTypeDef::SquareBracket(item, _)) | T::Array(ArrayElemTypeDef::Parenthesis(item)) => {
+            match sql_type(item)? {
+                nested @ SqlType::Array(_) => nested,
+                item => SqlType::Array(Box::new(item)),
+            }
+        }
         T::Custom(name, modifiers) => custom(name, modifiers)?,
         other => return Err(unknown(&other.to_string().to_lowercase())),
     })
@@ -200,10 +203,14 @@ fn custom(name: &ast::ObjectName, modifiers: &[String]) -> Result<SqlType> {
         "regproc" | "regprocedure" => SqlType::Reg(RegKind::Proc),
         "regnamespace" => SqlType::Reg(RegKind::Namespace),
         "regrole" => SqlType::Reg(RegKind::Role),
-        "_text" => SqlType::Array(Box::new(SqlType::Text)),
-        "_int4" => SqlType::Array(Box::new(SqlType::Integer)),
-        "_int8" => SqlType::Array(Box::new(SqlType::BigInt)),
-        other => return Err(unknown(other)),
+        other => match other.strip_prefix('_') {
+            // `pg_type.typname` of an array.
+            Some(item) if !item.starts_with('_') => {
+                let name = ast::ObjectName(vec![ast::ObjectNamePart::Identifier(ast::Ident::new(item))]);
+                return custom(&name, &[]).map(|item| SqlType::Array(Box::new(item))).map_err(|_| unknown(other));
+            }
+            _ => return Err(unknown(other)),
+        },
     })
 }
 

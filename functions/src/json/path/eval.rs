@@ -445,7 +445,7 @@ impl<'a> Evaluation<'a> {
             Head::LikeRegex(left, regex) => {
                 let Some(left) = known(self.operand(left, item, true))? else { return Ok(None) };
                 self.over(left.iter(), |_, l| match l.value() {
-                    Some(Value::Text(text)) => Ok(Some(regex.is_match(text))),
+                    Some(Value::Text(text)) => regex.is_match(text).map(Some).map_err(|e| Fault::Other(Box::new(e))),
                     _ => Ok(None),
                 })
             }

@@ -1,6 +1,6 @@
 //! A `jsonpath` as a tree.
 
-use regex::Regex;
+use crate::text::pattern::Pattern;
 
 use super::lexer::{Word, fault, words};
 use crate::error::FunctionError;
@@ -62,7 +62,7 @@ pub(super) enum Head {
     Exists(Box<Node>),
     Compare(Comparison, Box<Node>, Box<Node>),
     StartsWith(Box<Node>, Box<Node>),
-    LikeRegex(Box<Node>, Regex),
+    LikeRegex(Box<Node>, Pattern),
     /// In parentheses, with steps behind.
     Nested(Box<Node>),
 }
@@ -476,7 +476,7 @@ impl Parser {
 }
 
 /// An expression of `like_regex`, by the flags of XQuery.
-fn regex(pattern: &str, flags: &str) -> Result<Regex> {
+fn regex(pattern: &str, flags: &str) -> Result<Pattern> {
     let mut ours = String::new();
     let literal = flags.contains('q');
     for flag in flags.chars() {

@@ -21,15 +21,6 @@ pub(super) fn strip_schema(name: &mut ObjectName) {
 
 pub(super) fn function(f: &mut Function) {
     strip_schema(&mut f.name);
-    // DataFusion's functions of these names change the first match only.
-    let every = match f.name.to_string().to_lowercase().as_str() {
-        "array_remove" => Some("array_remove_all"),
-        "array_replace" => Some("array_replace_all"),
-        _ => None,
-    };
-    if let Some(name) = every {
-        f.name = ObjectName(vec![ObjectNamePart::Identifier(Ident::new(name))]);
-    }
     if let Some(WindowType::WindowSpec(spec)) = &mut f.over
         && let Some(frame) = &mut spec.window_frame
     {
@@ -59,9 +50,14 @@ pub(super) fn window_arguments(f: &Function) -> Result<()> {
         .hint("No function matches the given name and argument types. You might need to add explicit type casts."))
 }
 
-/// `float8(x)` is `x::float8` (<https://www.postgresql.org/docs/15/sql-expressions.html#SQL-SYNTAX-TYPE-CASTS>).
+/// `float8(x)` is `x::float8`, and `gen_random_uuid()` a text's cast (<https://www.postgresql.org/docs/15/sql-expressions.html#SQL-SYNTAX-TYPE-CASTS>).
 pub(super) fn cast_by_name(f: &Function) -> Option<Expr> {
     let FunctionArguments::List(list) = &f.args else { return None };
+    if list.args.is_empty() && f.name.to_string().eq_ignore_ascii_case("gen_random_uuid") {
+        // DataFusion's makes a text of it.
+        let expr = Box::new(call("uuid", vec![]));
+        return Some(Expr::Cast { kind: CastKind::Cast, expr, data_type: DataType::Uuid, array: false, format: None });
+    }
     let [FunctionArg::Unnamed(FunctionArgExpr::Expr(value))] = list.args.as_slice() else { return None };
     if f.over.is_some() || f.filter.is_some() || !list.clauses.is_empty() || list.duplicate_treatment.is_some() {
         return None;
@@ -110,6 +106,40 @@ pub(super) fn quoted_call(name: &str, arguments: Vec<Expr>) -> Expr {
         f.name = ObjectName(vec![ObjectNamePart::Identifier(Ident::with_quote('"', name))]);
     }
     made
+}
+
+/// Functions that take their last arguments as `VARIADIC` an array, under the name for that.
+const VARIADIC_FUNCTIONS: [&str; 5] = ["concat", "concat_ws", "format", "num_nonnulls", "num_nulls"];
+
+/// `concat(VARIADIC a)` is a function of its own here, since the planner counts arguments.
+///
+/// # Errors
+/// 42883 where the function takes no such argument.
+pub(super) fn variadic(f: &mut Function) -> Result<()> {
+    let FunctionArguments::List(list) = &mut f.args else { return Ok(()) };
+    let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Function(inner)))) = list.args.last() else {
+        return Ok(());
+    };
+    if inner.name.to_string() != crate::parser::VARIADIC {
+        return Ok(());
+    }
+    let FunctionArguments::List(array) = inner.args.clone() else { return Ok(()) };
+    list.args.pop();
+    list.args.extend(array.args);
+    let name = f.name.to_string().to_lowercase();
+    if VARIADIC_FUNCTIONS.contains(&name.as_str()) {
+        f.name = ObjectName(vec![ObjectNamePart::Identifier(Ident::new(format!("{name}_variadic")))]);
+        return Ok(());
+    }
+    let elsewhere = matches!(name.as_str(), "json_extract_path" | "jsonb_extract_path" | "json_extract_path_text")
+        || name.starts_with("json_build")
+        || name.starts_with("jsonb_");
+    if elsewhere {
+        f.name = ObjectName(vec![ObjectNamePart::Identifier(Ident::new(format!("{name}_variadic")))]);
+        return Ok(());
+    }
+    Err(Error::new(SqlState::UNDEFINED_FUNCTION, format!("function {name} does not exist"))
+        .hint("No function matches the given name and argument types. You might need to add explicit type casts."))
 }
 
 pub(super) fn call(name: &str, arguments: Vec<Expr>) -> Expr {

@@ -3,22 +3,26 @@
 //! It names columns as PostgreSQL does, makes small integers `integer`, takes `pg_catalog.` off functions and operators,
 //! turns casts to `reg*` types into functions, and finds the types of parameters that a cast or a LIMIT tells.
 
+mod aggregates;
+mod arrays;
 mod calls;
 mod literals;
 mod operators;
 mod queries;
-mod recursion;
 mod records;
+mod recursion;
 mod relations;
 mod rows;
 mod select_list;
+mod strings;
 mod times;
+mod values;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, GroupByExpr, LimitClause, Query, Select, SelectItem,
+    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, GroupByExpr, LimitClause, Query, Select, SelectItem, SetExpr,
     TableFactor, Value, VisitMut, VisitorMut,
 };
 use sightline_storage::error::{Error, Result, SqlState};
@@ -26,7 +30,9 @@ use sightline_storage::types::SqlType;
 
 use self::calls::{call, cast_by_name, function};
 use self::literals::{bare, bare_positions, exact_float, integer, interval_cast, reg_cast};
-use self::operators::{like_any, not, operator, operator_call, power_of_negative, regex_match, unary};
+use self::operators::{
+    escape_cast, like_all, like_any, not, operator, operator_call, power_of_negative, regex_match, unary,
+};
 use self::queries::{array_subquery, fetch_as_limit, in_subquery};
 use self::relations::{
     function_factor, integer_series, name_table_function, nest_full_joins, set_returning, table_oids,
@@ -131,6 +137,9 @@ impl VisitorMut for Pass {
             }
         }
         power_of_negative(expr);
+        if let Some(like) = escape_cast(expr) {
+            *expr = like;
+        }
         if let Expr::Cast { expr: inner, data_type, .. } = expr
             && let Ok(ty) = super::types::sql_type(data_type)
         {
@@ -144,6 +153,21 @@ impl VisitorMut for Pass {
             self.arrays -= 1;
         }
         match expr {
+            Expr::CompoundFieldAccess { .. } | Expr::Cast { .. } | Expr::AnyOp { .. } | Expr::AllOp { .. } => {
+                if let Some(rewritten) = arrays::plain(expr) {
+                    *expr = rewritten;
+                    return ControlFlow::Continue(());
+                }
+                if let Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } = expr
+                    && !matches!(right.as_ref(), Expr::Subquery(_))
+                {
+                    let message = "op ANY/ALL (array) requires operator to yield boolean";
+                    self.learned.failed.get_or_insert(Error::new(SqlState::new("42809"), message));
+                }
+            }
+            _ => {}
+        }
+        match expr {
             Expr::Value(v) => {
                 if let Value::Number(digits, _) = &v.value
                     && digits.parse::<i32>().is_ok()
@@ -154,6 +178,15 @@ impl VisitorMut for Pass {
             Expr::Collate { expr: inner, .. } => *expr = (**inner).clone(),
             Expr::Function(f) => {
                 function(f);
+                if let Err(error) = calls::variadic(f) {
+                    self.learned.failed.get_or_insert(error);
+                }
+                if let Err(error) = aggregates::ordered(f) {
+                    self.learned.failed.get_or_insert(error);
+                }
+                aggregates::name_cast(f);
+                strings::normalization_form(f);
+                arrays::named_by_arguments(f);
                 let other = array_subquery(f)
                     .or_else(|| times::function(f))
                     .or_else(|| cast_by_name(f))
@@ -168,18 +201,14 @@ impl VisitorMut for Pass {
                     *expr = rewritten;
                 }
             }
-            Expr::Substring { expr: text, substring_from, substring_for, .. } => {
-                let mut arguments = vec![(**text).clone()];
-                match (substring_from, substring_for) {
-                    (None, None) => {}
-                    (Some(from), None) => arguments.push((**from).clone()),
-                    (from, Some(length)) => {
-                        let first = || integer(Expr::value(Value::Number("1".to_string(), false)));
-                        arguments.push(from.as_ref().map_or_else(first, |f| (**f).clone()));
-                        arguments.push((**length).clone());
-                    }
+            Expr::Substring { .. }
+            | Expr::Overlay { .. }
+            | Expr::Position { .. }
+            | Expr::Trim { .. }
+            | Expr::IsNormalized { .. } => {
+                if let Some(rewritten) = strings::plain(expr) {
+                    *expr = rewritten;
                 }
-                *expr = call("substring", arguments);
             }
             Expr::Extract { field, expr: time, .. } => {
                 let field = field.to_string().trim_matches(['\'', '"']).to_lowercase();
@@ -197,7 +226,7 @@ impl VisitorMut for Pass {
                 if let Some(escape) = escape_char.take() {
                     **pattern = call("like_escape", vec![(**pattern).clone(), Expr::Value(escape)]);
                 }
-                if let Some(rewritten) = like_any(expr) {
+                if let Some(rewritten) = like_all(expr).or_else(|| like_any(expr)) {
                     *expr = rewritten;
                 }
             }
@@ -264,10 +293,14 @@ impl VisitorMut for Pass {
 
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         bare_positions(query);
+        if let SetExpr::Values(rows) = query.body.as_mut() {
+            values::typed(rows);
+        }
         ControlFlow::Continue(())
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        aggregates::inherit_order(select);
         if let Err(error) = calls::inline_windows(select) {
             self.learned.failed.get_or_insert(error);
         }

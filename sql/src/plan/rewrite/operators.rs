@@ -29,7 +29,6 @@ pub(super) fn not(expr: Expr) -> Expr {
 pub(super) fn operator_call(expr: &Expr) -> Option<Expr> {
     let Expr::BinaryOp { left, op, right } = expr else { return None };
     let name = match op {
-        BinaryOperator::PGOverlap => "array_has_any",
         BinaryOperator::PGStartsWith => "starts_with",
         _ => return None,
     };
@@ -52,6 +51,36 @@ pub(super) fn regex_match(expr: &Expr) -> Option<Expr> {
     }
     let found = call("regexp_like", arguments);
     Some(if negated { not(found) } else { found })
+}
+
+/// `x LIKE p ESCAPE '$'::bytea` casts the escape character, where sqlparser casts the whole.
+pub(super) fn escape_cast(expr: &Expr) -> Option<Expr> {
+    match expr {
+        Expr::Cast { expr: inner, data_type: ast::DataType::Bytea, .. } => match inner.as_ref() {
+            like @ Expr::Like { escape_char: Some(_), .. } => Some(like.clone()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// `s LIKE ALL (a)`, where sqlparser sees a function `all`.
+pub(super) fn like_all(expr: &Expr) -> Option<Expr> {
+    let (operator, text, pattern) = match expr {
+        Expr::Like { negated: false, expr, pattern, .. } => ("~~", expr, pattern),
+        Expr::Like { expr, pattern, .. } => ("!~~", expr, pattern),
+        Expr::ILike { negated: false, expr, pattern, .. } => ("~~*", expr, pattern),
+        Expr::ILike { expr, pattern, .. } => ("!~~*", expr, pattern),
+        _ => return None,
+    };
+    let Expr::Function(f) = pattern.as_ref() else { return None };
+    let ast::FunctionArguments::List(list) = &f.args else { return None };
+    let [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(array))] = list.args.as_slice() else { return None };
+    if !f.name.to_string().eq_ignore_ascii_case("all") {
+        return None;
+    }
+    let name = sightline_functions::array::any_all::over_array(operator, false)?;
+    Some(call(&name, vec![(**text).clone(), array.clone()]))
 }
 
 /// `s LIKE ANY (ARRAY[a, b])` is `s LIKE a OR s LIKE b`.
@@ -78,7 +107,19 @@ pub(super) fn like_any(expr: &Expr) -> Option<Expr> {
     while let Expr::Nested(inner) = list {
         list = inner;
     }
-    let Expr::Array(array) = list else { return None };
+    let Expr::Array(array) = list else {
+        let operator = match expr {
+            Expr::Like { negated: false, .. } => "~~",
+            Expr::Like { .. } => "!~~",
+            Expr::ILike { negated: false, .. } => "~~*",
+            _ => "!~~*",
+        };
+        let (Expr::Like { any: true, expr: text, .. } | Expr::ILike { any: true, expr: text, .. }) = expr else {
+            return None;
+        };
+        let name = sightline_functions::array::any_all::over_array(operator, true)?;
+        return Some(call(&name, vec![(**text).clone(), list.clone()]));
+    };
     let ones = array.elem.iter().filter_map(one).collect::<Vec<_>>();
     let some = !ones.is_empty();
     some.then(|| Expr::Nested(Box::new(crate::parser::bush(ones, &BinaryOperator::Or))))

@@ -1,8 +1,7 @@
 //! Subqueries and clauses of a query said in another way.
 
 use datafusion::sql::sqlparser::ast::{
-    self, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, LimitClause, OrderByKind, Query, SelectItem,
-    SetExpr, Value,
+    self, Expr, Function, FunctionArguments, LimitClause, OrderByKind, Query, SelectItem, SetExpr, Value,
 };
 
 use sightline_storage::error::{Error, Result, SqlState};
@@ -36,7 +35,7 @@ pub(super) fn in_subquery(left: &Expr, subquery: &Query, negated: bool) -> Expr 
     Expr::InSubquery { expr: Box::new(left.clone()), subquery: Box::new(subquery.clone()), negated }
 }
 
-/// `ARRAY(SELECT x …)` is `coalesce((SELECT array_agg(x) FROM (SELECT x …)), [])`.
+/// `ARRAY(SELECT x …)` is `array_or_empty((SELECT array_agg(x) FROM (SELECT x …)))`.
 pub(super) fn array_subquery(f: &mut Function) -> Option<Expr> {
     let FunctionArguments::Subquery(query) = &f.args else { return None };
     if !f.name.to_string().eq_ignore_ascii_case("array") {
@@ -69,12 +68,5 @@ pub(super) fn array_subquery(f: &mut Function) -> Option<Expr> {
         list.clauses.push(ast::FunctionArgumentClause::OrderBy(order_by));
     }
     select.projection = vec![SelectItem::UnnamedExpr(aggregate)];
-    let mut coalesce = call("coalesce", vec![Expr::Subquery(inner)]);
-    if let Expr::Function(g) = &mut coalesce
-        && let FunctionArguments::List(list) = &mut g.args
-    {
-        let empty = ast::Array { elem: vec![], named: true };
-        list.args.push(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Array(empty))));
-    }
-    Some(coalesce)
+    Some(call("array_or_empty", vec![Expr::Subquery(inner)]))
 }

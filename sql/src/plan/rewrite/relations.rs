@@ -187,10 +187,10 @@ pub(super) fn name_single_sets(query: &mut Query) {
 
 /// The alias of a set of one column, and what the column is called, where the two differ.
 fn single_set(factor: &TableFactor) -> Option<(String, String)> {
-    let (name, alias) = match factor {
-        TableFactor::Table { name, alias: Some(alias), args: Some(_), .. }
-        | TableFactor::Function { name, alias: Some(alias), .. } => (name, alias),
-        _ => return None,
+    let (TableFactor::Table { name, alias: Some(alias), args: Some(_), .. }
+    | TableFactor::Function { name, alias: Some(alias), .. }) = factor
+    else {
+        return None;
     };
     let function = fold(name.0.last()?.as_ident()?);
     let columns = sightline_functions::set_function(&function)?.columns();

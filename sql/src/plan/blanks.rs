@@ -1,0 +1,232 @@
+//! `character(n)`: blanks at the end do not count. They are taken off where a text is wanted, and where two such values
+//! are compared (<https://www.postgresql.org/docs/15/datatype-character.html>).
+//!
+//! A pass over a plan fresh from the planner, before types are coerced. Values lie blank padded in tables, so that a
+//! column compared with a literal stays a column, which prunes.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, StringViewArray};
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::expr::{Between, InList};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Like, LogicalPlan, Operator};
+use datafusion::scalar::ScalarValue;
+use sightline_storage::types::SqlType;
+
+use super::kernel::{Body, Kernel};
+
+/// Functions that take values of any type as they are.
+const ANY_TYPE: [&str; 15] = [
+    "coalesce",
+    "concat",
+    "concat_ws",
+    "count",
+    "explicit",
+    "format",
+    "greatest",
+    "least",
+    "make_array",
+    "nullif",
+    "num_nonnulls",
+    "num_nulls",
+    "octet_length",
+    "pg_typeof",
+    "single_value",
+];
+
+/// Rewrites a plan fresh from the planner.
+pub(super) fn insignificant(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let plan = plan.transform_up_with_subqueries(|node| {
+        let schema = merge_schema(&node.inputs());
+        let names = NamePreserver::new(&node);
+        let changed = node.map_expressions(|expr| {
+            let saved = names.save(&expr);
+            let done = expr.transform_up(|e| Ok(rewrite(e, &schema)))?;
+            Ok(done.update_data(|e| saved.restore(e)))
+        })?;
+        if changed.transformed { changed.map_data(LogicalPlan::recompute_schema) } else { Ok(changed) }
+    });
+    plan.map(|t| t.data)
+}
+
+/// Rewrites an expression fresh from the planner.
+pub(super) fn insignificant_in(expr: Expr, schema: &DFSchema) -> Result<Expr> {
+    expr.transform_up(|e| Ok(rewrite(e, schema))).map(|t| t.data)
+}
+
+/// The length of a `character(n)`.
+fn length(expr: &Expr, schema: &DFSchema) -> Option<u32> {
+    let (_, field) = expr.to_field(schema).ok()?;
+    match SqlType::of_field(&field) {
+        SqlType::Char(n) => Some(n),
+        _ => None,
+    }
+}
+
+/// The text of a literal without a type.
+fn literal(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Literal(ScalarValue::Utf8(Some(text)), None) => Some(text),
+        _ => None,
+    }
+}
+
+fn rewrite(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
+    match expr {
+        Expr::ScalarFunction(mut call) if call.func.name() == "nullif" && call.args.len() == 2 => {
+            let changed = match (length(&call.args[0], schema), literal(&call.args[1])) {
+                (Some(n), Some(_)) => {
+                    call.args[1] = padded(std::mem::take(&mut call.args[1]), n);
+                    true
+                }
+                _ => false,
+            };
+            Transformed::new_transformed(Expr::ScalarFunction(call), changed)
+        }
+        Expr::ScalarFunction(mut call) if !takes_any(call.func.name()) => {
+            let changed = trim_all(&mut call.args, schema);
+            Transformed::new_transformed(Expr::ScalarFunction(call), changed)
+        }
+        Expr::AggregateFunction(mut call) if call.func.name().ends_with("string_agg") => {
+            let changed = trim_all(&mut call.params.args, schema);
+            Transformed::new_transformed(Expr::AggregateFunction(call), changed)
+        }
+        Expr::BinaryExpr(binary) => binary_expr(binary, schema),
+        Expr::InList(mut list) => {
+            let Some(n) = length(&list.expr, schema) else { return Transformed::no(Expr::InList(list)) };
+            if list.list.iter().all(|e| literal(e).is_some()) {
+                list.list = list.list.into_iter().map(|e| padded(e, n)).collect();
+                return Transformed::yes(Expr::InList(list));
+            }
+            let InList { expr, list, negated } = list;
+            let list = list.into_iter().map(|e| bare(e, schema)).collect();
+            Transformed::yes(Expr::InList(InList { expr: Box::new(trimmed(*expr)), list, negated }))
+        }
+        Expr::Case(mut case) if case.expr.as_ref().is_some_and(|e| length(e, schema).is_some()) => {
+            case.expr = case.expr.map(|e| Box::new(bare(*e, schema)));
+            for (when, _) in &mut case.when_then_expr {
+                **when = bare(std::mem::take(when), schema);
+            }
+            Transformed::yes(Expr::Case(case))
+        }
+        Expr::Between(between) if length(&between.expr, schema).is_some() => {
+            let Between { expr, negated, low, high } = between;
+            let [expr, low, high] = [expr, low, high].map(|e| Box::new(bare(*e, schema)));
+            Transformed::yes(Expr::Between(Between { expr, negated, low, high }))
+        }
+        Expr::Case(case) => super::unknowns::resolved(case, schema),
+        Expr::Like(like) => bytea_like(like, schema),
+        other => Transformed::no(other),
+    }
+}
+
+/// LIKE of binary strings is a function of ours; the planner's knows texts only.
+fn bytea_like(like: Like, schema: &DFSchema) -> Transformed<Expr> {
+    let bytes = matches!(like.expr.get_type(schema), Ok(DataType::Binary | DataType::BinaryView));
+    match sightline_functions::scalar("bytealike").filter(|_| bytes && !like.case_insensitive) {
+        Some(function) => {
+            let found = function.call(vec![*like.expr, *like.pattern]);
+            Transformed::yes(if like.negated { !found } else { found })
+        }
+        None => Transformed::no(Expr::Like(like)),
+    }
+}
+
+/// Whether a function takes a value without a cast to text; what has a blank in its name is a cast of ours.
+fn takes_any(name: &str) -> bool {
+    ANY_TYPE.contains(&name)
+        || name.contains([' ', '('])
+        || ["array_", "any_", "all_", "reg", "json", "row_"].iter().any(|prefix| name.starts_with(prefix))
+}
+
+fn trim_all(args: &mut [Expr], schema: &DFSchema) -> bool {
+    let mut changed = false;
+    for arg in args {
+        if length(arg, schema).is_some() {
+            *arg = trimmed(std::mem::take(arg));
+            changed = true;
+        }
+    }
+    changed
+}
+
+fn binary_expr(mut binary: BinaryExpr, schema: &DFSchema) -> Transformed<Expr> {
+    let compares = matches!(
+        binary.op,
+        Operator::Eq
+            | Operator::NotEq
+            | Operator::Lt
+            | Operator::LtEq
+            | Operator::Gt
+            | Operator::GtEq
+            | Operator::IsDistinctFrom
+            | Operator::IsNotDistinctFrom
+    );
+    if !compares && binary.op != Operator::StringConcat {
+        return Transformed::no(Expr::BinaryExpr(binary));
+    }
+    let (left, right) = (length(&binary.left, schema), length(&binary.right, schema));
+    if left.is_none() && right.is_none() {
+        return Transformed::no(Expr::BinaryExpr(binary));
+    }
+    let equality = matches!(binary.op, Operator::Eq | Operator::NotEq);
+    match (left, right) {
+        (Some(a), Some(b)) if compares && a == b => return Transformed::no(Expr::BinaryExpr(binary)),
+        (Some(n), None) if equality && literal(&binary.right).is_some() => {
+            *binary.right = padded(std::mem::take(&mut binary.right), n);
+        }
+        (None, Some(n)) if equality && literal(&binary.left).is_some() => {
+            *binary.left = padded(std::mem::take(&mut binary.left), n);
+        }
+        _ => {
+            for side in [&mut binary.left, &mut binary.right] {
+                // Of a concatenation a literal is a text, whose blanks count.
+                let inner = std::mem::take(side.as_mut());
+                **side = if compares && is_varchar(&inner, schema) {
+                    trimmed(inner)
+                } else if compares || length(&inner, schema).is_some() {
+                    bare(inner, schema)
+                } else {
+                    inner
+                };
+            }
+        }
+    }
+    Transformed::yes(Expr::BinaryExpr(binary))
+}
+
+/// Whether it is a `character varying`, which is compared with a `character` as one.
+fn is_varchar(expr: &Expr, schema: &DFSchema) -> bool {
+    expr.to_field(schema).is_ok_and(|(_, field)| matches!(SqlType::of_field(&field), SqlType::Varchar(_)))
+}
+
+/// Without the blanks that do not count; a typed text stays.
+fn bare(expr: Expr, schema: &DFSchema) -> Expr {
+    if let Some(text) = literal(&expr) {
+        return Expr::Literal(ScalarValue::Utf8(Some(text.trim_end_matches(' ').to_string())), None);
+    }
+    if length(&expr, schema).is_some() { trimmed(expr) } else { expr }
+}
+
+/// A literal as long as the values of the column.
+fn padded(expr: Expr, n: u32) -> Expr {
+    let Some(text) = literal(&expr) else { return expr };
+    let text = text.trim_end_matches(' ');
+    let missing = (n as usize).saturating_sub(text.chars().count());
+    Expr::Literal(ScalarValue::Utf8(Some(format!("{text}{}", " ".repeat(missing)))), None)
+}
+
+/// The value as text.
+pub(super) fn trimmed(expr: Expr) -> Expr {
+    let body: Body = Arc::new(|arrays| {
+        let texts = cast(&arrays[0], &DataType::Utf8View)?;
+        let texts = texts.as_string_view().iter().map(|t| t.map(|t| t.trim_end_matches(' ')));
+        Ok(Arc::new(texts.collect::<StringViewArray>()) as ArrayRef)
+    });
+    Kernel::call("text (bpchar)", SqlType::Text.field_ref(""), vec![expr], body)
+}
