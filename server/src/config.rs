@@ -48,6 +48,7 @@ pub struct Config {
     pub hot_bytes_max: u64,
     /// None: no limit.
     pub statement_timeout: Option<Duration>,
+    pub authentication_timeout: Duration,
     pub log_level: String,
     pub log_format: LogFormat,
     pub unsafe_no_sync: bool,
@@ -165,6 +166,8 @@ impl Layers {
             flush_bytes: self.get("flush_bytes", size)?,
             hot_bytes_max: self.get("hot_bytes_max", size)?,
             statement_timeout: Some(self.get("statement_timeout", duration)?).filter(|d| !d.is_zero()),
+            authentication_timeout: self
+                .get("authentication_timeout", |text| duration(text).filter(|d| !d.is_zero()))?,
             log_level: self.get("log_level", log_level)?,
             log_format: self.get("log_format", log_format)?,
             unsafe_no_sync: self.get("unsafe_no_sync", boolean)?,
@@ -204,6 +207,7 @@ fn expected(key: &str) -> Option<&'static str> {
         "threads" => "It takes a number; 0 is one for each core.",
         "memory_limit" => "It takes auto, or a size such as 4GiB.",
         "flush_bytes" | "hot_bytes_max" => "It takes a size such as 64MiB.",
+        "authentication_timeout" => "It takes a time such as 60s.",
         "statement_timeout" => "It takes a time such as 30s; 0 is off.",
         "log_level" => {
             "It takes error, warn, info, debug or trace, or levels by module, as in info,sightline_storage=debug."

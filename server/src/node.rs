@@ -115,6 +115,7 @@ pub async fn start(config: Config) -> Result<Node> {
         door: Door::new(config.trust_remote)?,
         tls,
         statement_timeout: config.statement_timeout,
+        authentication_timeout: config.authentication_timeout,
         statements: Arc::clone(&shared.statements),
     };
     let served = Arc::clone(&database);

@@ -29,6 +29,8 @@ pub enum Answer {
     /// Rows; arrays have the Arrow type of their column's [`SqlType::arrow`], but numerics may have any scale and
     /// `reg*` columns are strings.
     Rows { columns: Arc<[Column]>, rows: RowStream, tag: RowsTag },
+    /// Rows of a cursor; the simple protocol sends those of a binary one in their binary form.
+    Fetched { columns: Arc<[Column]>, rows: RowStream, binary: bool },
     /// No rows; the command tag, e.g. `INSERT 0 3`.
     Done { tag: String },
     /// COPY … FROM STDIN: feed it.

@@ -1,6 +1,6 @@
 //! What all sessions of a node share: storage, memory, plans, the register of sessions.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::password::Verifier;
 use crate::plan::Shared;
-use crate::session::{Identity, Session, Startup};
+use crate::session::{CursorInfo, Identity, Kept, Session, Startup};
 
 /// Connections kept for superusers, so that they can look into a full server.
 const RESERVED_CONNECTIONS: usize = 3;
@@ -63,8 +63,27 @@ pub(crate) struct Registered {
     pub info: SessionInfo,
     /// Stops the statement that runs now.
     pub running: Mutex<Running>,
-    /// What `set_config` asked for: name, value, and whether for the transaction only.
-    pub settings: Mutex<Vec<(String, Vec<String>, bool)>>,
+    /// What `set_config` asked for.
+    pub settings: Mutex<Vec<Requested>>,
+    /// What the session keeps under names.
+    pub shown: Mutex<Shown>,
+}
+
+/// A change of a setting that `set_config` asked for.
+#[derive(Debug)]
+pub(crate) struct Requested {
+    pub name: String,
+    /// None for the default.
+    pub values: Option<Vec<String>>,
+    /// For the transaction only.
+    pub local: bool,
+}
+
+/// What a session keeps under names, for `pg_cursors` and `pg_prepared_statements`.
+#[derive(Debug, Default)]
+pub(crate) struct Shown {
+    pub cursors: BTreeMap<String, CursorInfo>,
+    pub prepared: BTreeMap<String, Kept>,
 }
 
 /// What a session does now.
@@ -138,8 +157,10 @@ impl Database {
             .ok_or_else(|| Error::new(SqlState::INVALID_CATALOG_NAME, format!("database \"{name}\" does not exist")))?;
         let identity = identify(tenant, &role);
         may_connect(tenant, &role, &identity)?;
-        let registered = self.register(&identity, &role, &startup)?;
-        Session::open(self.clone(), identity, registered, startup.parameters)
+        let registered = self.register(&identity, tenant, &role, &startup)?;
+        let mut parameters = startup.defaults;
+        parameters.extend(tenant.settings.iter().chain(&role.settings).cloned());
+        Session::open(self.clone(), identity, registered, parameters, startup.parameters)
     }
 
     /// What is known of the password of the role that a client says it is, before anything else is told.
@@ -160,7 +181,13 @@ impl Database {
         Ok(Credential { verifier, expired, asked })
     }
 
-    fn register(&self, identity: &Identity, role: &RoleDef, startup: &Startup) -> Result<Arc<Registered>> {
+    fn register(
+        &self,
+        identity: &Identity,
+        tenant: &TenantDef,
+        role: &RoleDef,
+        startup: &Startup,
+    ) -> Result<Arc<Registered>> {
         let mut sessions = self.sessions.lock();
         let free = self.options.max_connections.saturating_sub(sessions.len());
         let too_many = |text: String| Err(Error::new(SqlState::TOO_MANY_CONNECTIONS, text));
@@ -171,6 +198,10 @@ impl Database {
             return too_many(
                 "remaining connection slots are reserved for non-replication superuser connections".to_string(),
             );
+        }
+        let of_tenant = sessions.values().filter(|s| s.info.tenant == identity.tenant && !s.info.superuser).count();
+        if !role.superuser && usize::try_from(tenant.connection_limit).is_ok_and(|limit| of_tenant >= limit) {
+            return too_many(format!("too many connections for database \"{}\"", tenant.name));
         }
         let of_role = sessions.values().filter(|s| s.info.is(identity.tenant, role.id)).count();
         if !role.superuser && usize::try_from(role.connection_limit).is_ok_and(|limit| of_role >= limit) {
@@ -191,8 +222,14 @@ impl Database {
             peer: startup.peer,
             connected_us: self.engine.clock().now_us(),
         };
-        let registered =
-            Arc::new(Registered { pid, secret: secret(), info, running: Mutex::default(), settings: Mutex::default() });
+        let registered = Arc::new(Registered {
+            pid,
+            secret: secret(),
+            info,
+            running: Mutex::default(),
+            settings: Mutex::default(),
+            shown: Mutex::default(),
+        });
         sessions.insert(pid, registered.clone());
         Ok(registered)
     }
@@ -222,9 +259,9 @@ impl Database {
     }
 
     /// Has the session change a setting before its next statement, for `set_config`.
-    pub(crate) fn request_setting(&self, pid: i32, name: &str, values: Vec<String>, local: bool) {
+    pub(crate) fn request_setting(&self, pid: i32, name: &str, values: Option<Vec<String>>, local: bool) {
         if let Some(session) = self.sessions.lock().get(&pid) {
-            session.settings.lock().push((name.to_string(), values, local));
+            session.settings.lock().push(Requested { name: name.to_string(), values, local });
         }
     }
 

@@ -9,6 +9,7 @@
 //! Nothing here looks at a catalog: whether a name or an option exists is decided when the statement runs.
 
 pub mod copy;
+pub mod cursor;
 pub mod definition;
 mod depth;
 mod spelling;
@@ -31,6 +32,7 @@ use sightline_storage::error::{Error, Result, SqlState};
 pub(crate) use self::depth::{SET_OPERATORS_MAX, bush, too_deep};
 
 use self::copy::Copy;
+use self::cursor::{Declare, Fetch};
 use self::definition::{AlterTable, CommentOn, CreateTable, CreateView, Drop, Rename, SchemaStatement};
 use self::tenant::{GrantStatement, RoleStatement, TenantStatement};
 use self::utility::{Explain, Set, Transaction};
@@ -46,6 +48,8 @@ pub struct Statement {
     pub text: String,
     /// Characters of the query string before `text`: error positions count from there.
     pub offset: usize,
+    /// The whole query string it came in, as `pg_cursors` and `pg_prepared_statements` show it.
+    pub source: Arc<str>,
     pub body: Body,
 }
 
@@ -87,6 +91,12 @@ pub enum Body {
     /// DEALLOCATE: a name, or all.
     Deallocate(Option<String>),
     Explain(Explain),
+    /// DECLARE … CURSOR.
+    Declare(Box<Declare>),
+    /// FETCH or MOVE.
+    Fetch(Fetch),
+    /// CLOSE: a name, or all.
+    Close(Option<String>),
     Transaction(Transaction),
     /// Accepted, does nothing: the command tag and what it would be in PostgreSQL.
     Nothing(&'static str),
@@ -137,6 +147,10 @@ impl Body {
             Body::Execute { .. } => "EXECUTE",
             Body::Deallocate(_) => "DEALLOCATE",
             Body::Explain(_) => "EXPLAIN",
+            Body::Declare(_) => "DECLARE CURSOR",
+            Body::Fetch(fetch) if fetch.moves => "MOVE",
+            Body::Fetch(_) => "FETCH",
+            Body::Close(_) => "CLOSE CURSOR",
             Body::Transaction(_) => "BEGIN",
             Body::Nothing(tag) => tag,
             Body::Unsupported(..) => "this statement",
@@ -155,9 +169,16 @@ pub fn parse(sql: &str) -> Result<Vec<Arc<Statement>>> {
     for piece in split::split(sql)? {
         offset += sql[counted..piece.start].chars().count();
         counted = piece.start;
-        statements.push(Arc::new(parse_one(&sql[piece], offset)?));
+        statements.push(parse_one(&sql[piece], offset)?);
     }
-    Ok(statements)
+    // A password is not shown again, wherever it stood.
+    let secret = statements.iter().any(|s: &Statement| matches!(s.body, Body::Role(_)));
+    let source: Arc<str> = sql.trim_start().into();
+    let sourced = |mut s: Statement| {
+        s.source = if secret { s.text.as_str().into() } else { source.clone() };
+        Arc::new(s)
+    };
+    Ok(statements.into_iter().map(sourced).collect())
 }
 
 /// Parses an expression, such as a stored DEFAULT or CHECK.
@@ -182,7 +203,7 @@ pub fn query(text: &str) -> Result<ast::Query> {
 fn parse_one(text: &str, offset: usize) -> Result<Statement> {
     let body = with_parser(text, offset, |p| body(p, text, offset))?;
     let redacted = if let Body::Role(statement) = &body { statement.redacted() } else { None };
-    Ok(Statement { text: redacted.unwrap_or_else(|| text.to_string()), offset, body })
+    Ok(Statement { text: redacted.unwrap_or_else(|| text.to_string()), offset, source: Arc::default(), body })
 }
 
 /// Runs a rule over the whole text.
@@ -196,6 +217,13 @@ fn with_parser<T>(text: &str, offset: usize, rule: impl FnOnce(&mut Parser) -> R
     })?;
     depth::check(&tokens)?;
     let tokens = spelling::respelled(tokens);
+    let empty =
+        |t: &&TokenWithSpan| matches!(&t.token, Token::Word(w) if w.quote_style.is_some() && w.value.is_empty());
+    if let Some(token) = tokens.iter().find(empty) {
+        let start = char_position(text, token.span.start.line, token.span.start.column);
+        let message = "zero-length delimited identifier at or near \"\"\"\"";
+        return Err(Error::new(SqlState::SYNTAX_ERROR, message).position(offset + start));
+    }
     if let Some(token) = refused_token(&tokens) {
         let start = char_position(text, token.span.start.line, token.span.start.column);
         let message = format!("syntax error at or near \"{}\"", token.token);

@@ -15,7 +15,9 @@
 
 mod block;
 mod limits;
+pub mod portal;
 mod prepare;
+pub(crate) mod scan;
 pub(crate) mod temporary;
 #[cfg(test)]
 mod tests;
@@ -38,12 +40,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::answer::{Answer, Column, Notice};
 use crate::authorize::Allowed;
-use crate::database::{Database, Registered, Running, identity_of};
+use crate::database::{Database, Registered, Requested, Running, identity_of};
 use crate::parser::{self, Body, Statement, utility};
 use crate::plan::{Planned, QueryContext};
 use crate::settings::Settings;
 use crate::statement;
 pub use limits::Limits;
+pub use portal::Portal;
+pub(crate) use portal::{CursorInfo, Declared, Opened};
+pub(crate) use prepare::{Kept, check_unchanged};
 use transaction::{Committed, Transaction, serialization_failure};
 
 /// How often a statement that lost a race runs again.
@@ -61,6 +66,8 @@ pub struct Startup {
     pub user: String,
     /// The tenant; `postgres` stands for the default one.
     pub database: String,
+    /// What the node says its sessions begin with; tenant, role and client may say else.
+    pub defaults: Vec<(String, String)>,
     /// The other startup parameters and `options=-c k=v`, applied as SET would.
     pub parameters: Vec<(String, String)>,
     /// The client's address, for the log and pg_stat_activity.
@@ -124,7 +131,7 @@ pub struct Session {
     repeatable: Repeatable,
     /// Operations of a COPY that ended since the last statement.
     inbox: Arc<Inbox>,
-    pub(crate) prepared: BTreeMap<String, Prepared>,
+    portals: BTreeMap<String, Portal>,
     temporary: temporary::Temporary,
     first_plan: Option<FirstPlan>,
     /// The length of the statement at hand.
@@ -161,6 +168,7 @@ impl Session {
         database: Arc<Database>,
         identity: Identity,
         registered: Arc<Registered>,
+        defaults: Vec<(String, String)>,
         parameters: Vec<(String, String)>,
     ) -> Result<Session> {
         let mut settings = Settings::default();
@@ -178,7 +186,7 @@ impl Session {
             implicit: false,
             repeatable: Repeatable::Nothing,
             inbox: Arc::default(),
-            prepared: BTreeMap::new(),
+            portals: BTreeMap::new(),
             temporary: temporary::Temporary::default(),
             first_plan: None,
             text_bytes: 0,
@@ -187,6 +195,12 @@ impl Session {
             reported: Vec::new(),
         };
         // From here on a failure drops the session, which takes it out of the register.
+        for (name, value) in defaults {
+            // A value that is wrong by now keeps nobody out.
+            if let Err(e) = statement::set::at_startup(&mut settings, &name, &value) {
+                session.notice(Notice::warning(e.code(), e.message()));
+            }
+        }
         for (name, value) in parameters {
             statement::set::at_startup(&mut settings, &name, &value)?;
         }
@@ -343,34 +357,6 @@ impl Session {
         self.settings.format()
     }
 
-    /// Keeps a statement under a name, for PREPARE and for the wire layer's named statements, which share the names.
-    ///
-    /// # Errors
-    /// 42P05 if the name is taken.
-    pub fn keep_prepared(&mut self, name: &str, prepared: Prepared) -> Result<()> {
-        if self.prepared.contains_key(name) {
-            let text = format!("prepared statement \"{name}\" already exists");
-            return Err(Error::new(SqlState::DUPLICATE_PREPARED_STATEMENT, text));
-        }
-        self.prepared.insert(name.to_string(), prepared);
-        Ok(())
-    }
-
-    /// The statement kept under this name.
-    ///
-    /// # Errors
-    /// 26000 if there is none.
-    pub fn find_prepared(&self, name: &str) -> Result<&Prepared> {
-        self.prepared.get(name).ok_or_else(|| {
-            Error::new(SqlState::INVALID_STATEMENT_NAME, format!("prepared statement \"{name}\" does not exist"))
-        })
-    }
-
-    /// Forgets the statement of this name, if there is one.
-    pub fn forget_prepared(&mut self, name: &str) {
-        self.prepared.remove(name);
-    }
-
     /// Chooses the transaction and ends it if it is that of one statement.
     async fn run(&mut self, prepared: &Prepared, parameters: Vec<ScalarValue>) -> Result<Answer> {
         self.collect_arrived().await?;
@@ -488,11 +474,11 @@ impl Session {
     /// Makes the changes that `set_config` asked for; it has checked them.
     fn take_requested(&mut self) {
         let requested = std::mem::take(&mut *self.registered.settings.lock());
-        for (name, values, local) in requested {
+        for Requested { name, values, local } in requested {
             if local && self.transaction.is_none() {
                 continue;
             }
-            if let Err(e) = self.change_settings(local, |s| s.set(&name, Some(&values))) {
+            if let Err(e) = self.change_settings(local, |s| s.set(&name, values.as_deref())) {
                 self.notice(Notice::warning(e.code(), e.message()));
             }
         }
@@ -633,7 +619,12 @@ impl Session {
     }
 
     async fn commit(&mut self) -> Result<Committed> {
-        if let Err(e) = self.take_arrived().and_then(|()| self.temporary_at_commit()) {
+        // What WITH HOLD keeps is read before tables are emptied ON COMMIT.
+        let mut ready = self.take_arrived();
+        if ready.is_ok() {
+            ready = self.hold_portals().await;
+        }
+        if let Err(e) = ready.and_then(|()| self.temporary_at_commit()) {
             self.roll_back().await;
             return Err(e);
         }
@@ -647,7 +638,9 @@ impl Session {
         let Some(transaction) = self.transaction.take() else { return Ok(Committed::Yes) };
         let (kept, before) = (transaction.settings_kept.clone(), transaction.settings_before.clone());
         let committed = transaction.commit(&self.database.engine, self.identity.tenant).await;
-        self.settings = if matches!(committed, Ok(Committed::Yes)) { kept } else { before };
+        let done = matches!(committed, Ok(Committed::Yes));
+        self.settings = if done { kept } else { before };
+        self.end_portals(done);
         committed
     }
 
@@ -656,6 +649,12 @@ impl Session {
         for (ops, ..) in arrived {
             transaction::discard_parts(&self.database.engine, &ops).await;
         }
+        self.drop_transaction().await;
+        self.end_portals(false);
+    }
+
+    /// Rolls back what has done nothing that anybody holds on to.
+    async fn drop_transaction(&mut self) {
         if let Some(transaction) = self.transaction.take() {
             self.settings = transaction.settings_before.clone();
             transaction.rollback(&self.database.engine).await;
@@ -705,7 +704,10 @@ impl std::fmt::Debug for Session {
 
 /// True for what can't be run again because its rows are on their way.
 fn answers_rows(body: &Body) -> bool {
-    matches!(body, Body::Query(_) | Body::Copy(_) | Body::Execute { .. } | Body::Explain(_) | Body::Show(_))
+    matches!(
+        body,
+        Body::Query(_) | Body::Copy(_) | Body::Execute { .. } | Body::Explain(_) | Body::Show(_) | Body::Fetch(_)
+    )
 }
 
 fn read_only(command: &str) -> Error {

@@ -1,8 +1,10 @@
-//! One table of settings ([`SETTINGS`]) that drives SET, SHOW, RESET, `current_setting` and `pg_settings`.
+//! One table of settings ([`all`]) that drives SET, SHOW, RESET, `current_setting` and `pg_settings`.
 //!
 //! A session holds a [`Settings`] behind an `Arc`; a statement keeps the one it started with. Values are kept in the form
 //! that SHOW prints; what the engine asks often is kept resolved beside them.
 
+mod accepted;
+pub mod page;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -17,10 +19,11 @@ use sightline_storage::error::{Error, Result, SqlState};
 use crate::codec::{Format, Style};
 use sightline_functions::zone::Zone;
 
-pub use table::SETTINGS;
+pub(crate) use table::ISOLATION;
+pub(crate) use value::{in_unit, significant};
 
 /// One setting as the table describes it.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Setting {
     /// As SHOW ALL prints it; matched in any case.
     pub name: &'static str,
@@ -28,11 +31,24 @@ pub struct Setting {
     pub default: &'static str,
     /// Sent by ParameterStatus when it changes.
     pub reported: bool,
-    /// False for what SET refuses (55P02).
-    pub changeable: bool,
+    /// Who may change it, and when.
+    pub context: Context,
+    /// False if it is only taken: nothing here depends on it.
+    pub effect: bool,
     /// As in `pg_settings.category`.
     pub category: &'static str,
     pub description: &'static str,
+}
+
+/// Who may change a setting, in the words of `pg_settings.context`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Context {
+    /// Nobody.
+    Internal,
+    /// The one who starts the node.
+    Postmaster,
+    Superuser,
+    User,
 }
 
 /// What values a setting takes.
@@ -41,7 +57,7 @@ pub enum Kind {
     Bool,
     /// Whole numbers in a range, in a unit.
     Integer(i64, i64, Unit),
-    Real(f64, f64),
+    Real(f64, f64, Unit),
     Text,
     /// One of the words.
     Enum(&'static [&'static str]),
@@ -59,6 +75,8 @@ pub enum Kind {
 pub enum Unit {
     None,
     Milliseconds,
+    Seconds,
+    Bytes,
     Kilobytes,
     /// Pages of 8 kB.
     Pages,
@@ -67,7 +85,7 @@ pub enum Unit {
 /// A session's settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// By position in [`SETTINGS`].
+    /// By position in [`all`].
     values: Vec<Arc<str>>,
     /// What RESET goes back to: defaults, changed by what the client said when it connected.
     initial: Vec<Arc<str>>,
@@ -77,10 +95,20 @@ pub struct Settings {
     zone: Zone,
     style: Style,
     statement_timeout_ms: u64,
+    idle_in_transaction_ms: u64,
+    idle_session_ms: u64,
 }
 
 static POSITIONS: LazyLock<BTreeMap<String, usize>> =
-    LazyLock::new(|| SETTINGS.iter().enumerate().map(|(n, s)| (s.name.to_lowercase(), n)).collect());
+    LazyLock::new(|| all().iter().enumerate().map(|(n, s)| (s.name.to_lowercase(), n)).collect());
+
+static ALL: LazyLock<Vec<&'static Setting>> =
+    LazyLock::new(|| table::SETTINGS.iter().chain(accepted::SETTINGS.iter()).collect());
+
+/// All settings.
+pub fn all() -> &'static [&'static Setting] {
+    &ALL
+}
 
 fn position(name: &str) -> Option<usize> {
     POSITIONS.get(&name.to_lowercase()).copied()
@@ -88,12 +116,12 @@ fn position(name: &str) -> Option<usize> {
 
 /// The setting with this name, in any case.
 pub fn find(name: &str) -> Option<&'static Setting> {
-    position(name).map(|n| &SETTINGS[n])
+    position(name).map(|n| ALL[n])
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        let values = SETTINGS.iter().map(|s| Arc::from(s.default)).collect::<Vec<Arc<str>>>();
+        let values = all().iter().map(|s| Arc::from(value::initial(s))).collect::<Vec<Arc<str>>>();
         let mut settings = Settings {
             initial: values.clone(),
             values,
@@ -102,6 +130,8 @@ impl Default for Settings {
             zone: Zone::UTC,
             style: Style::default(),
             statement_timeout_ms: 0,
+            idle_in_transaction_ms: 0,
+            idle_session_ms: 0,
         };
         settings.resolve();
         settings
@@ -131,17 +161,31 @@ impl Settings {
     /// 42704 for an unknown name, 22023 for a value it does not take, 55P02 for what cannot be changed.
     pub fn set(&mut self, name: &str, values: Option<&[String]>) -> Result<()> {
         let Some(n) = position(name) else { return self.set_custom(name, values) };
-        let setting = &SETTINGS[n];
-        if !setting.changeable {
-            let text = format!("parameter \"{}\" cannot be changed", setting.name);
-            return Err(Error::new(SqlState::new("55P02"), text));
-        }
+        let setting = ALL[n];
+        self.may_change(setting)?;
         self.values[n] = match values {
             Some(values) => value::checked(setting, values, &self.values[n], &self.initial[n])?.into(),
             None => self.initial[n].clone(),
         };
         self.resolve();
         Ok(())
+    }
+
+    fn may_change(&self, setting: &Setting) -> Result<()> {
+        let name = setting.name;
+        let (code, text) = match setting.context {
+            Context::User => return Ok(()),
+            Context::Superuser if self.is_on("is_superuser") => return Ok(()),
+            Context::Superuser => {
+                (SqlState::INSUFFICIENT_PRIVILEGE, format!("permission denied to set parameter \"{name}\""))
+            }
+            Context::Internal => (SqlState::new("55P02"), format!("parameter \"{name}\" cannot be changed")),
+            Context::Postmaster => {
+                let text = format!("parameter \"{name}\" cannot be changed without restarting the server");
+                (SqlState::new("55P02"), text)
+            }
+        };
+        Err(Error::new(code, text))
     }
 
     fn set_custom(&mut self, name: &str, values: Option<&[String]>) -> Result<()> {
@@ -159,7 +203,8 @@ impl Settings {
         }
         match values {
             Some(values) => self.custom.insert(name.to_lowercase(), values.join(", ")),
-            None => self.custom.remove(&name.to_lowercase()),
+            // The name stays known.
+            None => self.custom.insert(name.to_lowercase(), String::new()),
         };
         Ok(())
     }
@@ -172,12 +217,13 @@ impl Settings {
         match name {
             Some(name) => self.set(name, None),
             None => {
-                for (n, setting) in SETTINGS.iter().enumerate() {
-                    if setting.changeable {
+                for (n, setting) in all().iter().enumerate() {
+                    let transaction = setting.name.starts_with("transaction_");
+                    if !transaction && self.may_change(setting).is_ok() {
                         self.values[n] = self.initial[n].clone();
                     }
                 }
-                self.custom.clear();
+                self.custom.values_mut().for_each(String::clear);
                 self.resolve();
                 Ok(())
             }
@@ -200,7 +246,7 @@ impl Settings {
 
     /// All settings with their values, ordered by name.
     pub fn all(&self) -> impl Iterator<Item = (&'static Setting, &str)> {
-        POSITIONS.values().map(|n| (&SETTINGS[*n], &*self.values[*n]))
+        POSITIONS.values().map(|n| (ALL[*n], &*self.values[*n]))
     }
 
     /// The value that RESET would go back to.
@@ -210,7 +256,7 @@ impl Settings {
 
     /// Parameters that clients are told of, in the order of the table.
     pub fn reported(&self) -> Vec<(&'static str, String)> {
-        let reported = SETTINGS.iter().enumerate().filter(|(_, s)| s.reported);
+        let reported = all().iter().enumerate().filter(|(_, s)| s.reported);
         reported.map(|(n, s)| (s.name, self.values[n].to_string())).collect()
     }
 
@@ -222,6 +268,11 @@ impl Settings {
     /// The names in the text of a list such as `search_path`, folded unless quoted.
     pub(crate) fn names(text: &str) -> Vec<String> {
         value::names(text)
+    }
+
+    /// The text of a list of names.
+    pub(crate) fn list(names: &[String]) -> String {
+        names.iter().map(|name| value::quoted(name)).collect::<Vec<_>>().join(", ")
     }
 
     /// The name of the time zone.
@@ -242,6 +293,12 @@ impl Settings {
     /// How long a statement may run, if limited.
     pub fn statement_timeout(&self) -> Option<Duration> {
         (self.statement_timeout_ms > 0).then(|| Duration::from_millis(self.statement_timeout_ms))
+    }
+
+    /// How long a client may be idle, in a transaction block or outside of one, if limited.
+    pub fn idle_timeout(&self, in_transaction: bool) -> Option<Duration> {
+        let ms = if in_transaction { self.idle_in_transaction_ms } else { self.idle_session_ms };
+        (ms > 0).then(|| Duration::from_millis(ms))
     }
 
     /// True if the boolean setting is on.
@@ -271,11 +328,14 @@ impl Settings {
         self.search_path = value::names(self.get("search_path").unwrap_or_default());
         self.style = Style::new(&self.format());
         self.zone = self.style.zone;
-        self.statement_timeout_ms = self
-            .get("statement_timeout")
-            .and_then(|v| value::integer(v, Unit::Milliseconds))
-            .unwrap_or(0)
-            .unsigned_abs();
+        let ms = |name| {
+            let value = self.get(name).and_then(|v| value::number(v, Unit::Milliseconds).ok());
+            value.map_or(0, |ms| ms as u64)
+        };
+        let (statement, in_transaction, session) =
+            (ms("statement_timeout"), ms("idle_in_transaction_session_timeout"), ms("idle_session_timeout"));
+        self.statement_timeout_ms = statement;
+        (self.idle_in_transaction_ms, self.idle_session_ms) = (in_transaction, session);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The loop of one logged-in connection.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
@@ -14,9 +14,8 @@ use sightline_storage::error::{Error, SqlState};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info};
 
-use super::error::{Severity, notice, response, shutdown};
+use super::error::{Severity, idle_timeout, notice, response, shutdown};
 use super::message::{Frontend, decode};
-use super::portal::Portal;
 use super::wire::{Broken, Reader, Writer, framed};
 use crate::logging;
 use crate::metrics::TenantStatements;
@@ -133,11 +132,12 @@ pub(super) struct Connection {
     pub link: Link,
     pub unnamed: Option<Parsed>,
     pub empty_statements: HashSet<String>,
-    pub portals: HashMap<String, Portal>,
     /// After an error in the extended protocol: everything is discarded until Sync.
     pub skip_to_sync: bool,
     /// The statements of this pipeline are one transaction.
     pub pipeline: bool,
+    /// It waits for the client after ReadyForQuery.
+    idle: bool,
     /// The tag of the last statement of a query string, until their transaction is committed.
     pub held_tag: HeldTag,
     /// The number of the statement at work, for the log: counts what simple queries and Execute messages there were.
@@ -161,9 +161,9 @@ impl Connection {
             link,
             unnamed: None,
             empty_statements: HashSet::new(),
-            portals: HashMap::new(),
             skip_to_sync: false,
             pipeline: false,
+            idle: false,
             held_tag: HeldTag::None,
             statement: 0,
             counters,
@@ -195,11 +195,21 @@ impl Connection {
 
     async fn serve(&mut self) -> Step<()> {
         loop {
+            let in_block = self.session.transaction_status() != b'I';
+            let limit = self.session.settings().idle_timeout(in_block).filter(|_| self.idle);
+            let idle_too_long = async {
+                match limit {
+                    Some(limit) => tokio::time::sleep(limit).await,
+                    None => std::future::pending().await,
+                }
+            };
             let next = tokio::select! {
                 biased;
                 () = self.link.stop.cancelled() => return Err(Stop::Fatal(shutdown())),
                 next = self.reader.message() => next?,
+                () = idle_too_long => return Err(Stop::Fatal(idle_timeout(in_block))),
             };
+            self.idle = false;
             let Some((kind, body)) = next else { return Ok(()) };
             if !self.handle(kind, body).await? {
                 return Ok(());
@@ -287,6 +297,7 @@ impl Connection {
         self.session.rest();
         let status = self.session.transaction_status();
         framed(&mut self.writer.buffer, b'Z', |out| out.push(status));
+        self.idle = true;
         self.writer.flush().await
     }
 

@@ -78,7 +78,7 @@ fn format_code(options: &CopyOptions) -> i16 {
 /// Sends all rows; their number. The header of the binary format shares the first row's message, as clients expect.
 async fn send(mut encoder: CopyEncoder, format: CopyFormat, mut rows: RowStream, writer: &mut Writer) -> Step<u64> {
     let mut head = Vec::new();
-    encoder.write_header(&mut head);
+    encoder.write_header(&mut head)?;
     if format != CopyFormat::Binary && !head.is_empty() {
         framed(&mut writer.buffer, b'd', |out| out.append(&mut head));
     }
@@ -86,10 +86,12 @@ async fn send(mut encoder: CopyEncoder, format: CopyFormat, mut rows: RowStream,
     while let Some(batch) = next_batch(&mut rows, writer).await? {
         let cells = encoder.prepare(&batch)?;
         for row in 0..batch.num_rows() {
+            let mut written = Ok(());
             framed(&mut writer.buffer, b'd', |out| {
                 out.append(&mut head);
-                encoder.write_row(&cells, row, out);
+                written = encoder.write_row(&cells, row, out);
             });
+            written?;
             writer.relieve().await?;
         }
         sent += batch.num_rows() as u64;

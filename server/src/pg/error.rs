@@ -90,6 +90,13 @@ pub(super) fn shutdown() -> Error {
     Error::new(SqlState::ADMIN_SHUTDOWN, "terminating connection due to administrator command")
 }
 
+/// The end of a connection whose client has been idle for longer than `idle_in_transaction_session_timeout`, or
+/// `idle_session_timeout` outside of a block.
+pub(super) fn idle_timeout(in_block: bool) -> Error {
+    let (code, what) = if in_block { ("25P03", "idle-in-transaction") } else { ("57P05", "idle-session") };
+    Error::new(SqlState::new(code), format!("terminating connection due to {what} timeout"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

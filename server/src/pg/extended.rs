@@ -4,14 +4,14 @@
 //! alone before its Sync is run as one of its own, so that it is durable before its CommandComplete is written.
 
 use pgwire::messages::data::{NoData, ParameterDescription};
-use sightline_sql::answer::Answer;
+use sightline_sql::answer::{Answer, RowsTag};
 use sightline_sql::codec::Style;
 use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::types::SqlType;
 
 use super::connection::{Connection, Parsed, Step, Stop, attend};
 use super::message::{Bind, Frontend, Target};
-use super::portal::{Portal, State, check_unchanged};
+use super::portal::bound;
 use super::rows::{Cursor, description};
 
 impl Connection {
@@ -63,7 +63,7 @@ impl Connection {
             Parsed::Empty => {
                 self.empty_statements.insert(name.to_string());
             }
-            Parsed::Ready(prepared) => self.session.keep_prepared(name, prepared)?,
+            Parsed::Ready(prepared) => self.session.keep_prepared(name, prepared, None)?,
         }
         Ok(())
     }
@@ -76,18 +76,19 @@ impl Connection {
         if self.empty_statements.contains(name) {
             return Ok(Parsed::Empty);
         }
-        Ok(Parsed::Ready(self.session.find_prepared(name)?.clone()))
+        Ok(Parsed::Ready(self.session.find_prepared(name)?))
     }
 
     fn bind(&mut self, bind: &Bind) -> Step<()> {
         let statement = self.statement(&bind.statement)?;
-        if !bind.portal.is_empty() && self.portals.contains_key(&bind.portal) {
-            let message = format!("cursor \"{}\" already exists", bind.portal);
-            return Err(Error::new(SqlState::DUPLICATE_CURSOR, message).into());
-        }
         let style = Style::new(&self.session.format());
-        let portal = Portal::bind(statement, bind, &style)?;
-        self.portals.insert(bind.portal.clone(), portal);
+        let (parameters, formats) = bound(&statement, bind, &style)?;
+        let prepared = match statement {
+            Parsed::Empty => None,
+            Parsed::Ready(prepared) => Some(prepared),
+        };
+        self.session.bind_portal(&bind.portal, prepared, parameters, formats)?;
+        self.session.count_run(&bind.statement);
         self.writer.bare(b'2');
         Ok(())
     }
@@ -106,19 +107,17 @@ impl Connection {
     }
 
     fn describe_portal(&mut self, name: &str) -> Step<()> {
-        let portal = self.portals.get(name).ok_or_else(|| no_portal(name))?;
-        match &portal.statement {
-            Parsed::Ready(p) if let Some(columns) = &p.columns => {
-                self.writer.message(&description(columns, &portal.formats))?;
-            }
-            _ => self.writer.message(&NoData::new())?,
+        let portal = self.session.portal(name)?;
+        match portal.columns() {
+            Some(columns) => self.writer.message(&description(columns, portal.formats()))?,
+            None => self.writer.message(&NoData::new())?,
         }
         Ok(())
     }
 
     fn close(&mut self, target: Target, name: &str) -> Step<()> {
         match target {
-            Target::Portal => drop(self.portals.remove(name)),
+            Target::Portal => drop(self.session.close_portal(name)),
             Target::Statement if name.is_empty() => self.unnamed = None,
             Target::Statement => {
                 self.empty_statements.remove(name);
@@ -130,54 +129,22 @@ impl Connection {
     }
 
     async fn execute(&mut self, name: &str, max_rows: u32) -> Step<()> {
-        let mut portal = self.portals.remove(name).ok_or_else(|| no_portal(name))?;
-        self.run_portal(name, &mut portal, max_rows).await?;
-        if self.session.transaction_status() == b'I' && !self.pipeline {
-            self.portals.clear();
-        }
-        self.portals.insert(name.to_string(), portal);
-        Ok(())
-    }
-
-    async fn run_portal(&mut self, name: &str, portal: &mut Portal, max_rows: u32) -> Step<()> {
-        if let State::New = portal.state {
-            portal.state = State::Done;
-            return self.start_portal(portal, max_rows).await;
-        }
-        match &mut portal.state {
-            State::Rows(cursor) => {
-                self.session.resume_statement();
-                self.send_rows(cursor, &portal.formats, max_rows).await
-            }
-            State::New | State::Done => {
-                let message = format!("portal \"{name}\" cannot be run");
-                Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message).into())
-            }
-        }
-    }
-
-    async fn start_portal(&mut self, portal: &mut Portal, max_rows: u32) -> Step<()> {
-        let Parsed::Ready(prepared) = &portal.statement else {
-            self.writer.bare(b'I');
-            return Ok(());
-        };
-        if !self.pipeline && self.session.transaction_status() == b'I' && !self.reader.next_is(b'S') {
+        let begins = self.session.portal(name)?.is_new();
+        if begins && !self.pipeline && self.session.transaction_status() == b'I' && !self.reader.next_is(b'S') {
             self.session.begin_implicit(false);
             self.pipeline = true;
         }
-        let parameters = std::mem::take(&mut portal.parameters);
-        self.session.begin_statement(&prepared.statement);
-        let executing = self.session.execute(prepared, parameters);
+        let executing = self.session.execute_portal(name, u64::from(max_rows));
         let answer = attend(&mut self.reader, &self.link, executing).await?;
         self.tell_notices()?;
-        match answer {
+        let sent = match answer {
             Answer::Rows { columns, rows, tag } => {
-                check_unchanged(prepared, &columns)?;
-                portal.formats.resize(columns.len(), false);
-                let mut cursor = Box::new(Cursor::new(columns, rows, tag));
-                self.send_rows(&mut cursor, &portal.formats, max_rows).await?;
-                portal.state = State::Rows(cursor);
-                Ok(())
+                let formats = self.session.portal(name)?.formats().to_vec();
+                self.send_rows(Cursor::new(columns, rows, tag), &formats, max_rows).await
+            }
+            Answer::Fetched { columns, rows, .. } => {
+                let formats = vec![false; columns.len()];
+                self.send_rows(Cursor::new(columns, rows, RowsTag::Counted("FETCH")), &formats, 0).await
             }
             Answer::Done { tag } => self.complete(tag),
             Answer::CopyIn(copy) => self.copy_in(copy).await,
@@ -186,14 +153,19 @@ impl Connection {
                 self.writer.bare(b'I');
                 Ok(())
             }
+        };
+        if self.session.transaction_status() == b'I' && !self.pipeline {
+            self.session.close_portals(false);
         }
+        sent
     }
 
-    async fn send_rows(&mut self, cursor: &mut Cursor, formats: &[bool], max_rows: u32) -> Step<()> {
+    /// Sends the rows of one Execute: the portal is suspended after as many as were asked for.
+    async fn send_rows(&mut self, mut cursor: Cursor, formats: &[bool], max_rows: u32) -> Step<()> {
         let style = Style::new(&self.session.format());
-        let sending = cursor.send(&mut self.writer, formats, &style, u64::from(max_rows));
-        let (sent, ended) = attend(&mut self.reader, &self.link, sending).await?;
-        if ended {
+        let sending = cursor.send(&mut self.writer, formats, &style);
+        let sent = attend(&mut self.reader, &self.link, sending).await?;
+        if max_rows == 0 || sent < u64::from(max_rows) {
             return self.complete(cursor.tag(sent));
         }
         self.writer.bare(b's');
@@ -204,8 +176,8 @@ impl Connection {
     pub(super) async fn sync(&mut self) -> Step<()> {
         let failed = std::mem::take(&mut self.skip_to_sync);
         self.end_pipeline(failed).await?;
-        if self.session.transaction_status() != b'T' {
-            self.portals.clear();
+        if self.session.transaction_status() == b'I' {
+            self.session.close_portals(false);
         }
         Ok(self.ready().await?)
     }
@@ -220,10 +192,6 @@ impl Connection {
         }
         Ok(())
     }
-}
-
-fn no_portal(name: &str) -> Error {
-    Error::new(SqlState::INVALID_CURSOR_NAME, format!("portal \"{name}\" does not exist"))
 }
 
 /// The type a client declares for a parameter; none: it is to be found out.

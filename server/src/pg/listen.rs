@@ -23,8 +23,6 @@ use crate::metrics::Statements;
 
 /// How long connections have to say good-bye after running statements have had their time.
 const STOP_TIMEOUT: Duration = Duration::from_secs(8);
-/// How long a client has to log in.
-const LOGIN_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long no connection is accepted when the system has no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -37,6 +35,8 @@ pub struct PgOptions {
     pub tls: Option<TlsAcceptor>,
     /// What `statement_timeout` is until a client sets it; None is off.
     pub statement_timeout: Option<Duration>,
+    /// How long a client has to log in.
+    pub authentication_timeout: Duration,
     /// Where statements are counted.
     pub statements: Arc<Statements>,
 }
@@ -95,7 +95,7 @@ async fn serve_client(
     let login = startup::log_in(socket, peer, database, stop.clone(), &options);
     let connection = tokio::select! {
         () = stop.cancelled() => return,
-        done = tokio::time::timeout(LOGIN_TIMEOUT, login) => match done {
+        done = tokio::time::timeout(options.authentication_timeout, login) => match done {
             Ok(Ok(Some(connection))) => connection,
             Ok(Ok(None)) => return,
             Ok(Err(e)) => return debug!("login failed: {e}"),

@@ -1,51 +1,29 @@
-//! Portals: a statement with its parameters, run as far as it was asked for.
+//! Bind: the values of a portal's parameters, and the formats of its columns.
 
 use sightline_sql::codec::input::ScalarValue;
 use sightline_sql::codec::scalar::text_of;
 use sightline_sql::codec::{Style, input};
 use sightline_sql::parser::Body;
-use sightline_sql::session::Prepared;
 use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::types::SqlType;
 
 use super::connection::Parsed;
 use super::message::Bind;
-use super::rows::{Cursor, is_binary, result_formats};
+use super::rows::{is_binary, result_formats};
 
-/// A bound statement.
-pub(super) struct Portal {
-    pub statement: Parsed,
-    pub parameters: Vec<ScalarValue>,
-    /// Which result columns are binary.
-    pub formats: Vec<bool>,
-    pub state: State,
-}
-
-/// How far a portal has run.
-pub(super) enum State {
-    New,
-    /// It answers rows; all may have been sent.
-    Rows(Box<Cursor>),
-    /// It answered no rows and cannot run again.
-    Done,
-}
-
-impl Portal {
-    /// Binds parameters to a statement.
-    ///
-    /// # Errors
-    /// 08P01 for the wrong number of parameters or format codes; those of the parameters' types.
-    pub(super) fn bind(statement: Parsed, bind: &Bind, style: &Style) -> Result<Portal> {
-        let (types, columns) = match &statement {
-            Parsed::Empty => (&[][..], 0),
-            Parsed::Ready(p) => (p.parameters.as_slice(), p.columns.as_ref().map_or(0, |c| c.len())),
-        };
-        check_counts(bind, types.len())?;
-        let formats = if columns == 0 { Vec::new() } else { result_formats(&bind.result_formats, columns)? };
-        let inserts = matches!(&statement, Parsed::Ready(p) if matches!(p.statement.body, Body::Insert(_)));
-        let parameters = parameters(bind, types, inserts, style)?;
-        Ok(Portal { statement, parameters, formats, state: State::New })
-    }
+/// Binds parameters to a statement: their values, and which result columns are binary.
+///
+/// # Errors
+/// 08P01 for the wrong number of parameters or format codes; those of the parameters' types.
+pub(super) fn bound(statement: &Parsed, bind: &Bind, style: &Style) -> Result<(Vec<ScalarValue>, Vec<bool>)> {
+    let (types, columns) = match statement {
+        Parsed::Empty => (&[][..], 0),
+        Parsed::Ready(p) => (p.parameters.as_slice(), p.columns.as_ref().map_or(0, |c| c.len())),
+    };
+    check_counts(bind, types.len())?;
+    let formats = if columns == 0 { Vec::new() } else { result_formats(&bind.result_formats, columns)? };
+    let inserts = matches!(statement, Parsed::Ready(p) if matches!(p.statement.body, Body::Insert(_)));
+    Ok((parameters(bind, types, inserts, style)?, formats))
 }
 
 fn check_counts(bind: &Bind, needed: usize) -> Result<()> {
@@ -107,18 +85,6 @@ fn in_parameter(e: Error, portal: &str, number: usize, quoted: bool) -> Error {
     e.context(context)
 }
 
-/// Checks that a statement still answers what it was described to.
-///
-/// # Errors
-/// 0A000, after which clients prepare it again.
-pub(super) fn check_unchanged(described: &Prepared, now: &[sightline_sql::answer::Column]) -> Result<()> {
-    let same = described
-        .columns
-        .as_ref()
-        .is_none_or(|then| then.len() == now.len() && then.iter().zip(now).all(|(a, b)| a.ty.oid() == b.ty.oid()));
-    if same { Ok(()) } else { Err(Error::unsupported("cached plan must not change result type")) }
-}
-
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
@@ -161,8 +127,8 @@ mod tests {
 
     #[test]
     fn an_empty_statement_binds() {
-        let portal = Portal::bind(Parsed::Empty, &bind(&[], &[]), &Style::default()).unwrap();
-        assert!(matches!(portal.state, State::New) && portal.formats.is_empty());
-        assert!(Portal::bind(Parsed::Empty, &bind(&[], &[None]), &Style::default()).is_err());
+        let (parameters, formats) = bound(&Parsed::Empty, &bind(&[], &[]), &Style::default()).unwrap();
+        assert!(parameters.is_empty() && formats.is_empty());
+        assert!(bound(&Parsed::Empty, &bind(&[], &[None]), &Style::default()).is_err());
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pgwire::messages::response::CommandComplete;
-use sightline_sql::answer::Answer;
+use sightline_sql::answer::{Answer, RowsTag};
 use sightline_sql::codec::Style;
 use sightline_sql::parser::Statement;
 use sightline_storage::error::Result;
@@ -15,14 +15,14 @@ impl Connection {
     /// Query: up to the first error, then ReadyForQuery. Several statements are one transaction.
     pub(super) async fn simple_query(&mut self, sql: &str) -> Step<()> {
         self.unnamed = None;
-        self.portals.remove("");
+        self.session.close_portal("");
         self.end_pipeline(false).await?;
         match self.run_string(sql).await {
             Err(Stop::Sql(e)) => self.report(&e)?,
             other => other?,
         }
-        if self.session.transaction_status() != b'T' {
-            self.portals.clear();
+        if self.session.transaction_status() == b'I' {
+            self.session.close_portals(false);
         }
         Ok(self.ready().await?)
     }
@@ -76,6 +76,11 @@ impl Connection {
                 self.writer.message(&description(&columns, &formats))?;
                 self.send_all(&mut Cursor::new(columns, rows, tag), &formats).await
             }
+            Answer::Fetched { columns, rows, binary } => {
+                let formats = vec![binary; columns.len()];
+                self.writer.message(&description(&columns, &formats))?;
+                self.send_all(&mut Cursor::new(columns, rows, RowsTag::Counted("FETCH")), &formats).await
+            }
             Answer::Done { tag } => self.complete(tag),
             Answer::CopyIn(copy) => self.copy_in(copy).await,
             Answer::CopyOut { columns, options, rows } => self.copy_out(columns, &options, rows).await,
@@ -89,8 +94,8 @@ impl Connection {
     /// Sends a result to its end, and CommandComplete.
     async fn send_all(&mut self, cursor: &mut Cursor, formats: &[bool]) -> Step<()> {
         let style = Style::new(&self.session.format());
-        let sending = cursor.send(&mut self.writer, formats, &style, 0);
-        let (sent, _) = attend(&mut self.reader, &self.link, sending).await?;
+        let sending = cursor.send(&mut self.writer, formats, &style);
+        let sent = attend(&mut self.reader, &self.link, sending).await?;
         self.complete(cursor.tag(sent))
     }
 

@@ -15,54 +15,31 @@ use sightline_storage::types::SqlType;
 use super::connection::Step;
 use super::wire::{Writer, framed};
 
-/// A result, read as far as it was sent.
+/// A result on its way out.
 pub(super) struct Cursor {
-    pub columns: Arc<[Column]>,
-    pub tag: RowsTag,
+    columns: Arc<[Column]>,
+    tag: RowsTag,
     stream: RowStream,
-    batch: Batch,
-}
-
-/// The batch in work.
-#[derive(Default)]
-struct Batch {
-    cells: Vec<Cells>,
-    rows: usize,
-    next: usize,
 }
 
 impl Cursor {
     /// A result that nothing was sent of.
     pub(super) fn new(columns: Arc<[Column]>, stream: RowStream, tag: RowsTag) -> Cursor {
-        Cursor { columns, tag, stream, batch: Batch::default() }
+        Cursor { columns, tag, stream }
     }
 
-    /// Sends up to `max_rows` rows (0: all). How many were sent, and whether the result ended before there were so many.
-    pub(super) async fn send(
-        &mut self,
-        writer: &mut Writer,
-        formats: &[bool],
-        style: &Style,
-        max_rows: u64,
-    ) -> Step<(u64, bool)> {
+    /// Sends all rows; how many there were.
+    pub(super) async fn send(&mut self, writer: &mut Writer, formats: &[bool], style: &Style) -> Step<u64> {
         let mut sent = 0;
-        loop {
-            while self.batch.next < self.batch.rows {
-                if max_rows > 0 && sent == max_rows {
-                    return Ok((sent, false));
-                }
-                write_row(&mut writer.buffer, &self.batch.cells, self.batch.next, formats, style);
-                self.batch.next += 1;
-                sent += 1;
+        while let Some(batch) = next_batch(&mut self.stream, writer).await? {
+            let cells = cells(&batch, &self.columns)?;
+            for row in 0..batch.num_rows() {
+                write_row(&mut writer.buffer, &cells, row, formats, style);
                 writer.relieve().await?;
             }
-            if max_rows > 0 && sent == max_rows {
-                return Ok((sent, false));
-            }
-            let Some(batch) = next_batch(&mut self.stream, writer).await? else { return Ok((sent, true)) };
-            let cells = cells(&batch, &self.columns)?;
-            self.batch = Batch { cells, rows: batch.num_rows(), next: 0 };
+            sent += batch.num_rows() as u64;
         }
+        Ok(sent)
     }
 
     /// The command tag for so many rows.

@@ -137,8 +137,7 @@ async fn open(
     let version = negotiate(writer, &hello)?;
     let mut startup = session_startup(hello.parameters, peer)?;
     if let Some(timeout) = options.statement_timeout {
-        // First, so that what the client asks for comes after it.
-        startup.parameters.insert(0, ("statement_timeout".to_string(), timeout.as_millis().to_string()));
+        startup.defaults.push(("statement_timeout".to_string(), timeout.as_millis().to_string()));
     }
     authenticate(reader, writer, peer, database, options, &startup).await?;
     Ok((database.connect(startup).await?, version))

@@ -79,6 +79,7 @@ fn only_superusers_make_superusers() {
         verifier: None,
         valid_until: None,
         connection_limit: -1,
+        settings: Vec::new(),
         comment: None,
     };
     let owner = Identity { owner: true, ..identity(1) };

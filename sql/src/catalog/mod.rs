@@ -42,6 +42,11 @@ pub fn is_system_relation(schema: &str, name: &str) -> bool {
     relation::find(schema, name).is_some()
 }
 
+/// Whether a relation of the system is a view in PostgreSQL.
+pub fn is_system_view(schema: &str, name: &str) -> bool {
+    relation::find(schema, name).is_some_and(|r| r.kind == "v")
+}
+
 /// Schema and name of all relations of the system.
 pub fn system_relations() -> impl Iterator<Item = (&'static str, &'static str)> {
     relation::all().iter().map(|r| (r.schema, r.name))

@@ -2,19 +2,24 @@
 
 mod decode;
 mod encode;
+mod lines;
 
 pub use decode::CopyDecoder;
 pub use encode::CopyEncoder;
 
-/// COPY's options.
+/// COPY's options (<https://www.postgresql.org/docs/15/sql-copy.html>).
 #[derive(Clone, Debug, PartialEq)]
 pub struct CopyOptions {
     pub format: CopyFormat,
     pub delimiter: u8,
     pub null: String,
-    pub header: bool,
+    pub header: Header,
     pub quote: u8,
     pub escape: u8,
+    pub encoding: Encoding,
+    pub force_quote: Force,
+    pub force_not_null: Force,
+    pub force_null: Force,
 }
 
 /// COPY's format.
@@ -25,6 +30,45 @@ pub enum CopyFormat {
     Binary,
 }
 
+/// Whether there is a line with the columns' names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Header {
+    No,
+    Yes,
+    /// It must name the columns.
+    Match,
+}
+
+/// How the data writes characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    Utf8,
+    /// ISO 8859-1: a byte is a character.
+    Latin1,
+}
+
+/// The columns that a FORCE option is about.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Force {
+    #[default]
+    None,
+    All,
+    Columns(Vec<String>),
+}
+
+impl Force {
+    /// Which of the columns it is about.
+    pub fn flags<'a>(&self, names: impl Iterator<Item = &'a str>) -> Vec<bool> {
+        names
+            .map(|name| match self {
+                Force::None => false,
+                Force::All => true,
+                Force::Columns(forced) => forced.iter().any(|f| f == name),
+            })
+            .collect()
+    }
+}
+
 impl CopyOptions {
     /// What a format takes when nothing else is said.
     pub fn of(format: CopyFormat) -> CopyOptions {
@@ -33,9 +77,13 @@ impl CopyOptions {
             format,
             delimiter: if csv { b',' } else { b'\t' },
             null: if csv { String::new() } else { "\\N".into() },
-            header: false,
+            header: Header::No,
             quote: b'"',
             escape: b'"',
+            encoding: Encoding::Utf8,
+            force_quote: Force::None,
+            force_not_null: Force::None,
+            force_null: Force::None,
         }
     }
 }

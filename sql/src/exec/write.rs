@@ -13,6 +13,7 @@ use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::sql::sqlparser::ast;
 use sightline_storage::catalog::TableDef;
 use sightline_storage::command::Op;
 use sightline_storage::engine::Engine;
@@ -73,6 +74,25 @@ impl TableWriter {
             bulk: None,
             reservation: MemoryConsumer::new(format!("insert into {}", table.name)).register(pool),
         })
+    }
+
+    /// Leaves out rows that the condition does not hold for.
+    ///
+    /// # Errors
+    /// Those of planning it; 42804 if it is no condition.
+    pub fn filter(&mut self, condition: &ast::Expr) -> Result<()> {
+        self.shape.filter(condition)
+    }
+
+    /// The first row of a batch that cannot be written, and why.
+    pub fn first_wrong(&mut self, batch: &RecordBatch) -> Option<(usize, Error)> {
+        let (mut from, mut to) = (0, batch.num_rows());
+        while to - from > 1 {
+            let middle = from + (to - from) / 2;
+            if self.shape.apply(batch.slice(from, middle - from)).is_err() { to = middle } else { from = middle }
+        }
+        let wrong = self.shape.apply(batch.slice(from, to - from)).err()?;
+        Some((from, wrong))
     }
 
     /// Takes rows in the columns of the source.

@@ -15,9 +15,19 @@ pub struct Copy {
     pub from: bool,
     pub endpoint: Endpoint,
     /// Options in the words of the present form: `format`, `delimiter` … with their values.
-    pub options: Vec<(String, Option<String>)>,
+    pub options: Vec<(String, Value)>,
     /// COPY … FROM … WHERE.
-    pub filter: bool,
+    pub filter: Option<Box<ast::Expr>>,
+}
+
+/// The value of an option.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    None,
+    Text(String),
+    /// `*`
+    All,
+    Names(Vec<String>),
 }
 
 /// What is copied.
@@ -44,10 +54,14 @@ pub(super) fn copy(p: &mut Parser) -> Result<Body, ParserError> {
     let mut options = Vec::new();
     if is_word(p, 0, "BINARY") && !is_word(p, 1, "FROM") && !is_word(p, 1, "TO") {
         p.advance_token();
-        options.push(("format".to_string(), Some("binary".to_string())));
+        options.push(("format".to_string(), Value::Text("binary".to_string())));
     }
     let source = source(p)?;
     let from = match one_of(p, &["FROM", "TO"]) {
+        Some("FROM") if matches!(source, CopySource::Query(_) | CopySource::Write) => {
+            p.prev_token();
+            return p.expected("TO", p.peek_token());
+        }
         Some(word) => word == "FROM",
         None => return p.expected("FROM or TO", p.peek_token()),
     };
@@ -60,7 +74,7 @@ pub(super) fn copy(p: &mut Parser) -> Result<Body, ParserError> {
     };
     if words(p, &["USING"]) {
         expect(p, "DELIMITERS")?;
-        options.push(("delimiter".to_string(), Some(string(p)?)));
+        options.push(("delimiter".to_string(), Value::Text(string(p)?)));
     }
     words(p, &["WITH"]);
     if p.consume_token(&Token::LParen) {
@@ -71,11 +85,7 @@ pub(super) fn copy(p: &mut Parser) -> Result<Body, ParserError> {
             options.push(option);
         }
     }
-    let mut filter = false;
-    if words(p, &["WHERE"]) {
-        p.parse_expr()?;
-        filter = true;
-    }
+    let filter = if words(p, &["WHERE"]) { Some(Box::new(p.parse_expr()?)) } else { None };
     Ok(Body::Copy(Box::new(Copy { source, from, endpoint, options, filter })))
 }
 
@@ -107,23 +117,23 @@ fn source(p: &mut Parser) -> Result<CopySource, ParserError> {
 }
 
 /// `DELIMITER ';'`, `HEADER`, `FORCE_QUOTE (a, b)`, `FORCE_NULL *`.
-fn option(p: &mut Parser) -> Result<(String, Option<String>), ParserError> {
+fn option(p: &mut Parser) -> Result<(String, Value), ParserError> {
     let key = name(p)?;
     if matches!(p.peek_token_ref().token, Token::Comma | Token::RParen) {
-        return Ok((key, None));
+        return Ok((key, Value::None));
     }
     if p.consume_token(&Token::Mul) {
-        return Ok((key, Some("*".to_string())));
+        return Ok((key, Value::All));
     }
     if p.consume_token(&Token::LParen) {
         let names = p.parse_comma_separated(name)?;
         p.expect_token(&Token::RParen)?;
-        return Ok((key, Some(names.join(","))));
+        return Ok((key, Value::Names(names)));
     }
-    Ok((key, Some(plain_value(p)?)))
+    Ok((key, Value::Text(plain_value(p)?)))
 }
 
-fn old_option(p: &mut Parser) -> Result<Option<(String, Option<String>)>, ParserError> {
+fn old_option(p: &mut Parser) -> Result<Option<(String, Value)>, ParserError> {
     let word = one_of(
         p,
         &[
@@ -140,13 +150,13 @@ fn old_option(p: &mut Parser) -> Result<Option<(String, Option<String>)>, Parser
             "FORCE",
         ],
     );
-    let pair = |key: &str, value: Option<String>| Ok(Some((key.to_string(), value)));
+    let pair = |key: &str, value: Value| Ok(Some((key.to_string(), value)));
     match word {
         None => Ok(None),
-        Some("BINARY") => pair("format", Some("binary".to_string())),
-        Some("CSV") => pair("format", Some("csv".to_string())),
-        Some("HEADER") => pair("header", None),
-        Some("FREEZE") => pair("freeze", None),
+        Some("BINARY") => pair("format", Value::Text("binary".to_string())),
+        Some("CSV") => pair("format", Value::Text("csv".to_string())),
+        Some("HEADER") => pair("header", Value::None),
+        Some("FREEZE") => pair("freeze", Value::None),
         Some("FORCE") => {
             let key = if words(p, &["QUOTE"]) {
                 "force_quote"
@@ -157,14 +167,14 @@ fn old_option(p: &mut Parser) -> Result<Option<(String, Option<String>)>, Parser
                 "force_null"
             };
             if p.consume_token(&Token::Mul) {
-                return pair(key, Some("*".to_string()));
+                return pair(key, Value::All);
             }
-            pair(key, Some(p.parse_comma_separated(name)?.join(",")))
+            pair(key, Value::Names(p.parse_comma_separated(name)?))
         }
         Some(word) => {
             words(p, &["AS"]);
             let key = if word == "DELIMITERS" { "delimiter".to_string() } else { word.to_lowercase() };
-            Ok(Some((key, Some(string(p)?))))
+            Ok(Some((key, Value::Text(string(p)?))))
         }
     }
 }

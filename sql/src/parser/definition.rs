@@ -23,6 +23,8 @@ pub struct CreateTable {
     pub options: Vec<(String, Option<String>)>,
     /// AS query.
     pub query: Option<Box<ast::Query>>,
+    /// AS EXECUTE: a prepared statement's name, and its arguments.
+    pub execute: Option<(String, Vec<ast::Expr>)>,
     /// Names of the columns in CREATE TABLE t (a, b) AS.
     pub column_names: Vec<ast::Ident>,
     /// False with WITH NO DATA.
@@ -47,6 +49,7 @@ impl CreateTable {
             cluster_by: None,
             options: Vec::new(),
             query: None,
+            execute: None,
             column_names: Vec::new(),
             with_data: true,
             on_commit: None,
@@ -250,7 +253,11 @@ fn create_table(p: &mut Parser, temporary: bool) -> Result<Body, ParserError> {
     }
     while clause(p, &mut table)? {}
     if words(p, &["AS"]) {
-        table.query = Some(query(p)?);
+        if is_word(p, 0, "EXECUTE") {
+            table.execute = Some(super::utility::execution(p)?);
+        } else {
+            table.query = Some(query(p)?);
+        }
         if words(p, &["WITH", "NO", "DATA"]) {
             table.with_data = false;
         } else {
@@ -259,7 +266,7 @@ fn create_table(p: &mut Parser, temporary: bool) -> Result<Body, ParserError> {
         // Clauses may stand behind the query as well, as far as the query leaves them to us.
         while clause(p, &mut table)? {}
     }
-    let nothing = table.query.is_none() && table.unsupported.is_none();
+    let nothing = table.query.is_none() && table.execute.is_none() && table.unsupported.is_none();
     if nothing && (!list || !table.column_names.is_empty()) {
         return p.expected("AS", p.peek_token());
     }

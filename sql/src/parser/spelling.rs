@@ -121,7 +121,8 @@ fn expand_table(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     if !tokens.iter().any(|t| keyword(t) == Keyword::TABLE) {
         return tokens;
     }
-    let inserts = tokens.iter().find(significant).is_some_and(|t| keyword(t) == Keyword::INSERT);
+    let first = tokens.iter().find(significant).map_or(Keyword::NoKeyword, keyword);
+    let (inserts, declares) = (first == Keyword::INSERT, first == Keyword::DECLARE);
     let mut expanded: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len() + 2);
     for token in tokens {
         let begins = match expanded.iter().rev().find(significant) {
@@ -129,6 +130,7 @@ fn expand_table(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             Some(before) => {
                 inserts
                     || before.token == Token::LParen
+                    || (declares && keyword(before) == Keyword::FOR)
                     || matches!(
                         keyword(before),
                         Keyword::AS | Keyword::UNION | Keyword::ALL | Keyword::EXCEPT | Keyword::INTERSECT

@@ -6,15 +6,45 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 use sightline_storage::secret::Secret;
 
 use super::tokens::{expect, is_word, name, one_of, options, peek_word, plain_value, words};
+use super::utility::{Change, change};
 use super::{Body, unsupported};
 
 /// A statement about tenants. `noun` is TENANT or DATABASE as the user said it, for the command tag.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TenantStatement {
-    Create { noun: &'static str, if_not_exists: bool, name: String, owner: Option<String> },
-    Drop { noun: &'static str, if_exists: bool, name: String, force: bool },
-    Rename { noun: &'static str, name: String, to: String },
-    Owner { noun: &'static str, name: String, to: String },
+    Create {
+        noun: &'static str,
+        if_not_exists: bool,
+        name: String,
+        owner: Option<String>,
+        connection_limit: Option<i32>,
+    },
+    Drop {
+        noun: &'static str,
+        if_exists: bool,
+        name: String,
+        force: bool,
+    },
+    Rename {
+        noun: &'static str,
+        name: String,
+        to: String,
+    },
+    Owner {
+        noun: &'static str,
+        name: String,
+        to: String,
+    },
+    ConnectionLimit {
+        noun: &'static str,
+        name: String,
+        limit: i32,
+    },
+    Set {
+        noun: &'static str,
+        name: String,
+        change: Change,
+    },
 }
 
 impl TenantStatement {
@@ -23,7 +53,10 @@ impl TenantStatement {
         match self {
             TenantStatement::Create { .. } => "CREATE DATABASE",
             TenantStatement::Drop { .. } => "DROP DATABASE",
-            TenantStatement::Rename { .. } | TenantStatement::Owner { .. } => "ALTER DATABASE",
+            TenantStatement::Rename { .. }
+            | TenantStatement::Owner { .. }
+            | TenantStatement::ConnectionLimit { .. }
+            | TenantStatement::Set { .. } => "ALTER DATABASE",
         }
     }
 }
@@ -33,6 +66,7 @@ impl TenantStatement {
 pub enum RoleStatement {
     Create { name: String, user: bool, options: RoleOptions },
     Alter { name: String, options: RoleOptions },
+    Set { name: String, change: Change },
     Rename { name: String, to: String },
     Drop { if_exists: bool, names: Vec<String> },
 }
@@ -42,7 +76,7 @@ impl RoleStatement {
     pub fn command(&self) -> &'static str {
         match self {
             RoleStatement::Create { .. } => "CREATE ROLE",
-            RoleStatement::Alter { .. } | RoleStatement::Rename { .. } => "ALTER ROLE",
+            RoleStatement::Alter { .. } | RoleStatement::Set { .. } | RoleStatement::Rename { .. } => "ALTER ROLE",
             RoleStatement::Drop { .. } => "DROP ROLE",
         }
     }
@@ -114,16 +148,35 @@ pub(super) fn tenant(p: &mut Parser) -> Result<Body, ParserError> {
             if words(p, &["OWNER", "TO"]) {
                 return Ok(Body::Tenant(TenantStatement::Owner { noun, name, to: super::tokens::name(p)? }));
             }
-            Ok(unsupported(p, format!("only RENAME TO and OWNER TO are supported in ALTER {noun}"), None))
+            if let Some(change) = change(p)? {
+                return Ok(Body::Tenant(TenantStatement::Set { noun, name, change }));
+            }
+            words(p, &["WITH"]);
+            if words(p, &["CONNECTION"]) {
+                return Ok(Body::Tenant(TenantStatement::ConnectionLimit { noun, name, limit: limit(p)? }));
+            }
+            let known = "only RENAME TO, OWNER TO, SET, RESET and CONNECTION LIMIT are supported";
+            Ok(unsupported(p, format!("{known} in ALTER {noun}"), None))
         }
     }
+}
+
+/// `LIMIT n` or `LIMIT = n`, behind CONNECTION.
+fn limit(p: &mut Parser) -> Result<i32, ParserError> {
+    expect(p, "LIMIT")?;
+    super::tokens::optional(p, &Token::Eq);
+    let Ok(limit) = plain_value(p)?.parse() else {
+        p.prev_token();
+        return p.expected("a number", p.peek_token());
+    };
+    Ok(limit)
 }
 
 fn create(p: &mut Parser, noun: &'static str) -> Result<Body, ParserError> {
     let if_not_exists = words(p, &["IF", "NOT", "EXISTS"]);
     let name = name(p)?;
     words(p, &["WITH"]);
-    let mut owner = None;
+    let (mut owner, mut connection_limit) = (None, None);
     while let Some(word) = peek_word(p, 0) {
         p.advance_token();
         super::tokens::optional(p, &Token::Eq);
@@ -142,9 +195,7 @@ fn create(p: &mut Parser, noun: &'static str) -> Result<Body, ParserError> {
                 plain_value(p)?;
             }
             "CONNECTION" => {
-                expect(p, "LIMIT")?;
-                super::tokens::optional(p, &Token::Eq);
-                plain_value(p)?;
+                connection_limit = Some(limit(p)?);
             }
             _ => {
                 p.prev_token();
@@ -152,7 +203,7 @@ fn create(p: &mut Parser, noun: &'static str) -> Result<Body, ParserError> {
             }
         }
     }
-    Ok(Body::Tenant(TenantStatement::Create { noun, if_not_exists, name, owner }))
+    Ok(Body::Tenant(TenantStatement::Create { noun, if_not_exists, name, owner, connection_limit }))
 }
 
 pub(super) fn role(p: &mut Parser) -> Result<Body, ParserError> {
@@ -176,8 +227,10 @@ pub(super) fn role(p: &mut Parser) -> Result<Body, ParserError> {
             if words(p, &["RENAME", "TO"]) {
                 let to = super::tokens::name(p)?;
                 RoleStatement::Rename { name, to }
-            } else if is_word(p, 0, "SET") || is_word(p, 0, "RESET") || is_word(p, 0, "IN") {
-                return Ok(unsupported(p, "settings of roles are not supported", None));
+            } else if let Some(change) = change(p)? {
+                RoleStatement::Set { name, change }
+            } else if is_word(p, 0, "IN") {
+                return Ok(unsupported(p, "settings of roles in one database are not supported", None));
             } else {
                 RoleStatement::Alter { name, options: role_options(p)? }
             }
@@ -198,13 +251,7 @@ fn role_options(p: &mut Parser) -> Result<RoleOptions, ParserError> {
             "CREATEDB" | "NOCREATEDB" => options.create_db = Some(word == "CREATEDB"),
             "INHERIT" => {}
             "CONNECTION" => {
-                expect(p, "LIMIT")?;
-                let text = plain_value(p)?;
-                let Ok(limit) = text.parse() else {
-                    p.prev_token();
-                    return p.expected("a number", p.peek_token());
-                };
-                options.connection_limit = Some(limit);
+                options.connection_limit = Some(limit(p)?);
             }
             "ENCRYPTED" => {}
             "PASSWORD" if words(p, &["NULL"]) => options.password = Some(None),

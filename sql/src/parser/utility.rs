@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::tokens::{expect, is_word, name, one_of, peek_word, plain_value, string, words};
-use super::{Body, Statement, not_yet, unsupported};
+use super::{Body, Statement, cursor, not_yet, unsupported};
 
 /// BEGIN and its kin.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,6 +51,14 @@ pub struct Set {
     pub local: bool,
 }
 
+/// SET or RESET of what the sessions of a role or a tenant begin with.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    Set(Set),
+    /// A name, or all.
+    Reset(Option<String>),
+}
+
 /// DISCARD.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Discard {
@@ -88,11 +96,9 @@ pub(super) fn utility(p: &mut Parser, first: &str) -> Result<Body, ParserError> 
         "CHECKPOINT" => nothing(p, "CHECKPOINT"),
         "VACUUM" => nothing(p, "VACUUM"),
         "UNLISTEN" => nothing(p, "UNLISTEN"),
-        "CLOSE" => {
-            p.advance_token();
-            if words(p, &["ALL"]) { Ok(Body::Nothing("CLOSE CURSOR ALL")) } else { cursors(p) }
-        }
-        "DECLARE" | "FETCH" | "MOVE" => cursors(p),
+        "DECLARE" => cursor::declare(p),
+        "FETCH" | "MOVE" => cursor::fetch(p),
+        "CLOSE" => cursor::close(p),
         "LISTEN" | "NOTIFY" => Ok(unsupported(p, format!("{first} is not supported"), None)),
         "LOCK" => Ok(unsupported(
             p,
@@ -111,14 +117,6 @@ pub(super) fn utility(p: &mut Parser, first: &str) -> Result<Body, ParserError> 
 fn nothing(p: &mut Parser, tag: &'static str) -> Result<Body, ParserError> {
     super::skip(p);
     Ok(Body::Nothing(tag))
-}
-
-fn cursors(p: &mut Parser) -> Result<Body, ParserError> {
-    Ok(unsupported(
-        p,
-        "SQL cursors are not supported",
-        Some("Rows stream as they are read: run the query itself, or use a portal with a row limit."),
-    ))
 }
 
 fn transaction(p: &mut Parser, first: &str) -> Result<Body, ParserError> {
@@ -173,10 +171,11 @@ fn modes(p: &mut Parser) -> Result<Modes, ParserError> {
     loop {
         if words(p, &["ISOLATION", "LEVEL"]) {
             modes.isolation = Some(isolation(p)?);
-        } else if words(p, &["READ", "ONLY"]) {
-            modes.read_only = Some(true);
-        } else if words(p, &["READ", "WRITE"]) {
-            modes.read_only = Some(false);
+        } else if words(p, &["READ"]) {
+            modes.read_only = match one_of(p, &["ONLY", "WRITE"]) {
+                Some(word) => Some(word == "ONLY"),
+                None => return p.expected("ONLY or WRITE", p.peek_token()),
+            };
         } else if words(p, &["NOT", "DEFERRABLE"]) {
             modes.deferrable = Some(false);
         } else if words(p, &["DEFERRABLE"]) {
@@ -249,6 +248,20 @@ fn set(p: &mut Parser) -> Result<Body, ParserError> {
     }
     let values = if words(p, &["DEFAULT"]) { None } else { Some(p.parse_comma_separated(set_value)?) };
     of(&name, values)
+}
+
+/// `SET name = value` or `RESET name` behind ALTER ROLE and ALTER DATABASE; none if something else follows.
+pub(super) fn change(p: &mut Parser) -> Result<Option<Change>, ParserError> {
+    let body = match peek_word(p, 0).as_deref() {
+        Some("SET") => set(p)?,
+        Some("RESET") => reset(p)?,
+        _ => return Ok(None),
+    };
+    match body {
+        Body::Set(set) => Ok(Some(Change::Set(set))),
+        Body::Reset(name) => Ok(Some(Change::Reset(name))),
+        _ => p.expected("a setting", p.peek_token()),
+    }
 }
 
 fn set_value(p: &mut Parser) -> Result<String, ParserError> {
@@ -327,6 +340,12 @@ fn discard(p: &mut Parser) -> Result<Body, ParserError> {
 }
 
 fn execute(p: &mut Parser) -> Result<Body, ParserError> {
+    let (name, arguments) = execution(p)?;
+    Ok(Body::Execute { name, arguments })
+}
+
+/// `EXECUTE name (argument, …)`.
+pub(super) fn execution(p: &mut Parser) -> Result<(String, Vec<ast::Expr>), ParserError> {
     expect(p, "EXECUTE")?;
     let name = name(p)?;
     let mut arguments = Vec::new();
@@ -334,7 +353,7 @@ fn execute(p: &mut Parser) -> Result<Body, ParserError> {
         arguments = p.parse_comma_separated(|p| p.parse_expr())?;
         p.expect_token(&Token::RParen)?;
     }
-    Ok(Body::Execute { name, arguments })
+    Ok((name, arguments))
 }
 
 fn deallocate(p: &mut Parser) -> Result<Body, ParserError> {
@@ -355,6 +374,11 @@ pub(super) fn prepare(p: &mut Parser, text: &str, offset: usize) -> Result<Body,
         p.expect_token(&Token::RParen)?;
     }
     expect(p, "AS")?;
+    const PREPARED: [&str; 8] = ["SELECT", "VALUES", "WITH", "TABLE", "INSERT", "UPDATE", "DELETE", "MERGE"];
+    let word = peek_word(p, 0);
+    if word.is_none_or(|w| !PREPARED.contains(&w.as_str())) && !matches!(p.peek_token_ref().token, Token::LParen) {
+        return p.expected("a query", p.peek_token());
+    }
     let statement = inner(p, text, offset)?;
     Ok(Body::Prepare { name, types, statement })
 }
@@ -380,8 +404,8 @@ pub(super) fn explain(p: &mut Parser, text: &str, offset: usize) -> Result<Body,
         analyze = one_of(p, &["ANALYZE", "ANALYSE"]).is_some();
         verbose = words(p, &["VERBOSE"]);
     }
-    const EXPLAINED: [&str; 10] =
-        ["SELECT", "VALUES", "WITH", "TABLE", "INSERT", "UPDATE", "DELETE", "MERGE", "EXECUTE", "CREATE"];
+    const EXPLAINED: [&str; 11] =
+        ["SELECT", "VALUES", "WITH", "TABLE", "INSERT", "UPDATE", "DELETE", "MERGE", "EXECUTE", "CREATE", "DECLARE"];
     let word = peek_word(p, 0);
     if word.is_none_or(|w| !EXPLAINED.contains(&w.as_str())) && !matches!(p.peek_token_ref().token, Token::LParen) {
         return p.expected("a query", p.peek_token());
@@ -402,5 +426,6 @@ fn inner(p: &mut Parser, text: &str, offset: usize) -> Result<Arc<Statement>, Pa
     let start = p.peek_token_ref().span.start;
     let skipped = super::char_position(text, start.line, start.column) - 1;
     let body = super::body(p, text, offset)?;
-    Ok(Arc::new(Statement { text: text.chars().skip(skipped).collect(), offset: offset + skipped, body }))
+    let text = text.chars().skip(skipped).collect::<String>();
+    Ok(Arc::new(Statement { source: text.as_str().into(), text, offset: offset + skipped, body }))
 }

@@ -33,6 +33,16 @@ pub fn evaluate(ctx: &Arc<QueryContext>, expr: &ast::Expr, ty: &SqlType) -> Resu
     if value.data_type() == ty.arrow() { Ok(value) } else { value.cast_to(&ty.arrow()).map_err(from_datafusion) }
 }
 
+/// The type of a constant expression, if an assignment does not cast it to `ty`.
+///
+/// # Errors
+/// As [`plan_expr`].
+pub fn unassignable(ctx: &Arc<QueryContext>, expr: &ast::Expr, ty: &SqlType) -> Result<Option<SqlType>> {
+    let schema = DFSchema::empty();
+    let from = source_type(&plan_expr(ctx, expr, &schema)?, &schema)?;
+    Ok((!assignable(&from, ty)).then_some(from))
+}
+
 fn source_type(expr: &Expr, schema: &DFSchema) -> Result<SqlType> {
     if let Expr::Literal(value, _) = expr
         && (value.is_null() || matches!(value, ScalarValue::Utf8(_)))

@@ -57,7 +57,7 @@ use crate::error::from_datafusion;
 use crate::session::{Identity, Limits};
 use crate::settings::Settings;
 
-pub use cast::{assignment_cast, compile, evaluate};
+pub use cast::{assignment_cast, compile, evaluate, unassignable};
 pub use columns::type_name;
 pub(crate) use names::TEMPORARY;
 pub use names::{fold, resolve_creation, resolve_relation, resolve_temporary};

@@ -14,7 +14,7 @@ use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream, execut
 use datafusion::scalar::ScalarValue;
 use futures::{StreamExt, TryStreamExt};
 use sightline_storage::error::{Error, Result};
-use sightline_storage::types::SqlType;
+use sightline_storage::types::{RegKind, SqlType};
 
 use super::yielding::yielding;
 use super::{Planned, QueryContext, rewrite, shared};
@@ -86,25 +86,31 @@ fn with_parameters(plan: LogicalPlan, parameters: Vec<ScalarValue>) -> Result<Lo
 /// Columns of a `reg*` type leave as names.
 fn shown_names(ctx: &Arc<QueryContext>, plan: LogicalPlan) -> Result<LogicalPlan> {
     let schema = plan.schema().clone();
-    if !schema.fields().iter().any(|f| matches!(SqlType::of_field(f), SqlType::Reg(_))) {
+    if !schema.fields().iter().any(|f| printer(&SqlType::of_field(f)).is_some()) {
         return Ok(plan);
     }
     let exprs = schema
         .columns()
         .into_iter()
         .zip(schema.fields())
-        .map(|(column, field)| match SqlType::of_field(field) {
-            SqlType::Reg(kind) => {
-                let name = format!("{}_out", rewrite::reg_type(kind));
-                match crate::catalog::system_function(ctx, &name) {
-                    Some(function) => Ok(function.call(vec![Expr::Column(column)]).alias(field.name())),
-                    None => Err(Error::internal(format!("function {name} is missing"))),
-                }
-            }
-            _ => Ok(Expr::Column(column)),
+        .map(|(column, field)| match printer(&SqlType::of_field(field)) {
+            Some(name) => match crate::catalog::system_function(ctx, &name) {
+                Some(function) => Ok(function.call(vec![Expr::Column(column)]).alias(field.name())),
+                None => Err(Error::internal(format!("function {name} is missing"))),
+            },
+            None => Ok(Expr::Column(column)),
         })
         .collect::<Result<Vec<_>>>()?;
     LogicalPlanBuilder::from(plan).project(exprs).and_then(|b| b.build()).map_err(from_datafusion)
+}
+
+/// The function that prints a type whose values are numbers and leave as names.
+fn printer(ty: &SqlType) -> Option<String> {
+    match ty {
+        SqlType::Reg(kind) => Some(format!("{}_out", rewrite::reg_type(*kind))),
+        SqlType::Array(item) if **item == SqlType::Reg(RegKind::Type) => Some("regtypes_out".to_string()),
+        _ => None,
+    }
 }
 
 /// Whether the plan reads so few rows that one partition is faster.
@@ -160,6 +166,7 @@ fn conform_array(array: &ArrayRef, ty: &SqlType) -> Result<ArrayRef> {
     let keep = match ty {
         SqlType::Numeric(_) => array.data_type().is_decimal(),
         SqlType::Reg(_) | SqlType::Void => true,
+        SqlType::Array(_) if printer(ty).is_some() => true,
         _ => *array.data_type() == wanted,
     };
     if keep {

@@ -33,13 +33,20 @@ impl Session {
                 done("SAVEPOINT")
             }
             Control::Release(name) => {
-                self.block("RELEASE SAVEPOINT")?.release(name)?;
+                let block = self.block("RELEASE SAVEPOINT")?;
+                block.release(name)?;
+                let left = block.depth();
+                self.release_portals(left);
                 done("RELEASE")
             }
             Control::RollbackTo(name) => {
                 let database = self.database.clone();
-                let settings = self.block("ROLLBACK TO SAVEPOINT")?.rollback_to(&database.engine, name).await?;
+                let block = self.block("ROLLBACK TO SAVEPOINT")?;
+                let settings = block.rollback_to(&database.engine, name).await?;
+                // The savepoint itself stays.
+                let before = block.depth() - 1;
                 self.settings = settings;
+                self.end_portals_since(before);
                 done("ROLLBACK")
             }
             Control::Set(modes) => {
@@ -75,17 +82,48 @@ impl Session {
     }
 
     fn set_modes(&mut self, modes: &Modes) -> Result<()> {
-        let changes_level = modes.isolation.is_some_and(|i| Some(i) != self.settings.get("transaction_isolation"));
-        if changes_level && self.transaction().used {
-            let text = "SET TRANSACTION ISOLATION LEVEL must be called before any query";
-            return Err(Error::new(SqlState::ACTIVE_SQL_TRANSACTION, text));
-        }
+        self.check_modes(modes)?;
         let modes = modes.clone();
         self.change_settings(true, move |settings| {
             set(settings, "transaction_isolation", modes.isolation)?;
             set(settings, "transaction_read_only", modes.read_only.map(on))?;
             set(settings, "transaction_deferrable", modes.deferrable.map(on))
         })
+    }
+
+    /// Whether the transaction may still take these modes.
+    ///
+    /// # Errors
+    /// 25001 behind its first query, or inside a savepoint.
+    pub(crate) fn check_modes(&self, modes: &Modes) -> Result<()> {
+        let Some(transaction) = self.transaction.as_ref().filter(|t| t.explicit) else { return Ok(()) };
+        let (used, nested) = (transaction.used, transaction.depth() > 0);
+        let refused = |text: &str| Err(Error::new(SqlState::ACTIVE_SQL_TRANSACTION, text));
+        if modes.isolation.is_some_and(|i| Some(i) != self.settings.get("transaction_isolation")) {
+            if used {
+                return refused("SET TRANSACTION ISOLATION LEVEL must be called before any query");
+            }
+            if nested {
+                return refused("SET TRANSACTION ISOLATION LEVEL must not be called in a subtransaction");
+            }
+        }
+        if modes.read_only == Some(false) && self.settings.is_on("transaction_read_only") {
+            if nested {
+                return refused("cannot set transaction read-write mode inside a read-only transaction");
+            }
+            if used {
+                return refused("transaction read-write mode must be set before any query");
+            }
+        }
+        if modes.deferrable.is_some() {
+            if nested {
+                return refused("SET TRANSACTION [NOT] DEFERRABLE cannot be called within a subtransaction");
+            }
+            if used {
+                return refused("SET TRANSACTION [NOT] DEFERRABLE must be called before any query");
+            }
+        }
+        Ok(())
     }
 
     /// Commits or rolls back, and answers the command tag.
@@ -130,7 +168,7 @@ impl Session {
     }
 
     fn block(&mut self, what: &str) -> Result<&mut Transaction> {
-        let in_block = self.in_block();
+        let in_block = self.in_explicit_block();
         match &mut self.transaction {
             Some(transaction) if in_block => Ok(transaction),
             _ => Err(Error::new(

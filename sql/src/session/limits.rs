@@ -1,11 +1,13 @@
 //! What stops a statement: a cancel, and `statement_timeout`.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 
 use sightline_storage::error::{Error, Result, SqlState};
 use tokio::time::Instant;
 
+use super::{CursorInfo, Kept};
 use crate::database::Registered;
 
 /// The limits of whatever its session runs now. They are looked up each time: a portal that goes on later goes on under
@@ -14,6 +16,16 @@ use crate::database::Registered;
 pub struct Limits(pub(super) Arc<Registered>);
 
 impl Limits {
+    /// The session's portals, by name.
+    pub(crate) fn cursors(&self) -> BTreeMap<String, CursorInfo> {
+        self.0.shown.lock().cursors.clone()
+    }
+
+    /// The session's prepared statements, by name.
+    pub(crate) fn prepared(&self) -> BTreeMap<String, Kept> {
+        self.0.shown.lock().prepared.clone()
+    }
+
     /// Waits for `work`, until cancel or timeout.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::scalar::ScalarValue;
-use sightline_storage::error::Result;
+use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::types::SqlType;
 
 use super::{FirstPlan, Prepared, Session};
@@ -15,7 +15,79 @@ use crate::statement;
 /// Types of parameters, and the columns if there are any.
 type Described = (Vec<SqlType>, Option<Arc<[Column]>>);
 
+/// A statement kept under a name.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    pub prepared: Prepared,
+    /// The query string it came in.
+    pub source: Arc<str>,
+    /// By PREPARE, not by the protocol's Parse.
+    pub from_sql: bool,
+    /// When, microseconds since 1970.
+    pub prepared_us: i64,
+    /// How often it was executed.
+    pub runs: i64,
+}
+
+/// Checks that a statement still answers what it was described to.
+///
+/// # Errors
+/// 0A000, after which clients prepare it again.
+pub(crate) fn check_unchanged(described: &Prepared, now: &[Column]) -> Result<()> {
+    let same = described
+        .columns
+        .as_ref()
+        .is_none_or(|then| then.len() == now.len() && then.iter().zip(now).all(|(a, b)| a.ty.oid() == b.ty.oid()));
+    if same { Ok(()) } else { Err(Error::unsupported("cached plan must not change result type")) }
+}
+
 impl Session {
+    /// Keeps a statement under a name, for the wire layer's named statements and for PREPARE (with the query string it
+    /// came in), which share the names.
+    ///
+    /// # Errors
+    /// 42P05 if the name is taken.
+    pub fn keep_prepared(&mut self, name: &str, prepared: Prepared, from_sql: Option<&Arc<str>>) -> Result<()> {
+        let mut shown = self.registered.shown.lock();
+        if shown.prepared.contains_key(name) {
+            let text = format!("prepared statement \"{name}\" already exists");
+            return Err(Error::new(SqlState::DUPLICATE_PREPARED_STATEMENT, text));
+        }
+        let source = from_sql.unwrap_or(&prepared.statement.source).clone();
+        let prepared_us = self.database.engine.clock().now_us();
+        let kept = Kept { prepared, source, from_sql: from_sql.is_some(), prepared_us, runs: 0 };
+        shown.prepared.insert(name.to_string(), kept);
+        Ok(())
+    }
+
+    /// The statement kept under this name.
+    ///
+    /// # Errors
+    /// 26000 if there is none.
+    pub fn find_prepared(&self, name: &str) -> Result<Prepared> {
+        let shown = self.registered.shown.lock();
+        shown.prepared.get(name).map(|kept| kept.prepared.clone()).ok_or_else(|| {
+            Error::new(SqlState::INVALID_STATEMENT_NAME, format!("prepared statement \"{name}\" does not exist"))
+        })
+    }
+
+    /// Counts an execution, for `pg_prepared_statements`.
+    pub fn count_run(&self, name: &str) {
+        if let Some(kept) = self.registered.shown.lock().prepared.get_mut(name) {
+            kept.runs += 1;
+        }
+    }
+
+    /// Forgets the statement of this name, if there is one.
+    pub fn forget_prepared(&mut self, name: &str) {
+        self.registered.shown.lock().prepared.remove(name);
+    }
+
+    /// Forgets all kept statements.
+    pub(crate) fn forget_all_prepared(&mut self) {
+        self.registered.shown.lock().prepared.clear();
+    }
+
     /// Finds out the types of parameters and columns. `declared` are the types the client gave (None: find out).
     ///
     /// # Errors
@@ -40,7 +112,7 @@ impl Session {
         }
         // Looking at it began a transaction; it has done nothing, and the next statement begins its own.
         if idle && self.transaction.as_ref().is_some_and(|t| !t.explicit) {
-            self.roll_back().await;
+            self.drop_transaction().await;
         }
         described
     }
@@ -112,7 +184,18 @@ impl Session {
                 _ => Ok((as_declared(), None)),
             },
             Body::Show(name) => Ok((as_declared(), Some(statement::set::show_columns(&self.settings, name)?))),
-            Body::Execute { name, .. } => Ok((as_declared(), self.find_prepared(name)?.columns.clone())),
+            Body::Execute { name, .. } => Ok((as_declared(), self.find_prepared(name)?.columns)),
+            Body::Declare(declare) => {
+                statement::cursor::check(declare)?;
+                let ctx = self.context()?;
+                let planned = plan_query(&ctx, &declare.query, declared)?;
+                let parameters = planned.parameters.clone();
+                self.first_plan = Some(FirstPlan { statement: statement.clone(), ctx, planned });
+                Ok((parameters, None))
+            }
+            // PostgreSQL leaves it to the execution to say that there is no such cursor.
+            Body::Fetch(fetch) if fetch.moves => Ok((as_declared(), None)),
+            Body::Fetch(fetch) => Ok((as_declared(), self.portal_columns(&fetch.name))),
             _ => Ok((as_declared(), None)),
         }
     }

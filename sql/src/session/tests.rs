@@ -61,6 +61,10 @@ async fn run(session: &mut Session, sql: &str) -> String {
                     RowsTag::Fixed(tag) => tag,
                 });
             }
+            Answer::Fetched { rows, .. } => {
+                let batches = rows.try_collect::<Vec<_>>().await.expect("fetches");
+                lines.push(format!("FETCH {}", batches.iter().map(|b| b.num_rows()).sum::<usize>()));
+            }
             Answer::Done { tag } => lines.push(tag),
             Answer::CopyIn(_) => lines.push("copy in".into()),
             Answer::CopyOut { .. } => lines.push("copy out".into()),

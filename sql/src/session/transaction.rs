@@ -175,6 +175,11 @@ impl Transaction {
         });
     }
 
+    /// How many savepoints there are.
+    pub(crate) fn depth(&self) -> usize {
+        self.savepoints.len()
+    }
+
     pub(crate) fn release(&mut self, name: &str) -> Result<()> {
         let at = self.find(name)?;
         self.savepoints.truncate(at);

@@ -66,15 +66,23 @@ fn search_path_is_a_list_of_names() {
 
 #[test]
 fn the_table_is_consistent() {
-    for setting in SETTINGS {
-        assert_eq!(
-            SETTINGS.iter().filter(|s| s.name.eq_ignore_ascii_case(setting.name)).count(),
-            1,
-            "{}",
-            setting.name
-        );
-        if setting.changeable && setting.kind != Kind::Names {
-            assert_eq!(set(setting.name, setting.default).expect(setting.name), setting.default, "{}", setting.name);
+    for setting in all() {
+        assert_eq!(all().iter().filter(|s| s.name.eq_ignore_ascii_case(setting.name)).count(), 1, "{}", setting.name);
+        if setting.context == Context::User && setting.kind != Kind::Names {
+            let initial = value::initial(setting);
+            assert_eq!(set(setting.name, setting.default).expect(setting.name), initial, "{}", setting.name);
+            assert_eq!(set(setting.name, &initial).expect(setting.name), initial, "{}", setting.name);
         }
     }
+}
+
+/// `docs/settings.md` is what [`page::page`] makes; `UPDATE_DOCS=1` writes it.
+#[test]
+fn the_page_is_fresh() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/settings.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, page::page()).expect("writes the page");
+    }
+    let text = std::fs::read_to_string(&path).expect("reads the page");
+    assert!(text == page::page(), "docs/settings.md is stale: run this test with UPDATE_DOCS=1");
 }

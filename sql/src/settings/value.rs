@@ -27,27 +27,47 @@ pub(super) fn checked(setting: &Setting, values: &[String], present: &str, initi
             .map(|on| if on { "on" } else { "off" }.to_string())
             .ok_or_else(|| invalid_parameter(format!("parameter \"{}\" requires a Boolean value", setting.name))),
         Kind::Integer(min, max, unit) => {
-            let number = integer(text, unit).ok_or_else(|| invalid(setting, text))?;
+            let number = number(text, unit).map_err(|hint| invalid(setting, text).hinted(hint))?.round_ties_even();
+            if number > f64::from(i32::MAX) || number < f64::from(i32::MIN) {
+                return Err(invalid(setting, text).hint("Value exceeds integer range."));
+            }
+            let number = number as i64;
             if number < min || number > max {
                 return Err(outside(setting, &format!("{number}{}", unit.suffix()), min, max));
             }
             Ok(shown(number, unit))
         }
-        Kind::Real(min, max) => {
-            let number: f64 = text.trim().parse().map_err(|_| invalid(setting, text))?;
+        Kind::Real(min, max, unit) => {
+            let number = number(text, unit).map_err(|hint| invalid(setting, text).hinted(hint))?;
             if !(min..=max).contains(&number) {
-                return Err(outside(setting, text, min, max));
+                let shown = format!("{}{}", significant(number), unit.suffix());
+                return Err(outside(setting, &shown, significant(min), significant(max)));
             }
-            Ok(number.to_string())
+            // The largest unit that makes it a whole number, else the smallest.
+            let whole = |(_, size): &&(&str, f64)| (number / size - (number / size).round()).abs() < 1e-8;
+            let scales = unit.scales();
+            Ok(match scales.iter().find(whole).or(scales.last()) {
+                Some((name, size)) if number > 0.0 => {
+                    format!("{}{name}", significant((number / size * 1e8).round() / 1e8))
+                }
+                _ => significant(number),
+            })
         }
         Kind::Enum(options) => match options.iter().find(|o| o.eq_ignore_ascii_case(text)) {
             Some(option) => Ok((*option).to_string()),
+            // Words that PostgreSQL takes and does not show.
+            None if setting.name == "client_min_messages" && text.eq_ignore_ascii_case("info") => {
+                Ok("info".to_string())
+            }
+            None if setting.name == "client_min_messages" && text.eq_ignore_ascii_case("debug") => {
+                Ok("debug2".to_string())
+            }
             None => Err(invalid(setting, text).hint(format!("Available values: {}.", options.join(", ")))),
         },
         Kind::TimeZone => time_zone(setting, text),
         Kind::Encoding => encoding(setting, text),
         Kind::ApplicationName => {
-            let ascii = text.chars().map(|c| if (' '..='~').contains(&c) { c } else { '?' });
+            let ascii = text.bytes().map(|b| if (b' '..=b'~').contains(&b) { char::from(b) } else { '?' });
             Ok(ascii.take(NAME_BYTES_MAX).collect())
         }
         Kind::Text | Kind::Names | Kind::DateStyle => Ok(text.to_string()),
@@ -78,50 +98,129 @@ fn boolean(text: &str) -> Option<bool> {
     }
 }
 
+trait Hinted {
+    fn hinted(self, hint: Option<&'static str>) -> Error;
+}
+
+impl Hinted for Error {
+    fn hinted(self, hint: Option<&'static str>) -> Error {
+        match hint {
+            Some(hint) => self.hint(hint),
+            None => self,
+        }
+    }
+}
+
+/// What a setting is before anybody sets it, as SHOW prints it.
+pub(super) fn initial(setting: &Setting) -> String {
+    match setting.kind {
+        Kind::Integer(_, _, unit) | Kind::Real(_, _, unit) if unit != Unit::None => {
+            number(setting.default, unit).map_or_else(|_| setting.default.to_string(), |n| shown(n as i64, unit))
+        }
+        _ => setting.default.to_string(),
+    }
+}
+
+/// The value of a number in the setting's own unit, as `pg_settings` has it.
+pub(crate) fn in_unit(setting: &Setting, shown: &str) -> String {
+    match setting.kind {
+        Kind::Integer(_, _, unit) | Kind::Real(_, _, unit) if unit != Unit::None => {
+            number(shown, unit).map_or_else(|_| shown.to_string(), significant)
+        }
+        _ => shown.to_string(),
+    }
+}
+
+/// Six significant digits, as C's `%g`; whole numbers in full.
+pub(crate) fn significant(number: f64) -> String {
+    if number.fract() == 0.0 && number.abs() < 1e15 {
+        return format!("{number}");
+    }
+    let rounded = format!("{number:.5e}");
+    let (digits, exponent) = rounded.split_once('e').unwrap_or((&rounded, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if (-4..6).contains(&exponent) {
+        let places = usize::try_from(5 - exponent).unwrap_or(0);
+        let plain = format!("{number:.places$}");
+        return plain.trim_end_matches('0').trim_end_matches('.').to_string();
+    }
+    let digits = digits.trim_end_matches('0').trim_end_matches('.');
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{digits}e{sign}{:02}", exponent.abs())
+}
+
 impl Unit {
-    fn suffix(self) -> &'static str {
+    /// As an error shows it behind a number.
+    pub(super) fn suffix(self) -> &'static str {
         match self {
             Unit::None => "",
             Unit::Milliseconds => " ms",
+            Unit::Seconds => " s",
+            Unit::Bytes => " B",
             Unit::Kilobytes => " kB",
             Unit::Pages => " 8kB",
         }
     }
 
     /// The units that a number may be written in, largest first, each with how many of the base unit it is.
-    fn scales(self) -> &'static [(&'static str, i64)] {
+    fn scales(self) -> &'static [(&'static str, f64)] {
+        const K: f64 = 1024.0;
         match self {
             Unit::None => &[],
-            Unit::Milliseconds => &[("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000), ("ms", 1)],
-            Unit::Kilobytes => &[("TB", 1 << 30), ("GB", 1 << 20), ("MB", 1 << 10), ("kB", 1)],
-            Unit::Pages => &[("TB", 1 << 27), ("GB", 1 << 17), ("MB", 1 << 7), ("kB", 0)],
+            Unit::Milliseconds => &[("d", 86.4e6), ("h", 3.6e6), ("min", 6e4), ("s", 1e3), ("ms", 1.0), ("us", 1e-3)],
+            Unit::Seconds => &[("d", 86_400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3), ("us", 1e-6)],
+            Unit::Bytes => &[("TB", K * K * K * K), ("GB", K * K * K), ("MB", K * K), ("kB", K), ("B", 1.0)],
+            Unit::Kilobytes => &[("TB", K * K * K), ("GB", K * K), ("MB", K), ("kB", 1.0), ("B", 1.0 / K)],
+            Unit::Pages => {
+                &[("TB", K * K * K / 8.0), ("GB", K * K / 8.0), ("MB", K / 8.0), ("kB", 0.125), ("B", 0.125 / K)]
+            }
+        }
+    }
+
+    /// PostgreSQL's hint for a unit that is none.
+    fn hint(self) -> Option<&'static str> {
+        match self {
+            Unit::None => None,
+            Unit::Milliseconds | Unit::Seconds => {
+                Some("Valid units for this parameter are \"us\", \"ms\", \"s\", \"min\", \"h\", and \"d\".")
+            }
+            Unit::Bytes | Unit::Kilobytes | Unit::Pages => {
+                Some("Valid units for this parameter are \"B\", \"kB\", \"MB\", \"GB\", and \"TB\".")
+            }
         }
     }
 }
 
-/// A number with or without a unit, in the base unit.
-pub(super) fn integer(text: &str, unit: Unit) -> Option<i64> {
+/// A number with or without a unit, in the base unit; or the hint of what is wrong with it.
+pub(super) fn number(text: &str, unit: Unit) -> Result<f64, Option<&'static str>> {
     let text = text.trim();
-    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
-    let (number, name) = (text[..split].trim(), text[split..].trim());
-    if name.is_empty() {
-        return number.parse().ok().or_else(|| number.parse::<f64>().ok().map(|f| f.round() as i64));
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if let Some(hex) = digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
+        let number = i64::from_str_radix(hex, 16).map_err(|_| None)? as f64;
+        return Ok(if text.starts_with('-') { -number } else { number });
     }
-    let number: f64 = number.parse().ok()?;
-    let factor = match (unit, name) {
-        (Unit::Milliseconds, "us") => 0.001,
-        (Unit::Pages, "kB") => 0.125,
-        _ => unit.scales().iter().find(|(n, _)| *n == name)?.1 as f64,
-    };
-    Some((number * factor).round() as i64)
+    // An `e` belongs to the number if a number follows it.
+    let is_number = |end: usize| text[..end].trim_end().parse::<f64>().is_ok();
+    let ends = (1..=text.len()).rev().filter(|end| text.is_char_boundary(*end));
+    let end = ends.into_iter().find(|end| is_number(*end) && !text[..*end].ends_with(char::is_alphabetic));
+    let end = end.ok_or(None)?;
+    let number: f64 = text[..end].trim_end().parse().map_err(|_| None)?;
+    let name = text[end..].trim();
+    if name.is_empty() {
+        return Ok(number);
+    }
+    let scale = unit.scales().iter().find(|(n, _)| *n == name).ok_or(unit.hint())?.1;
+    Ok(number * scale)
 }
 
 /// The number in the largest unit that holds it without a rest.
 fn shown(number: i64, unit: Unit) -> String {
-    let scales = if unit == Unit::Pages { Unit::Kilobytes.scales() } else { unit.scales() };
-    let number = if unit == Unit::Pages { number * 8 } else { number };
-    match scales.iter().find(|(_, size)| number > 0 && number % size == 0) {
-        Some((name, size)) => format!("{}{name}", number / size),
+    let whole = |(_, size): &&(&str, f64)| {
+        let parts = number as f64 / size;
+        number > 0 && parts.fract() == 0.0
+    };
+    match unit.scales().iter().find(whole) {
+        Some((name, size)) => format!("{}{name}", number as f64 / size),
         None => number.to_string(),
     }
 }
@@ -151,8 +250,10 @@ fn encoding(setting: &Setting, text: &str) -> Result<String> {
     let plain = text.to_ascii_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "");
     match plain.as_str() {
         "utf8" | "unicode" | "" | "default" => Ok("UTF8".to_string()),
-        "sqlascii" | "latin1" | "iso88591" | "latin9" | "win1252" | "win1251" | "gbk" | "gb18030" | "big5" | "sjis"
-        | "euccn" | "eucjp" | "euckr" | "euctw" | "koi8r" => {
+        // No conversion, as in PostgreSQL.
+        "sqlascii" => Ok("SQL_ASCII".to_string()),
+        "latin1" | "iso88591" | "latin9" | "win1252" | "win1251" | "gbk" | "gb18030" | "big5" | "sjis" | "euccn"
+        | "eucjp" | "euckr" | "euctw" | "koi8r" => {
             Err(Error::unsupported(format!("client_encoding \"{text}\" is not supported")).hint("Use UTF8."))
         }
         _ => Err(invalid(setting, text)),
@@ -199,7 +300,7 @@ fn date_style(setting: &Setting, text: &str, present: &str, initial: &str) -> Re
 }
 
 /// A name as a list of names shows it.
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     let simple = name.chars().all(plain) && name.chars().next().is_some_and(|c| !c.is_ascii_digit());
     if simple { name.to_string() } else { format!("\"{}\"", name.replace('"', "\"\"")) }

@@ -6,7 +6,10 @@
 
 mod options;
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
+
+use arrow::array::RecordBatch;
 
 use bytes::Bytes;
 use datafusion::sql::sqlparser::ast;
@@ -16,6 +19,7 @@ use sightline_storage::error::{Error, Result, SqlState};
 use super::{insert, names};
 use crate::answer::{Answer, Column};
 use crate::authorize::{Action, Allowed, authorize};
+use crate::catalog::is_system_view;
 use crate::codec::Style;
 use crate::codec::copy::CopyDecoder;
 use crate::exec::write::{TableWriter, Written, abandon};
@@ -25,31 +29,34 @@ use crate::plan::{QueryContext, Relation, plan_query, resolve_relation, run as r
 use crate::session::transaction::{Committed, Transaction, serialization_failure};
 use crate::session::{Inbox, Session};
 
-pub use crate::codec::copy::{CopyFormat, CopyOptions};
+pub use crate::codec::copy::{CopyFormat, CopyOptions, Force};
 
 /// Rows that go to the writer together.
 const BATCH_ROWS: usize = 8192;
 
 /// Starts a COPY.
 pub(super) async fn run(session: &mut Session, copy: &Copy) -> Result<Answer> {
+    if copy.filter.is_some() && !copy.from {
+        return Err(Error::new(SqlState::SYNTAX_ERROR, "WHERE clause not allowed with COPY TO"));
+    }
     let ctx = session.context()?;
     if copy.endpoint != Endpoint::Client {
         return Err(server_side(&ctx, copy));
     }
-    let options = options::options(&copy.options, copy.from)?;
     match (&copy.source, copy.from) {
-        (CopySource::Table(name, columns), true) => {
-            if copy.filter {
-                return Err(Error::unsupported("COPY … WHERE is not supported")
-                    .hint("Load into another table, then INSERT … SELECT … WHERE."));
-            }
-            from_client(session, &ctx, name, columns, options)
-        }
+        (CopySource::Table(name, columns), true) => from_client(session, &ctx, name, columns, copy),
         (CopySource::Table(name, columns), false) => {
             let query = table_query(&ctx, name, columns)?;
-            to_client(&ctx, &query, options).await
+            to_client(&ctx, &query, copy).await
         }
-        (CopySource::Query(query), false) => to_client(&ctx, query, options).await,
+        (CopySource::Query(query), false) => {
+            if let ast::SetExpr::Select(select) = query.body.as_ref()
+                && select.into.is_some()
+            {
+                return Err(Error::unsupported("COPY (SELECT INTO) is not supported"));
+            }
+            to_client(&ctx, query, copy).await
+        }
         (CopySource::Write, false) => Err(Error::unsupported("COPY of a statement that writes is not supported")),
         (_, true) => Err(Error::new(SqlState::SYNTAX_ERROR, "COPY FROM needs a table")),
     }
@@ -80,15 +87,28 @@ fn table_query(ctx: &QueryContext, name: &ast::ObjectName, columns: &[ast::Ident
         Relation::Table(table) => {
             insert::columns(&table, insert::folded(columns))?;
         }
+        Relation::System(schema, name) if is_system_view(schema, &name) => {
+            let text = format!("cannot copy from view \"{name}\"");
+            return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, text).hint("Try the COPY (SELECT ...) TO variant."));
+        }
         Relation::System(..) => {}
     }
     let list = columns.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     parser::query(&format!("SELECT {} FROM {name}", if list.is_empty() { "*" } else { &list }))
 }
 
-async fn to_client(ctx: &Arc<QueryContext>, source: &ast::Query, options: CopyOptions) -> Result<Answer> {
+async fn to_client(ctx: &Arc<QueryContext>, source: &ast::Query, copy: &Copy) -> Result<Answer> {
     let planned = plan_query(ctx, source, &[])?;
     let columns = planned.columns.clone();
+    let options = options::options(&copy.options, false)?;
+    let table = match &copy.source {
+        CopySource::Table(name, _) => Some(name),
+        CopySource::Query(_) | CopySource::Write => None,
+    };
+    check_forced(&options.force_quote, "FORCE_QUOTE", &columns, |name| match table {
+        Some(table) => unknown_in(ctx, table, name),
+        None => Some(Error::new(SqlState::UNDEFINED_COLUMN, format!("column \"{name}\" does not exist"))),
+    })?;
     let rows = run_plan(ctx, planned, Vec::new()).await?;
     Ok(Answer::CopyOut { columns, options, rows })
 }
@@ -98,10 +118,12 @@ fn from_client(
     ctx: &Arc<QueryContext>,
     name: &ast::ObjectName,
     columns: &[ast::Ident],
-    options: CopyOptions,
+    copy: &Copy,
 ) -> Result<Answer> {
     if let Relation::View(view) = resolve_relation(ctx, name)? {
-        return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, format!("cannot copy to view \"{}\"", view.name)));
+        let text = format!("cannot copy to view \"{}\"", view.name);
+        return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, text)
+            .hint("To enable copying to a view, provide an INSTEAD OF INSERT trigger."));
     }
     let table = names::table(ctx, name)?;
     let allowed = authorize(&ctx.identity, Action::Insert(&table))?;
@@ -109,18 +131,69 @@ fn from_client(
     session.writable()?;
     let targets = insert::columns(&table, insert::folded(columns))?;
     let columns = described(&table, &targets);
+    let mut writer = TableWriter::new(ctx, &table, targets)?;
+    if let Some(condition) = &copy.filter {
+        check_condition(condition)?;
+        writer.filter(condition).map_err(|e| grouped(e, condition))?;
+    }
+    let options = options::options(&copy.options, true)?;
+    for (force, what) in [(&options.force_not_null, "FORCE_NOT_NULL"), (&options.force_null, "FORCE_NULL")] {
+        check_forced(force, what, &columns, |column| unknown_in(ctx, name, column))?;
+    }
     let style = Style { now_us: Some(ctx.now_us), ..ctx.settings.style().clone() };
     let decoder = CopyDecoder::new(columns.clone(), &options, &table.name).with_style(style);
     let end = if session.in_block() { End::Block(session.inbox()) } else { End::Own };
-    Ok(Answer::CopyIn(Box::new(CopyIn {
-        writer: TableWriter::new(ctx, &table, targets)?,
-        columns,
-        options,
-        decoder,
-        ctx: ctx.clone(),
-        end,
-        allowed,
-    })))
+    Ok(Answer::CopyIn(Box::new(CopyIn { writer, columns, options, decoder, ctx: ctx.clone(), end, allowed })))
+}
+
+/// Checks that the columns of a FORCE option are copied.
+fn check_forced(force: &Force, what: &str, columns: &[Column], unknown: impl Fn(&str) -> Option<Error>) -> Result<()> {
+    let Force::Columns(names) = force else { return Ok(()) };
+    for (n, name) in names.iter().enumerate() {
+        if !columns.iter().any(|c| c.name == *name) {
+            let text = format!("{what} column \"{name}\" not referenced by COPY");
+            return Err(unknown(name).unwrap_or_else(|| Error::new(SqlState::new("42P10"), text)));
+        }
+        if names[..n].contains(name) {
+            let text = format!("column \"{name}\" specified more than once");
+            return Err(Error::new(SqlState::DUPLICATE_COLUMN, text));
+        }
+    }
+    Ok(())
+}
+
+/// The error for a column that a table does not have.
+fn unknown_in(ctx: &QueryContext, table: &ast::ObjectName, column: &str) -> Option<Error> {
+    let table = names::table(ctx, table).ok()?;
+    let text = format!("column \"{column}\" of relation \"{}\" does not exist", table.name);
+    let known = table.columns.iter().any(|c| c.name == column);
+    (!known).then(|| Error::new(SqlState::UNDEFINED_COLUMN, text))
+}
+
+/// The planner's error for an aggregate or a window function, in the words for a condition.
+fn grouped(e: Error, condition: &ast::Expr) -> Error {
+    if e.code() != SqlState::GROUPING_ERROR {
+        return e;
+    }
+    let window: ControlFlow<()> = ast::visit_expressions(condition, |e| match e {
+        ast::Expr::Function(f) if f.over.is_some() => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    let (code, what) =
+        if window.is_break() { (SqlState::new("42P20"), "window") } else { (SqlState::GROUPING_ERROR, "aggregate") };
+    Error::new(code, format!("{what} functions are not allowed in COPY FROM WHERE conditions"))
+}
+
+/// What a condition may not contain, in PostgreSQL's words for it.
+fn check_condition(condition: &ast::Expr) -> Result<()> {
+    let found: ControlFlow<()> = ast::visit_expressions(condition, |e| match e {
+        ast::Expr::Subquery(_) | ast::Expr::Exists { .. } | ast::Expr::InSubquery { .. } => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    if found.is_break() {
+        return Err(Error::unsupported("cannot use subquery in COPY FROM WHERE condition"));
+    }
+    Ok(())
 }
 
 fn described(table: &TableDef, targets: &[usize]) -> Arc<[Column]> {
@@ -173,7 +246,8 @@ impl CopyIn {
     pub async fn write(&mut self, data: Bytes) -> Result<()> {
         self.decoder.push(&data)?;
         while let Some(batch) = self.decoder.take_batch(BATCH_ROWS)? {
-            self.ctx.limits.race(self.writer.write(batch)).await??;
+            let written = self.ctx.limits.race(self.writer.write(batch.clone())).await?;
+            written.map_err(|e| located(e, &mut self.writer, &self.decoder, &batch))?;
         }
         self.ctx.limits.check()
     }
@@ -186,7 +260,8 @@ impl CopyIn {
         let (last, mut writer) = (self.decoder.finish()?, self.writer);
         let rest = async {
             if let Some(batch) = last {
-                writer.write(batch).await?;
+                let written = writer.write(batch.clone()).await;
+                written.map_err(|e| located(e, &mut writer, &self.decoder, &batch))?;
             }
             let written = writer.finish().await?;
             self.ctx.database.engine.room().await.map(|()| written)
@@ -199,6 +274,17 @@ impl CopyIn {
             End::Own => commit(&self.ctx, self.allowed, written).await?,
         }
         Ok(rows)
+    }
+}
+
+/// An error about rows as that of the first wrong one, with its line.
+fn located(e: Error, writer: &mut TableWriter, decoder: &CopyDecoder, batch: &RecordBatch) -> Error {
+    if !matches!(&e.code().as_str()[..2], "22" | "23") {
+        return e;
+    }
+    match writer.first_wrong(batch) {
+        Some((row, wrong)) => decoder.located(wrong, row),
+        None => e,
     }
 }
 

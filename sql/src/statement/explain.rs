@@ -44,10 +44,18 @@ pub(super) async fn run(
             }
         }
     }
-    let query = explained(&explain.statement.body)?;
+    let executed = match &explain.statement.body {
+        Body::Execute { name, arguments } => Some(super::prepare::resolve(session, name, arguments)?),
+        _ => None,
+    };
+    let (body, types, parameters) = match &executed {
+        Some((prepared, values)) => (&prepared.statement.body, prepared.parameters.as_slice(), values.clone()),
+        None => (&explain.statement.body, types, parameters),
+    };
+    let query = explained(body)?;
     let ctx = session.context()?;
     let planned = super::query::plan(&ctx, query, types)?;
-    if explain.analyze && !matches!(explain.statement.body, Body::Query(_)) {
+    if explain.analyze && !matches!(body, Body::Query(_)) {
         return Err(Error::unsupported("EXPLAIN ANALYZE of a statement that writes is not supported")
             .hint("EXPLAIN shows how its rows are read; EXPLAIN ANALYZE takes a query."));
     }
@@ -69,6 +77,7 @@ pub(super) async fn run(
 fn explained(body: &Body) -> Result<&ast::Query> {
     match body {
         Body::Query(query) => Ok(query),
+        Body::Declare(declare) => Ok(&declare.query),
         Body::Insert(insert) if insert.source.is_some() => Ok(insert.source.as_ref().expect("checked by the guard")),
         Body::CreateTable(table) if table.query.is_some() => Ok(table.query.as_ref().expect("checked by the guard")),
         _ => Err(Error::unsupported("this statement cannot be explained")),

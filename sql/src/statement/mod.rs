@@ -3,6 +3,7 @@
 
 pub mod comment;
 pub mod copy;
+pub mod cursor;
 pub mod explain;
 pub mod insert;
 mod layout;
@@ -34,6 +35,7 @@ pub(crate) async fn run(session: &mut Session, prepared: &Prepared, parameters: 
         Body::Insert(insert) => insert::run(session, insert, &prepared.parameters, parameters).await,
         Body::Copy(copy) => copy::run(session, copy).await,
         Body::Truncate(names) => table::truncate(session, names),
+        Body::CreateTable(table) if table.execute.is_some() => prepare::create_as(session, table).await,
         Body::CreateTable(table) if table.query.is_some() => {
             table::create_as(session, table, &prepared.parameters, parameters).await
         }
@@ -53,10 +55,15 @@ pub(crate) async fn run(session: &mut Session, prepared: &Prepared, parameters: 
         Body::Show(name) => set::show(session, name),
         Body::Reset(name) => set::reset(session, name.as_deref()),
         Body::Discard(discard) => self::discard(session, *discard),
-        Body::Prepare { name, types, statement } => prepare::prepare(session, name, types, statement).await,
+        Body::Prepare { name, types, statement } => {
+            prepare::prepare(session, name, types, statement, &prepared.statement.source).await
+        }
         Body::Execute { name, arguments } => prepare::execute(session, name, arguments).await,
         Body::Deallocate(name) => prepare::deallocate(session, name.as_deref()),
         Body::Explain(explain) => explain::run(session, explain, &prepared.parameters, parameters).await,
+        Body::Declare(declare) => cursor::declare(session, prepared, declare, parameters).await,
+        Body::Fetch(fetch) => cursor::fetch(session, fetch).await,
+        Body::Close(name) => cursor::close(session, name.as_deref()),
         Body::Nothing(tag) => Ok(done(*tag)),
         Body::Unsupported(message, hint) => {
             let error = Error::unsupported(message.clone());
@@ -78,7 +85,8 @@ fn discard(session: &mut Session, discard: utility::Discard) -> Result<Answer> {
     match discard {
         utility::Discard::All => {
             no_block(session, "DISCARD ALL")?;
-            session.prepared.clear();
+            session.close_portals(true);
+            session.forget_all_prepared();
             session.discard_temporary()?;
             session.change_settings(false, |s| s.reset(None))?;
             Ok(done("DISCARD ALL"))

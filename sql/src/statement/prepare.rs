@@ -1,5 +1,6 @@
-//! PREPARE, EXECUTE and DEALLOCATE.
+//! PREPARE, EXECUTE and DEALLOCATE (<https://www.postgresql.org/docs/15/sql-prepare.html>).
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use datafusion::scalar::ScalarValue;
@@ -10,27 +11,67 @@ use sightline_storage::types::SqlType;
 use super::done;
 use crate::answer::Answer;
 use crate::codec::input::parse_text_styled;
+use crate::parser::definition::CreateTable;
 use crate::parser::{Body, Statement};
-use crate::plan::{QueryContext, evaluate, sql_type};
-use crate::session::Session;
+use crate::plan::{QueryContext, evaluate, sql_type, unassignable};
+use crate::session::{Prepared, Session, check_unchanged};
 
 pub(super) async fn prepare(
     session: &mut Session,
     name: &str,
     types: &[ast::DataType],
     statement: &Arc<Statement>,
+    source: &Arc<str>,
 ) -> Result<Answer> {
-    if !matches!(statement.body, Body::Query(_) | Body::Insert(_)) {
-        return Err(Error::new(SqlState::SYNTAX_ERROR, "only SELECT, VALUES and INSERT can be prepared"));
+    if let Body::Unsupported(message, _) = &statement.body {
+        return Err(Error::unsupported(message.clone()));
     }
-    let declared = types.iter().map(|t| sql_type(t).map(Some)).collect::<Result<Vec<_>>>()?;
+    let declared = types.iter().map(declared_type).collect::<Result<Vec<_>>>()?;
     let prepared = session.prepare(statement.clone(), &declared).await?;
-    session.keep_prepared(name, prepared)?;
+    session.keep_prepared(name, prepared, Some(source))?;
     Ok(done("PREPARE"))
 }
 
+/// A type as PREPARE gives it; `unknown` leaves it open.
+fn declared_type(ty: &ast::DataType) -> Result<Option<SqlType>> {
+    if ty.to_string().eq_ignore_ascii_case("unknown") {
+        return Ok(None);
+    }
+    sql_type(ty).map(Some)
+}
+
 pub(super) async fn execute(session: &mut Session, name: &str, arguments: &[ast::Expr]) -> Result<Answer> {
-    let prepared = session.find_prepared(name)?.clone();
+    let (prepared, values) = resolve(session, name, arguments)?;
+    let answer = Box::pin(super::run(session, &prepared, values)).await?;
+    if let Answer::Rows { columns, .. } = &answer {
+        check_unchanged(&prepared, columns)?;
+    }
+    Ok(answer)
+}
+
+/// CREATE TABLE … AS EXECUTE.
+pub(super) async fn create_as(session: &mut Session, create: &CreateTable) -> Result<Answer> {
+    let Some((name, arguments)) = &create.execute else {
+        return Err(Error::internal("CREATE TABLE AS EXECUTE without a statement"));
+    };
+    let (prepared, values) = resolve(session, name, arguments)?;
+    let Body::Query(query) = &prepared.statement.body else {
+        return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, "prepared statement is not a SELECT"));
+    };
+    let create = CreateTable { query: Some(query.clone()), execute: None, ..create.clone() };
+    super::table::create_as(session, &create, &prepared.parameters, values).await
+}
+
+/// A prepared statement, and the values of its parameters.
+///
+/// # Errors
+/// 26000, 42601 for the wrong number of arguments, 42804 for one of a type that does not fit.
+pub(super) fn resolve(
+    session: &mut Session,
+    name: &str,
+    arguments: &[ast::Expr],
+) -> Result<(Prepared, Vec<ScalarValue>)> {
+    let prepared = session.find_prepared(name)?;
     // The protocol's Parse keeps statements of any kind under the same names, EXECUTE among them, which could be its own.
     if !matches!(prepared.statement.body, Body::Query(_) | Body::Insert(_)) {
         let text = format!("prepared statement \"{name}\" cannot be run by EXECUTE");
@@ -42,13 +83,26 @@ pub(super) async fn execute(session: &mut Session, name: &str, arguments: &[ast:
         return Err(Error::new(SqlState::SYNTAX_ERROR, text).detail(detail));
     }
     let ctx = session.context()?;
-    let values = arguments.iter().zip(&prepared.parameters);
-    let values = values.map(|(expr, ty)| argument(&ctx, expr, ty)).collect::<Result<Vec<_>>>()?;
-    Box::pin(super::run(session, &prepared, values)).await
+    let values = (1..).zip(arguments.iter().zip(&prepared.parameters));
+    let values = values.map(|(n, (expr, ty))| argument(&ctx, n, expr, ty)).collect::<Result<Vec<_>>>()?;
+    session.count_run(name);
+    Ok((prepared, values))
 }
 
 /// The value of an argument. A number keeps its own scale, which a numeric without precision would not.
-fn argument(ctx: &Arc<QueryContext>, expr: &ast::Expr, ty: &SqlType) -> Result<ScalarValue> {
+fn argument(ctx: &Arc<QueryContext>, number: usize, expr: &ast::Expr, ty: &SqlType) -> Result<ScalarValue> {
+    if let ControlFlow::Break(()) = ast::visit_expressions(expr, |e| match e {
+        ast::Expr::Subquery(_) | ast::Expr::Exists { .. } | ast::Expr::InSubquery { .. } => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    }) {
+        return Err(Error::unsupported("cannot use subquery in EXECUTE parameter"));
+    }
+    if let Some(from) = unassignable(ctx, expr, ty)? {
+        let text = format!("parameter ${number} of type {from} cannot be coerced to the expected type {ty}");
+        return Err(
+            Error::new(SqlState::DATATYPE_MISMATCH, text).hint("You will need to rewrite or cast the expression.")
+        );
+    }
     if let (SqlType::Numeric(None), ast::Expr::Value(value)) = (ty, expr)
         && let ast::Value::Number(digits, _) = &value.value
     {
@@ -60,7 +114,7 @@ fn argument(ctx: &Arc<QueryContext>, expr: &ast::Expr, ty: &SqlType) -> Result<S
 pub(super) fn deallocate(session: &mut Session, name: Option<&str>) -> Result<Answer> {
     match name {
         None => {
-            session.prepared.clear();
+            session.forget_all_prepared();
             Ok(done("DEALLOCATE ALL"))
         }
         Some(name) => {

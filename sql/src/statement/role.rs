@@ -11,7 +11,7 @@ use sightline_storage::ids::RoleId;
 use sightline_storage::types::SqlType;
 
 use super::tenant::{change_meta, is_operator};
-use super::{changes_node, done, names};
+use super::{changes_node, done, names, set};
 use crate::answer::{Answer, Notice};
 use crate::authorize::{Action, Allowed, authorize};
 use crate::codec::input::parse_text_styled;
@@ -38,6 +38,14 @@ pub(super) async fn run(session: &mut Session, statement: &RoleStatement) -> Res
                     .hint("SUPERUSER and CREATEDB are for operators' roles: CREATE ROLE … SUPERUSER makes one."));
             }
             put(session, &ctx, allowed, new).await?;
+            Ok(done("ALTER ROLE"))
+        }
+        RoleStatement::Set { name, change } => {
+            let old = names::role(&ctx, own_name(&ctx, name))?;
+            // Whoever may change the password may change what the sessions begin with: the role itself, too.
+            let allowed = authorize(&ctx.identity, Action::ChangePassword(&old))?;
+            let settings = set::changed_defaults(&ctx.settings, &old.settings, change)?;
+            put(session, &ctx, allowed, RoleDef { settings, ..(*old).clone() }).await?;
             Ok(done("ALTER ROLE"))
         }
         RoleStatement::Rename { name, to } => {
@@ -120,6 +128,7 @@ async fn create(
         create_role: false,
         create_db: false,
         connection_limit: -1,
+        settings: Vec::new(),
         verifier: None,
         valid_until: None,
         comment: None,

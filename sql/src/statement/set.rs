@@ -9,15 +9,42 @@ use sightline_storage::types::SqlType;
 
 use super::done;
 use crate::answer::{Answer, Column, Notice, RowsTag};
-use crate::parser::utility::Set;
+use crate::parser::utility::{Change, Modes, Set};
 use crate::session::Session;
-use crate::settings::{self, Settings};
+use crate::settings::{self, ISOLATION, Settings};
 
 /// What a parameter of the startup message sets. Unknown ones are errors, as in PostgreSQL.
 pub(crate) fn at_startup(settings: &mut Settings, name: &str, value: &str) -> Result<()> {
     let list = name.eq_ignore_ascii_case("search_path");
     let values = if list { Settings::names(value) } else { vec![value.to_string()] };
     settings.set(name, Some(&values))
+}
+
+/// What ALTER ROLE … SET and ALTER DATABASE … SET make of the settings that sessions begin with. The values are checked
+/// as SET checks them.
+///
+/// # Errors
+/// Those of SET.
+pub(super) fn changed_defaults(
+    settings: &Settings,
+    old: &[(String, String)],
+    change: &Change,
+) -> Result<Vec<(String, String)>> {
+    let mut new = old.to_vec();
+    let (name, values) = match change {
+        Change::Reset(None) => return Ok(Vec::new()),
+        Change::Reset(Some(name)) => (name, None),
+        Change::Set(set) => (&set.name, set.values.as_ref()),
+    };
+    settings.clone().set(name, values.map(Vec::as_slice))?;
+    let name = settings::find(name).map_or_else(|| name.to_lowercase(), |s| s.name.to_string());
+    new.retain(|(n, _)| *n != name);
+    if let Some(values) = values {
+        let list = name == "search_path";
+        let value = if list { Settings::list(values) } else { values.join(", ") };
+        new.push((name, value));
+    }
+    Ok(new)
 }
 
 pub(super) fn set(session: &mut Session, set: &Set) -> Result<Answer> {
@@ -29,9 +56,35 @@ pub(super) fn set(session: &mut Session, set: &Set) -> Result<Answer> {
     if matches!(set.name.as_str(), "role" | "session_authorization") {
         return set_role(session, set);
     }
+    if let Some(modes) = modes(session.settings(), set)? {
+        session.check_modes(&modes)?;
+        // It ends with the transaction.
+        session.change_settings(true, |s| s.set(&set.name, set.values.as_deref()))?;
+        return Ok(done("SET"));
+    }
     // One string that holds the whole list, as `SET search_path = 'a, b'` of some clients, is one name in PostgreSQL.
     session.change_settings(set.local, |s| s.set(&set.name, set.values.as_deref()))?;
     Ok(done("SET"))
+}
+
+/// What SET of one of the transaction's own settings says of its modes.
+fn modes(settings: &Settings, set: &Set) -> Result<Option<Modes>> {
+    if !set.name.to_lowercase().starts_with("transaction_") {
+        return Ok(None);
+    }
+    let mut changed = settings.clone();
+    changed.set(&set.name, set.values.as_deref())?;
+    let mut modes = Modes::default();
+    match set.name.to_lowercase().as_str() {
+        "transaction_isolation" => {
+            let value = changed.get("transaction_isolation").unwrap_or_default();
+            modes.isolation = ISOLATION.iter().copied().find(|level| *level == value);
+        }
+        "transaction_read_only" => modes.read_only = Some(changed.is_on("transaction_read_only")),
+        "transaction_deferrable" => modes.deferrable = Some(changed.is_on("transaction_deferrable")),
+        _ => return Ok(None),
+    }
+    Ok(Some(modes))
 }
 
 /// SET ROLE to oneself or NONE is allowed, as connection poolers say it.

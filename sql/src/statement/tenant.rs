@@ -10,7 +10,7 @@ use sightline_storage::engine::Engine;
 use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::ids::{GroupId, RoleId, TenantId};
 
-use super::{changes_node, done, names};
+use super::{changes_node, done, names, set};
 use crate::answer::{Answer, Notice};
 use crate::authorize::{Action, Allowed, authorize};
 use crate::database::{ALIAS, find_tenant};
@@ -22,9 +22,9 @@ use crate::session::transaction::serialization_failure;
 pub(super) async fn run(session: &mut Session, statement: &TenantStatement) -> Result<Answer> {
     let ctx = session.write_context()?;
     match statement {
-        TenantStatement::Create { noun, if_not_exists, name, owner } => {
+        TenantStatement::Create { noun, if_not_exists, name, owner, connection_limit } => {
             changes_node(session, &format!("CREATE {noun}"))?;
-            create(session, &ctx, *if_not_exists, name, owner.as_deref()).await?;
+            create(session, &ctx, *if_not_exists, name, owner.as_deref(), *connection_limit).await?;
             Ok(done(format!("CREATE {noun}")))
         }
         TenantStatement::Drop { noun, if_exists, name, force } => {
@@ -37,6 +37,22 @@ pub(super) async fn run(session: &mut Session, statement: &TenantStatement) -> R
             rename(&ctx, name, to).await?;
             Ok(done(format!("ALTER {noun}")))
         }
+        TenantStatement::ConnectionLimit { noun, name, limit } => {
+            changes_node(session, &format!("ALTER {noun}"))?;
+            let old = find(&ctx, name)?;
+            let allowed = authorize(&ctx.identity, Action::ChangeTenant(&old))?;
+            let connection_limit = checked_limit(*limit)?;
+            put(&ctx.database.engine, allowed, TenantDef { connection_limit, ..(*old).clone() }).await?;
+            Ok(done(format!("ALTER {noun}")))
+        }
+        TenantStatement::Set { noun, name, change } => {
+            changes_node(session, &format!("ALTER {noun}"))?;
+            let old = find(&ctx, name)?;
+            let allowed = authorize(&ctx.identity, Action::ChangeTenant(&old))?;
+            let settings = set::changed_defaults(&ctx.settings, &old.settings, change)?;
+            put(&ctx.database.engine, allowed, TenantDef { settings, ..(*old).clone() }).await?;
+            Ok(done(format!("ALTER {noun}")))
+        }
         TenantStatement::Owner { noun, name, to } => {
             changes_node(session, &format!("ALTER {noun}"))?;
             let old = find(&ctx, name)?;
@@ -47,6 +63,14 @@ pub(super) async fn run(session: &mut Session, statement: &TenantStatement) -> R
             Ok(done(format!("ALTER {noun}")))
         }
     }
+}
+
+fn checked_limit(limit: i32) -> Result<i32> {
+    if limit < -1 {
+        let text = format!("invalid connection limit: {limit}");
+        return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, text));
+    }
+    Ok(limit)
 }
 
 fn missing(name: &str) -> Error {
@@ -85,7 +109,9 @@ async fn create(
     if_not_exists: bool,
     name: &str,
     owner: Option<&str>,
+    connection_limit: Option<i32>,
 ) -> Result<()> {
+    let connection_limit = connection_limit.map(checked_limit).transpose()?;
     let allowed = authorize(&ctx.identity, Action::CreateTenant)?;
     let owner = match owner {
         None | Some("current_user" | "session_user" | "current_role") => ctx.identity.role,
@@ -116,6 +142,8 @@ async fn create(
         name,
         owner,
         group: GroupId(0),
+        connection_limit: connection_limit.unwrap_or(-1),
+        settings: Vec::new(),
         created_at: ctx.now_us,
         comment: None,
         no_connect: Vec::new(),

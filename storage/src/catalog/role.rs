@@ -15,6 +15,8 @@ pub struct RoleDef {
     pub create_db: bool,
     /// The most connections, or -1.
     pub connection_limit: i32,
+    /// What its sessions begin with: `ALTER ROLE … SET`, names and values.
+    pub settings: Vec<(String, String)>,
     /// A SCRAM-SHA-256 verifier in PostgreSQL's form, `SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>`; none
     /// for a role without a password.
     pub verifier: Option<Secret>,

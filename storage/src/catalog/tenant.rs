@@ -14,6 +14,10 @@ pub struct TenantDef {
     pub owner: RoleId,
     /// Where its catalog and rows live: a row, not a hash, so that a tenant can be moved.
     pub group: GroupId,
+    /// The most connections of roles that are no superusers, or -1.
+    pub connection_limit: i32,
+    /// What its sessions begin with: `ALTER DATABASE … SET`, names and values.
+    pub settings: Vec<(String, String)>,
     /// Microseconds since 1970.
     pub created_at: i64,
     pub comment: Option<String>,

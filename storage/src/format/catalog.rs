@@ -12,6 +12,14 @@ fn sql_type(text: &str) -> Result<SqlType> {
     SqlType::parse(text).ok_or_else(|| damaged(&format!("the type \"{text}\" of a stored definition")))
 }
 
+fn stored_settings(settings: &[(String, String)]) -> Vec<String> {
+    settings.iter().map(|(name, value)| format!("{name}={value}")).collect()
+}
+
+fn read_settings(stored: &[String]) -> Vec<(String, String)> {
+    stored.iter().filter_map(|s| s.split_once('=')).map(|(n, v)| (n.to_string(), v.to_string())).collect()
+}
+
 /// A tenant.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct TenantMessage {
@@ -33,6 +41,12 @@ pub(crate) struct TenantMessage {
     connect_revoked: bool,
     #[prost(uint32, repeated, tag = "9")]
     connect: Vec<u32>,
+    /// None is -1, no limit.
+    #[prost(sint32, optional, tag = "10")]
+    connection_limit: Option<i32>,
+    /// Each as `name=value`.
+    #[prost(string, repeated, tag = "11")]
+    settings: Vec<String>,
 }
 
 impl From<&TenantDef> for TenantMessage {
@@ -47,6 +61,8 @@ impl From<&TenantDef> for TenantMessage {
             no_connect: t.no_connect.iter().map(|r| r.0).collect(),
             connect_revoked: t.connect_revoked,
             connect: t.connect.iter().map(|r| r.0).collect(),
+            connection_limit: (t.connection_limit != -1).then_some(t.connection_limit),
+            settings: stored_settings(&t.settings),
         }
     }
 }
@@ -63,6 +79,8 @@ impl From<TenantMessage> for TenantDef {
             no_connect: t.no_connect.into_iter().map(RoleId).collect(),
             connect_revoked: t.connect_revoked,
             connect: t.connect.into_iter().map(RoleId).collect(),
+            connection_limit: t.connection_limit.unwrap_or(-1),
+            settings: read_settings(&t.settings),
         }
     }
 }
@@ -90,6 +108,9 @@ pub(crate) struct RoleMessage {
     verifier: Option<String>,
     #[prost(sint64, optional, tag = "10")]
     valid_until: Option<i64>,
+    /// Each as `name=value`.
+    #[prost(string, repeated, tag = "11")]
+    settings: Vec<String>,
 }
 
 impl From<&RoleDef> for RoleMessage {
@@ -105,6 +126,7 @@ impl From<&RoleDef> for RoleMessage {
             comment: r.comment.clone(),
             verifier: r.verifier.as_ref().map(|v| v.reveal().to_string()),
             valid_until: r.valid_until,
+            settings: stored_settings(&r.settings),
         }
     }
 }
@@ -119,6 +141,7 @@ impl From<RoleMessage> for RoleDef {
             create_role: r.create_role,
             create_db: r.create_db,
             connection_limit: r.connection_limit,
+            settings: read_settings(&r.settings),
             comment: r.comment,
             verifier: r.verifier.map(Secret::new),
             valid_until: r.valid_until,

@@ -80,6 +80,8 @@ fn all_ops() -> Vec<Op> {
         name: "acme".to_string(),
         owner: RoleId(10),
         group: GroupId(1),
+        connection_limit: -1,
+        settings: Vec::new(),
         created_at: 99,
         comment: None,
         no_connect: vec![RoleId(3)],
@@ -96,6 +98,7 @@ fn all_ops() -> Vec<Op> {
         verifier: None,
         valid_until: None,
         connection_limit: -1,
+        settings: Vec::new(),
         comment: Some("Ann".to_string()),
     };
     let schema = SchemaDef { id: SchemaId(5), name: "s".to_string(), owner: RoleId(10), comment: None };
@@ -219,6 +222,7 @@ fn a_roles_password_is_kept() {
         create_role: false,
         create_db: false,
         connection_limit: -1,
+        settings: Vec::new(),
         verifier: Some(Secret::new("SCRAM-SHA-256$4096:c2FsdA==$a:b")),
         valid_until: Some(-1),
         comment: None,

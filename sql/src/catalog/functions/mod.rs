@@ -38,6 +38,8 @@ enum Arg {
     Oid,
     /// An OID, or the name of what it stands for.
     Named,
+    /// A list of OIDs.
+    Oids,
 }
 
 /// One function: its name, arguments, what it answers, and how.
@@ -97,6 +99,9 @@ mod returns {
     }
     pub(super) fn names() -> SqlType {
         SqlType::Array(Box::new(SqlType::Name))
+    }
+    pub(super) fn texts() -> SqlType {
+        SqlType::Array(Box::new(SqlType::Text))
     }
     pub(super) fn int4s() -> SqlType {
         SqlType::Array(Box::new(SqlType::Integer))
@@ -239,6 +244,7 @@ fn coerced(arg: Arg, given: &DataType) -> DataType {
         Arg::Bool => DataType::Boolean,
         Arg::Named if text => DataType::Utf8View,
         Arg::Oid | Arg::Named => DataType::UInt32,
+        Arg::Oids => SqlType::Array(Box::new(SqlType::Oid)).arrow(),
     }
 }
 

@@ -16,6 +16,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("regrole_in", &[Arg::Named], returns::regrole, |c, a| input(&a[0], |t| names::regrole_in(c, t))),
     Function::new("regclass_out", &[Arg::Oid], returns::text, |c, a| output(&a[0], |o| names::regclass_out(c, o))),
     Function::new("regtype_out", &[Arg::Oid], returns::text, |_, a| output(&a[0], names::regtype_out)),
+    Function::new("regtypes_out", &[Arg::Oids], returns::texts, |_, a| Ok(types(&a[0]))),
     Function::new("regproc_out", &[Arg::Oid], returns::text, |_, a| output(&a[0], names::regproc_out)),
     Function::new("regnamespace_out", &[Arg::Oid], returns::text, |c, a| {
         output(&a[0], |o| names::regnamespace_out(c, o))
@@ -40,6 +41,14 @@ fn input(arg: &Value, read: impl Fn(&str) -> Result<u32>) -> Result<Value> {
 
 fn output(arg: &Value, print: impl Fn(u32) -> String) -> Result<Value> {
     Ok(arg.oid().map(print).into())
+}
+
+/// The names of a list of types.
+fn types(arg: &Value) -> Value {
+    match arg {
+        Value::List(oids) => oids.iter().map(|o| o.oid().map(names::regtype_out)).collect::<Vec<_>>().into(),
+        _ => Value::Null,
+    }
 }
 
 /// NULL for what does not exist; a name that can't be one is still an error, and a number is no name.

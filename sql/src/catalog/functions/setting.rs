@@ -9,7 +9,7 @@ use crate::settings::Settings;
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("current_setting", &[Arg::Text, Arg::Bool], returns::text, current_setting).required(1),
-    Function::new("set_config", &[Arg::Text, Arg::Text, Arg::Bool], returns::text, set_config),
+    Function::new("set_config", &[Arg::Text, Arg::Text, Arg::Bool], returns::text, set_config).called_on_null(),
     Function::new("pg_cancel_backend", &[Arg::Int], returns::bool, pg_cancel_backend),
 ];
 
@@ -26,11 +26,11 @@ fn set_config(ctx: &QueryContext, args: &[Value]) -> Result<Value> {
     let Some(name) = args[0].text() else {
         return Err(Error::new(SqlState::new("22004"), "SET requires parameter name"));
     };
-    let value = args[1].text().unwrap_or_default();
     let list = name.eq_ignore_ascii_case("search_path");
-    let values = if list { Settings::names(value) } else { vec![value.to_string()] };
+    // NULL is the default.
+    let values = args[1].text().map(|v| if list { Settings::names(v) } else { vec![v.to_string()] });
     let mut settings = (*ctx.settings).clone();
-    settings.set(name, Some(&values))?;
+    settings.set(name, values.as_deref())?;
     let shown = settings.show(name)?.to_string();
     ctx.database.request_setting(ctx.pid, name, values, args[2].bool().unwrap_or_default());
     Ok(shown.into())

@@ -7,11 +7,14 @@ mod pg_cast;
 mod pg_class;
 mod pg_collation;
 mod pg_constraint;
+mod pg_cursors;
 mod pg_database;
+mod pg_db_role_setting;
 mod pg_depend;
 pub(super) mod pg_description;
 mod pg_language;
 mod pg_namespace;
+mod pg_prepared_statements;
 pub(super) mod pg_proc;
 mod pg_roles;
 mod pg_settings;
@@ -36,11 +39,14 @@ pub(super) fn builder(name: &str) -> Option<Build> {
         "pg_class" => pg_class::build,
         "pg_collation" => pg_collation::build,
         "pg_constraint" => pg_constraint::build,
+        "pg_cursors" => pg_cursors::build,
         "pg_database" => pg_database::build,
+        "pg_db_role_setting" => pg_db_role_setting::build,
         "pg_depend" => pg_depend::build,
         "pg_description" => pg_description::build,
         "pg_language" => pg_language::build,
         "pg_namespace" => pg_namespace::build,
+        "pg_prepared_statements" => pg_prepared_statements::build,
         "pg_proc" => pg_proc::build,
         "pg_roles" => pg_roles::build_roles,
         "pg_settings" => pg_settings::build,

@@ -43,7 +43,7 @@ pub(super) fn build(ctx: &QueryContext, relation: &'static Relation) -> Result<R
             "c".into(),
             false.into(),
             true.into(),
-            (-1).into(),
+            tenant.connection_limit.into(),
             0.into(),
             0.into(),
             pg_tablespace::DEFAULT.into(),

@@ -4,6 +4,7 @@
 use arrow::array::RecordBatch;
 use sightline_storage::error::Result;
 
+use super::pg_db_role_setting;
 use crate::catalog::objects;
 use crate::catalog::relation::Relation;
 use crate::catalog::rows::Rows;
@@ -26,6 +27,7 @@ pub(super) fn build_roles(ctx: &QueryContext, relation: &'static Relation) -> Re
             "rolconnlimit",
             "rolpassword",
             "rolbypassrls",
+            "rolconfig",
             "oid",
         ],
     );
@@ -41,6 +43,7 @@ pub(super) fn build_roles(ctx: &QueryContext, relation: &'static Relation) -> Re
             role.connection_limit.into(),
             HIDDEN.into(),
             role.superuser.into(),
+            pg_db_role_setting::config(&role.settings),
             role.id.0.into(),
         ]);
     }

@@ -6,7 +6,7 @@ use sightline_storage::error::Result;
 use crate::catalog::relation::Relation;
 use crate::catalog::rows::{Rows, Value};
 use crate::plan::QueryContext;
-use crate::settings::{Kind, Setting, Unit};
+use crate::settings::{self, Context, Kind, Setting, Unit};
 
 pub(super) fn build(ctx: &QueryContext, relation: &'static Relation) -> Result<RecordBatch> {
     let mut rows = Rows::new(
@@ -28,26 +28,50 @@ pub(super) fn build(ctx: &QueryContext, relation: &'static Relation) -> Result<R
             "pending_restart",
         ],
     );
-    for (setting, value) in ctx.settings.all() {
+    // PostgreSQL keeps these two to SHOW.
+    let hidden = ["is_superuser", "session_authorization"];
+    for (setting, value) in ctx.settings.all().filter(|(s, _)| !hidden.contains(&s.name)) {
+        let reset = ctx.settings.reset_value(setting.name).unwrap_or_default();
         let kind = Shape::of(setting);
         rows.push([
             setting.name.into(),
-            value.to_string().into(),
+            settings::in_unit(setting, value).into(),
             kind.unit.into(),
             setting.category.into(),
             setting.description.into(),
-            (if setting.changeable { "user" } else { "internal" }).into(),
+            context(setting.context).into(),
             kind.name.into(),
-            (if value == setting.default { "default" } else { "session" }).into(),
+            source(setting, value, reset).into(),
             kind.min.into(),
             kind.max.into(),
             kind.words,
-            setting.default.into(),
-            ctx.settings.reset_value(setting.name).map(str::to_string).into(),
+            settings::in_unit(setting, setting.default).into(),
+            settings::in_unit(setting, reset).into(),
             false.into(),
         ]);
     }
     rows.finish()
+}
+
+fn context(context: Context) -> &'static str {
+    match context {
+        Context::Internal => "internal",
+        Context::Postmaster => "postmaster",
+        Context::Superuser => "superuser",
+        Context::User => "user",
+    }
+}
+
+/// Where the present value comes from.
+fn source(setting: &Setting, value: &str, reset: &str) -> &'static str {
+    let same = |a: &str, b: &str| settings::in_unit(setting, a) == settings::in_unit(setting, b);
+    match setting.context {
+        _ if !same(value, reset) => "session",
+        _ if same(reset, setting.default) => "default",
+        Context::Internal => "override",
+        Context::Postmaster => "configuration file",
+        Context::Superuser | Context::User => "client",
+    }
 }
 
 /// A kind in the words of `pg_settings`.
@@ -70,7 +94,12 @@ impl Shape {
                 max: Some(max.to_string()),
                 ..plain("integer")
             },
-            Kind::Real(min, max) => Shape { min: Some(min.to_string()), max: Some(max.to_string()), ..plain("real") },
+            Kind::Real(min, max, unit) => Shape {
+                unit: unit_name(unit),
+                min: Some(settings::significant(min)),
+                max: Some(settings::significant(max)),
+                ..plain("real")
+            },
             Kind::Enum(words) => Shape { words: words.to_vec().into(), ..plain("enum") },
             Kind::Text | Kind::Names | Kind::TimeZone | Kind::DateStyle | Kind::Encoding | Kind::ApplicationName => {
                 plain("string")
@@ -83,6 +112,8 @@ fn unit_name(unit: Unit) -> Option<&'static str> {
     match unit {
         Unit::None => None,
         Unit::Milliseconds => Some("ms"),
+        Unit::Seconds => Some("s"),
+        Unit::Bytes => Some("B"),
         Unit::Kilobytes => Some("kB"),
         Unit::Pages => Some("8kB"),
     }

@@ -1,17 +1,19 @@
 //! COPY … FROM: bytes cut anywhere become batches.
 //!
 //! A line is found first (in csv it may span newlines within quotes), checked to be UTF-8, and cut into fields, which go
-//! straight into the columns' builders. The state kept between two pushes is the unfinished line and how far it was
-//! looked at, so a line is scanned once however it is cut.
+//! straight into the columns' builders.
+
+mod binary;
 
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Schema, SchemaRef};
-use memchr::{memchr, memchr2, memchr3};
+use memchr::{memchr, memchr2};
 use sightline_storage::error::{Error, Result, SqlState};
 
-use super::{CopyFormat, CopyOptions};
+use super::lines::Lines;
+use super::{CopyFormat, CopyOptions, Encoding, Header};
 use crate::answer::Column;
 use crate::codec::build::ColumnBuilder;
 use crate::codec::{Style, scalar};
@@ -23,14 +25,6 @@ const BATCH_BYTES: usize = 32 << 20;
 /// How much of a bad line or value an error shows.
 const SHOWN_BYTES_MAX: usize = 100;
 
-/// How lines end; the first one decides.
-#[derive(Clone, Copy, PartialEq)]
-enum LineEnd {
-    Unknown,
-    Lf,
-    CrLf,
-}
-
 /// Decodes the data of one COPY.
 pub struct CopyDecoder {
     options: CopyOptions,
@@ -40,81 +34,49 @@ pub struct CopyDecoder {
     builders: Vec<ColumnBuilder>,
     style: Style,
     lines: Lines,
-    /// The line that is not complete yet.
+    /// The line, or the row of the binary format, that is not complete yet.
     pending: Vec<u8>,
     scratch: Vec<u8>,
     line_number: u64,
-    line_end: LineEnd,
+    /// The header is still to come; in the binary format there is one always.
     header: bool,
-    /// `\.` was read: the rest is ignored.
+    /// The fields of the header line, while it is read to be compared.
+    matched: Option<Vec<Option<String>>>,
+    force_not_null: Vec<bool>,
+    force_null: Vec<bool>,
+    /// `\\.` was read: the rest is ignored.
     ended: bool,
     rows: usize,
     bytes: usize,
+    shown: Shown,
+    /// Of the batch that was taken last.
+    shown_last: Shown,
 }
 
-/// Finds the ends of lines; keeps where it is within an unfinished one.
-struct Lines {
-    csv: bool,
-    quote: u8,
-    escape: u8,
-    /// Bytes of the pending line already looked at.
-    scanned: usize,
-    in_quotes: bool,
-    /// Newlines within quotes of this line. As in PostgreSQL those of the first line do not count.
-    embedded: u64,
-    first: bool,
+/// Where the rows of a batch came from, for errors that are found later: line numbers, and how the lines begin.
+#[derive(Default)]
+struct Shown {
+    numbers: Vec<u64>,
+    text: Vec<u8>,
+    ends: Vec<usize>,
 }
 
-impl Lines {
-    /// The end of the line that starts at `start`, without its newline.
-    fn end(&mut self, buffer: &[u8], start: usize) -> Option<usize> {
-        let end = if self.csv { self.csv_end(buffer, start) } else { self.text_end(buffer, start) };
-        if end.is_some() {
-            self.scanned = 0;
-            self.first = false;
-        }
-        end
+impl Shown {
+    fn add(&mut self, number: u64, line: &[u8]) {
+        self.numbers.push(number);
+        self.text.extend_from_slice(&line[..line.len().min(SHOWN_BYTES_MAX + 4)]);
+        self.ends.push(self.text.len());
     }
 
-    /// A backslash takes the special meaning from what follows, also from a newline.
-    fn text_end(&mut self, buffer: &[u8], start: usize) -> Option<usize> {
-        let mut at = start + self.scanned;
-        while let Some(i) = buffer.get(at..).and_then(|rest| memchr2(b'\n', b'\\', rest)) {
-            at += i;
-            if buffer[at] == b'\n' {
-                return Some(at);
-            }
-            if at + 1 >= buffer.len() {
-                self.scanned = at - start;
-                return None;
-            }
-            at += 2;
-        }
-        self.scanned = buffer.len() - start;
-        None
+    fn clear(&mut self) {
+        self.numbers.clear();
+        self.text.clear();
+        self.ends.clear();
     }
 
-    fn csv_end(&mut self, buffer: &[u8], start: usize) -> Option<usize> {
-        let mut at = start + self.scanned;
-        while let Some(i) = buffer.get(at..).and_then(|rest| memchr3(b'\n', self.quote, self.escape, rest)) {
-            at += i;
-            match buffer[at] {
-                b'\n' if !self.in_quotes => return Some(at),
-                b'\n' => self.embedded += u64::from(!self.first),
-                c if c == self.escape && self.escape != self.quote => {
-                    if self.in_quotes && at + 1 >= buffer.len() {
-                        self.scanned = at - start;
-                        return None;
-                    }
-                    let escapes = self.in_quotes && (buffer[at + 1] == self.quote || buffer[at + 1] == self.escape);
-                    at += usize::from(escapes);
-                }
-                _ => self.in_quotes = !self.in_quotes,
-            }
-            at += 1;
-        }
-        self.scanned = buffer.len() - start;
-        None
+    fn line(&self, row: usize) -> Option<(u64, &[u8])> {
+        let start = row.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied())?;
+        Some((*self.numbers.get(row)?, self.text.get(start..*self.ends.get(row)?)?))
     }
 }
 
@@ -129,23 +91,19 @@ impl CopyDecoder {
             names: columns.iter().map(|c| c.name.clone()).collect(),
             builders: columns.iter().map(|c| ColumnBuilder::new(&c.ty)).collect(),
             style: Style::default(),
-            lines: Lines {
-                csv: options.format == CopyFormat::Csv,
-                quote: options.quote,
-                escape: options.escape,
-                scanned: 0,
-                in_quotes: false,
-                embedded: 0,
-                first: true,
-            },
+            lines: Lines::new(options.format == CopyFormat::Csv, options.quote, options.escape),
             pending: Vec::new(),
             scratch: Vec::new(),
             line_number: 0,
-            line_end: LineEnd::Unknown,
-            header: options.header,
+            header: options.header != Header::No || options.format == CopyFormat::Binary,
+            matched: None,
+            force_not_null: options.force_not_null.flags(columns.iter().map(|c| c.name.as_str())),
+            force_null: options.force_null.flags(columns.iter().map(|c| c.name.as_str())),
             ended: false,
             rows: 0,
             bytes: 0,
+            shown: Shown::default(),
+            shown_last: Shown::default(),
             options: options.clone(),
         }
     }
@@ -161,33 +119,64 @@ impl CopyDecoder {
     /// # Errors
     /// 22P04 for broken lines and those of the columns' types, with the line as context. The decoder is of no use then.
     pub fn push(&mut self, data: &[u8]) -> Result<()> {
-        if self.options.format == CopyFormat::Binary {
-            return Err(Error::unsupported("COPY FROM STDIN in binary format is not supported"));
-        }
         if self.ended {
-            return Ok(());
+            return self.after_end(data);
         }
         self.bytes += data.len();
         let mut buffer = std::mem::take(&mut self.pending);
-        buffer.extend_from_slice(data);
-        let mut start = 0;
-        while !self.ended
-            && let Some(end) = self.lines.end(&buffer, start)
-        {
-            self.line(&buffer[start..end])?;
-            start = end + 1;
+        match self.options.encoding {
+            Encoding::Utf8 => buffer.extend_from_slice(data),
+            Encoding::Latin1 => buffer.extend(data.iter().map(|b| char::from(*b)).collect::<String>().bytes()),
         }
-        buffer.drain(..start);
+        let taken = match self.options.format {
+            CopyFormat::Binary => self.take_binary(&buffer)?,
+            CopyFormat::Text | CopyFormat::Csv => self.take_lines(&buffer)?,
+        };
+        buffer.drain(..taken);
         if buffer.len() > LINE_BYTES_MAX {
             let message = format!("a line of COPY data is longer than {} MB", LINE_BYTES_MAX >> 20);
-            return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message).context(format!(
-                "COPY {}, line {}",
-                self.table,
-                self.line_number + 1
-            )));
+            let place = format!("COPY {}, line {}", self.table, self.line_number + 1);
+            return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message).context(place));
         }
         self.pending = buffer;
         Ok(())
+    }
+
+    /// Takes all complete lines; how many bytes they are.
+    fn take_lines(&mut self, buffer: &[u8]) -> Result<usize> {
+        let mut start = 0;
+        while !self.ended {
+            let found = self.lines.end(buffer, start, false);
+            let Some((end, next)) = found.map_err(|e| self.at_next_line(e))? else { break };
+            self.line(&buffer[start..end])?;
+            start = next;
+        }
+        Ok(start)
+    }
+
+    /// Takes all complete rows; how many bytes they are.
+    fn take_binary(&mut self, buffer: &[u8]) -> Result<usize> {
+        let mut start = 0;
+        if self.header {
+            let Some(length) = binary::header(buffer)? else { return Ok(0) };
+            self.header = false;
+            start = length;
+        }
+        while !self.ended
+            && let Some(length) = self.binary_row(&buffer[start..])?
+        {
+            start += length;
+        }
+        if self.ended { self.after_end(&buffer[start..]).map(|()| buffer.len()) } else { Ok(start) }
+    }
+
+    /// What comes behind the end mark: nobody's business in text, an error in the binary format.
+    fn after_end(&self, data: &[u8]) -> Result<()> {
+        if self.options.format != CopyFormat::Binary || data.is_empty() {
+            return Ok(());
+        }
+        let place = format!("COPY {}, line {}", self.table, self.line_number + 1);
+        Err(Error::new(SqlState::BAD_COPY_FILE_FORMAT, "received copy data after EOF marker").context(place))
     }
 
     /// The rows so far, once there are `min_rows` or a good deal of bytes.
@@ -207,12 +196,23 @@ impl CopyDecoder {
     /// As [`push`](CopyDecoder::push), for a last line without newline; 22P04 for a quote that is not closed.
     pub fn finish(&mut self) -> Result<Option<RecordBatch>> {
         let last = std::mem::take(&mut self.pending);
-        if !self.ended && !last.is_empty() {
+        if self.options.format == CopyFormat::Binary {
+            if self.header {
+                return Err(binary::cut_header(&last));
+            }
+            if !last.is_empty() {
+                let place = format!("COPY {}, line {}", self.table, self.line_number + 1);
+                return Err(binary::cut_row().context(place));
+            }
+        } else if !self.ended && !last.is_empty() {
+            let found = self.lines.end(&last, 0, true);
+            let end = found.map_err(|e| self.at_next_line(e))?.map_or(last.len(), |(end, _)| end);
             if self.lines.in_quotes {
                 self.line_number += 1 + self.lines.embedded;
                 return Err(self.broken("unterminated CSV quoted field", &last));
             }
-            self.line(&last)?;
+            self.lines.check(&last[..end]).map_err(|e| self.at_next_line(e))?;
+            self.line(&last[..end])?;
         }
         match self.rows {
             0 => Ok(None),
@@ -225,19 +225,30 @@ impl CopyDecoder {
         let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
         self.rows = 0;
         self.bytes = 0;
+        std::mem::swap(&mut self.shown, &mut self.shown_last);
+        self.shown.clear();
         Ok(RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?)
     }
 
-    /// Takes a line without its newline.
+    /// Adds to an error about a row of the batch taken last where it came from.
+    pub fn located(&self, e: Error, row: usize) -> Error {
+        let Some((number, line)) = self.shown_last.line(row) else { return e };
+        let place = format!("COPY {}, line {number}", self.table);
+        if self.options.format == CopyFormat::Binary {
+            return e.context(place);
+        }
+        e.context(format!("{place}: \"{}\"", shown(line)))
+    }
+
+    /// Takes a line without its end.
     fn line(&mut self, line: &[u8]) -> Result<()> {
         self.line_number += 1 + std::mem::take(&mut self.lines.embedded);
-        let line = self.without_return(line)?;
-        if line == b"\\." {
-            self.ended = true;
+        let line = self.before_mark(line)?;
+        if self.ended && line.is_empty() {
             return Ok(());
         }
         if std::mem::take(&mut self.header) {
-            return Ok(());
+            return if self.options.header == Header::Match { self.match_header(line) } else { Ok(()) };
         }
         if let Err(e) = scalar::text_of(line) {
             return Err(e.context(format!("COPY {}, line {}", self.table, self.line_number)));
@@ -246,35 +257,64 @@ impl CopyDecoder {
             if !line.is_empty() {
                 return Err(self.broken("extra data after last expected column", line));
             }
-        } else if self.lines.csv {
-            self.csv_line(line)?;
         } else {
-            self.text_line(line)?;
+            self.fields(line)?;
         }
+        self.shown.add(self.line_number, line);
         self.rows += 1;
         Ok(())
     }
 
-    /// Drops the carriage return of a line end, where lines end so.
-    fn without_return<'a>(&mut self, line: &'a [u8]) -> Result<&'a [u8]> {
-        let stripped = line.strip_suffix(b"\r");
-        if self.line_end == LineEnd::Unknown {
-            self.line_end = if stripped.is_some() { LineEnd::CrLf } else { LineEnd::Lf };
+    fn fields(&mut self, line: &[u8]) -> Result<()> {
+        if self.options.format == CopyFormat::Csv { self.csv_line(line) } else { self.text_line(line) }
+    }
+
+    /// What stands in front of the end mark, if it is there.
+    fn before_mark<'a>(&mut self, line: &'a [u8]) -> Result<&'a [u8]> {
+        if self.options.format == CopyFormat::Csv {
+            self.ended = line == b"\\.";
+            return Ok(if self.ended { &[] } else { line });
         }
-        let (how, escape) = if self.lines.csv { ("unquoted", "a quoted field") } else { ("literal", "\"\\r\"") };
-        match (self.line_end, stripped) {
-            (LineEnd::CrLf, Some(stripped)) => Ok(stripped),
-            (LineEnd::CrLf, None) if line != b"\\." => {
-                let escape = if self.lines.csv { escape } else { "\"\\n\"" };
-                Err(self
-                    .broken_line(&format!("{how} newline found in data"))
-                    .hint(format!("Use {escape} to represent newline.")))
+        let mut at = 0;
+        while let Some(i) = line.get(at..).and_then(|rest| memchr(b'\\', rest)) {
+            at += i;
+            if line.get(at + 1) == Some(&b'.') {
+                if at + 2 != line.len() {
+                    return Err(self.broken("end-of-copy marker corrupt", &line[..at]));
+                }
+                self.ended = true;
+                return Ok(&line[..at]);
             }
-            (LineEnd::Lf, Some(_)) => Err(self
-                .broken_line(&format!("{how} carriage return found in data"))
-                .hint(format!("Use {escape} to represent carriage return."))),
-            _ => Ok(line),
+            at += 2;
         }
+        Ok(line)
+    }
+
+    /// Compares the header line with the columns' names.
+    fn match_header(&mut self, line: &[u8]) -> Result<()> {
+        self.matched = Some(Vec::new());
+        self.fields(line)?;
+        let fields = self.matched.take().unwrap_or_default();
+        if fields.len() != self.names.len() {
+            let text =
+                format!("wrong number of fields in header line: got {}, expected {}", fields.len(), self.names.len());
+            return Err(self.broken(&text, line));
+        }
+        for (n, (field, name)) in (1..).zip(fields.iter().zip(&self.names)) {
+            let got = match field {
+                Some(field) if field == name => continue,
+                Some(field) => format!("got \"{field}\""),
+                None => format!("got null value (\"{}\")", self.options.null),
+            };
+            let text = format!("column name mismatch in header line field {n}: {got}, expected \"{name}\"");
+            return Err(self.broken(&text, line));
+        }
+        Ok(())
+    }
+
+    /// Adds to an error about the shape of the next line where it is.
+    fn at_next_line(&self, e: Error) -> Error {
+        e.context(format!("COPY {}, line {}", self.table, self.line_number + 1 + self.lines.embedded))
     }
 
     fn text_line(&mut self, line: &[u8]) -> Result<()> {
@@ -327,7 +367,7 @@ impl CopyDecoder {
             let length = match raw_end {
                 Some(end) => {
                     let raw = &rest[..end];
-                    let null = !quoted && raw == self.options.null.as_bytes();
+                    let null = !quoted && raw == self.options.null.as_bytes() && !self.is(&self.force_not_null, column);
                     self.append(column, (!null).then_some(raw), line)?;
                     end
                 }
@@ -350,7 +390,7 @@ impl CopyDecoder {
             && rest[1 + i] == quote
             && rest.get(i + 2).is_none_or(|b| *b == delimiter)
         {
-            self.append(column, Some(&rest[1..=i]), line)?;
+            self.append_quoted(column, &rest[1..=i], line)?;
             return Ok(i + 2);
         }
         let mut value = std::mem::take(&mut self.scratch);
@@ -374,14 +414,28 @@ impl CopyDecoder {
         }
         let done = match in_quotes {
             true => Err(self.broken("unterminated CSV quoted field", line)),
-            false => self.append(column, Some(&value), line),
+            false => self.append_quoted(column, &value, line),
         };
         self.scratch = value;
         done.map(|()| at)
     }
 
+    fn is(&self, flags: &[bool], column: usize) -> bool {
+        flags.get(column).copied().unwrap_or_default()
+    }
+
+    /// Appends a quoted cell: it is a NULL only if FORCE_NULL says so.
+    fn append_quoted(&mut self, column: usize, value: &[u8], line: &[u8]) -> Result<()> {
+        let null = self.is(&self.force_null, column) && value == self.options.null.as_bytes();
+        self.append(column, (!null).then_some(value), line)
+    }
+
     /// Appends a cell; none is NULL.
     fn append(&mut self, column: usize, value: Option<&[u8]>, line: &[u8]) -> Result<()> {
+        if let Some(matched) = &mut self.matched {
+            matched.push(value.map(|v| String::from_utf8_lossy(v).into_owned()));
+            return Ok(());
+        }
         let Some(builder) = self.builders.get_mut(column) else {
             return Err(self.broken("extra data after last expected column", line));
         };
@@ -403,6 +457,9 @@ impl CopyDecoder {
 
     /// Checks that a line had all columns.
     fn complete(&self, columns: usize, line: &[u8]) -> Result<()> {
+        if self.matched.is_some() {
+            return Ok(());
+        }
         match self.names.get(columns) {
             Some(missing) => Err(self.broken(&format!("missing data for column \"{missing}\""), line)),
             None => Ok(()),
@@ -416,11 +473,6 @@ impl CopyDecoder {
             self.line_number,
             shown(line)
         ))
-    }
-
-    fn broken_line(&self, message: &str) -> Error {
-        Error::new(SqlState::BAD_COPY_FILE_FORMAT, message)
-            .context(format!("COPY {}, line {}", self.table, self.line_number))
     }
 }
 

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
-use arrow::compute::cast;
+use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::{Column, DFSchema};
-use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::{Expr, ExprSchemable};
 use datafusion::physical_plan::PhysicalExpr;
 use datafusion::scalar::ScalarValue;
+use datafusion::sql::sqlparser::ast;
 use sightline_storage::catalog::TableDef;
 use sightline_storage::error::{Error, Object, Result, SqlState};
 use sightline_storage::types::SqlType;
@@ -29,6 +30,8 @@ pub(crate) struct Shape {
     /// What fills each column of the table.
     fills: Vec<Fill>,
     checks: Vec<Check>,
+    /// Rows it does not hold for are left out.
+    filter: Option<Arc<dyn PhysicalExpr>>,
     /// The columns of the last batch, and how each is cast to its target; none needs no cast.
     known: Option<(SchemaRef, Casts)>,
 }
@@ -65,7 +68,31 @@ impl Shape {
             });
         }
         let checks = checks(ctx, table)?;
-        Ok(Shape { ctx: ctx.clone(), table: table.clone(), schema: table.arrow_schema(), fills, checks, known: None })
+        Ok(Shape {
+            ctx: ctx.clone(),
+            table: table.clone(),
+            schema: table.arrow_schema(),
+            fills,
+            checks,
+            filter: None,
+            known: None,
+        })
+    }
+
+    /// Leaves out rows that a condition over the table's columns does not hold for (COPY … WHERE).
+    ///
+    /// # Errors
+    /// Those of planning it; 42804 if it is no condition.
+    pub(crate) fn filter(&mut self, condition: &ast::Expr) -> Result<()> {
+        let schema = DFSchema::try_from(self.schema.as_ref().clone()).map_err(from_datafusion)?;
+        let planned = plan_expr(&self.ctx, condition, &schema)?;
+        let ty = SqlType::of_field(&planned.to_field(&schema).map_err(from_datafusion)?.1);
+        if !matches!(ty, SqlType::Boolean | SqlType::Unknown) {
+            let text = format!("argument of WHERE must be type boolean, not type {ty}");
+            return Err(Error::new(SqlState::DATATYPE_MISMATCH, text));
+        }
+        self.filter = Some(compile(&self.ctx, planned, &schema)?);
+        Ok(())
     }
 
     /// The rows in the table's columns, checked.
@@ -94,7 +121,15 @@ impl Shape {
             in_type(array, field.data_type())
         };
         let columns = self.fills.iter().zip(self.schema.fields()).map(fill).collect::<Result<Vec<_>>>()?;
-        self.checked(columns, rows)
+        let Some(filter) = &self.filter else { return self.checked(columns, rows) };
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let whole = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?;
+        let wanted = evaluated(filter.as_ref(), &whole)?;
+        let Some(wanted) = wanted.as_boolean_opt() else {
+            return Err(Error::internal("a condition is not boolean"));
+        };
+        let left = filter_record_batch(&whole, wanted)?;
+        self.checked(left.columns().to_vec(), left.num_rows())
     }
 
     /// Checks columns that are already in the table's types.
@@ -177,9 +212,7 @@ fn default_fill(ctx: &Arc<QueryContext>, text: &str, ty: &SqlType, column: &str)
     if !planned.is_volatile() {
         return Ok(Fill::Constant(evaluate(ctx, &ast, ty)?));
     }
-    let from = SqlType::of_field(
-        &datafusion::logical_expr::ExprSchemable::to_field(&planned, &schema).map_err(from_datafusion)?.1,
-    );
+    let from = SqlType::of_field(&planned.to_field(&schema).map_err(from_datafusion)?.1);
     let cast = assignment_cast(planned, &from, ty, column)?;
     Ok(Fill::Each(compile(ctx, cast, &schema)?))
 }

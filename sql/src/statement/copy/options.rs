@@ -1,68 +1,160 @@
-//! COPY's options, checked as PostgreSQL checks them.
+//! COPY's options, checked as PostgreSQL checks them, in its order.
 
 use sightline_storage::error::{Error, Result, SqlState};
 
-use super::{CopyFormat, CopyOptions};
+use super::{CopyFormat, CopyOptions, Force};
+use crate::codec::copy::{Encoding, Header};
+use crate::parser::copy::Value;
 
 /// Makes options of what was written.
 ///
 /// # Errors
 /// 42601, 22023 and 0A000 in PostgreSQL's words.
-pub(super) fn options(written: &[(String, Option<String>)], from: bool) -> Result<CopyOptions> {
+pub(super) fn options(written: &[(String, Value)], from: bool) -> Result<CopyOptions> {
     let mut seen: Vec<&str> = Vec::new();
-    for (name, _) in written {
+    let mut format = CopyFormat::Text;
+    for (name, value) in written {
         if seen.contains(&name.as_str()) {
             return Err(Error::new(SqlState::SYNTAX_ERROR, "conflicting or redundant options"));
         }
         seen.push(name);
+        if name == "format" {
+            format = format_of(value)?;
+        }
     }
-    let value = |name: &str| written.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_deref().unwrap_or_default());
-    let format = match value("format").map(str::to_lowercase).as_deref() {
-        None | Some("text") => CopyFormat::Text,
-        Some("csv") => CopyFormat::Csv,
-        Some("binary") => CopyFormat::Binary,
-        Some(other) => return Err(invalid(format!("COPY format \"{other}\" not recognized"))),
-    };
     let mut options = CopyOptions::of(format);
-    for (name, text) in written {
-        let text = text.as_deref().unwrap_or_default();
+    let mut texts = Texts::default();
+    for (name, value) in written {
         match name.as_str() {
-            "format" | "freeze" => {}
-            "delimiter" => options.delimiter = one_byte(text, "delimiter")?,
-            "null" => options.null = text.to_string(),
-            "header" => options.header = header(text)?,
-            "quote" => options.quote = csv_byte(text, "quote", format)?,
-            "escape" => options.escape = csv_byte(text, "escape", format)?,
-            "encoding" => encoding(text)?,
-            "force_quote" | "force_not_null" | "force_null" => {
-                let text = format!("COPY option {} is not supported", name.to_uppercase());
-                return Err(Error::unsupported(text));
+            "format" => {}
+            "freeze" => {
+                boolean(name, value)?;
             }
+            "delimiter" => texts.delimiter = Some(text(name, value)?),
+            "null" => texts.null = Some(text(name, value)?),
+            "quote" => texts.quote = Some(text(name, value)?),
+            "escape" => texts.escape = Some(text(name, value)?),
+            "header" => options.header = header(value, from)?,
+            "encoding" => options.encoding = encoding(value)?,
+            "force_quote" => options.force_quote = force(name, value, true)?,
+            "force_not_null" => options.force_not_null = force(name, value, false)?,
+            "force_null" => options.force_null = force(name, value, false)?,
             _ => return Err(Error::new(SqlState::SYNTAX_ERROR, format!("option \"{name}\" not recognized"))),
         }
     }
-    if value("quote").is_some() && value("escape").is_none() {
-        options.escape = options.quote;
-    }
-    if format == CopyFormat::Binary {
-        for name in ["delimiter", "null", "header"] {
-            if value(name).is_some() {
-                let text = format!("cannot specify {} in BINARY mode", name.to_uppercase());
-                return Err(Error::new(SqlState::SYNTAX_ERROR, text));
-            }
-        }
-        if from {
-            return Err(
-                Error::unsupported("COPY FROM STDIN in binary format is not supported").hint("Use text or csv.")
-            );
-        }
-    }
-    consistent(&options)?;
+    texts.put(&mut options)?;
+    check_forced(&options, from)?;
+    apart(&options)?;
     Ok(options)
 }
 
-fn invalid(text: String) -> Error {
+/// Options that are one character or a short text.
+#[derive(Default)]
+struct Texts<'a> {
+    delimiter: Option<&'a str>,
+    null: Option<&'a str>,
+    quote: Option<&'a str>,
+    escape: Option<&'a str>,
+}
+
+impl Texts<'_> {
+    fn put(&self, options: &mut CopyOptions) -> Result<()> {
+        let csv = options.format == CopyFormat::Csv;
+        if options.format == CopyFormat::Binary {
+            let syntax =
+                |what| Err(Error::new(SqlState::SYNTAX_ERROR, format!("cannot specify {what} in BINARY mode")));
+            if self.delimiter.is_some() {
+                return syntax("DELIMITER");
+            }
+            if self.null.is_some() {
+                return syntax("NULL");
+            }
+        }
+        if let Some(delimiter) = self.delimiter {
+            options.delimiter = one_byte(delimiter, "delimiter")?;
+        }
+        if matches!(options.delimiter, b'\n' | b'\r') {
+            return Err(invalid("COPY delimiter cannot be newline or carriage return"));
+        }
+        if let Some(null) = self.null {
+            options.null = null.to_string();
+        }
+        if options.null.contains(['\n', '\r']) {
+            return Err(invalid("COPY null representation cannot use newline or carriage return"));
+        }
+        let delimiter = char::from(options.delimiter);
+        if !csv && "\\.abcdefghijklmnopqrstuvwxyz0123456789".contains(delimiter) {
+            return Err(invalid(format!("COPY delimiter cannot be \"{delimiter}\"")));
+        }
+        if options.format == CopyFormat::Binary && options.header != Header::No {
+            return Err(Error::unsupported("cannot specify HEADER in BINARY mode"));
+        }
+        if let Some(quote) = self.quote {
+            options.quote = csv_byte(quote, "quote", csv)?;
+            options.escape = options.quote;
+        }
+        if csv && options.delimiter == options.quote {
+            return Err(invalid("COPY delimiter and quote must be different"));
+        }
+        if let Some(escape) = self.escape {
+            options.escape = csv_byte(escape, "escape", csv)?;
+        }
+        Ok(())
+    }
+}
+
+fn check_forced(options: &CopyOptions, from: bool) -> Result<()> {
+    let csv = options.format == CopyFormat::Csv;
+    let forced = [
+        (&options.force_quote, "quote", "TO", !from),
+        (&options.force_not_null, "not null", "FROM", from),
+        (&options.force_null, "null", "FROM", from),
+    ];
+    for (force, what, way, right) in forced {
+        if *force == Force::None {
+            continue;
+        }
+        if !csv {
+            return Err(Error::unsupported(format!("COPY force {what} available only in CSV mode")));
+        }
+        if !right {
+            return Err(Error::unsupported(format!("COPY force {what} only available using COPY {way}")));
+        }
+    }
+    Ok(())
+}
+
+/// The signs must not stand for each other.
+fn apart(options: &CopyOptions) -> Result<()> {
+    if options.format != CopyFormat::Binary && options.null.contains(char::from(options.delimiter)) {
+        return Err(Error::unsupported("COPY delimiter must not appear in the NULL specification"));
+    }
+    if options.format == CopyFormat::Csv && options.null.contains(char::from(options.quote)) {
+        return Err(Error::unsupported("CSV quote character must not appear in the NULL specification"));
+    }
+    Ok(())
+}
+
+fn invalid(text: impl Into<String>) -> Error {
     Error::new(SqlState::INVALID_PARAMETER_VALUE, text)
+}
+
+fn text<'a>(name: &str, value: &'a Value) -> Result<&'a str> {
+    match value {
+        Value::Text(text) => Ok(text),
+        Value::None => Err(Error::new(SqlState::SYNTAX_ERROR, format!("{name} requires a parameter"))),
+        Value::All => Ok("*"),
+        Value::Names(_) => Err(invalid(format!("argument to option \"{name}\" must be a single value"))),
+    }
+}
+
+fn format_of(value: &Value) -> Result<CopyFormat> {
+    match text("format", value)? {
+        "text" => Ok(CopyFormat::Text),
+        "csv" => Ok(CopyFormat::Csv),
+        "binary" => Ok(CopyFormat::Binary),
+        other => Err(invalid(format!("COPY format \"{other}\" not recognized"))),
+    }
 }
 
 fn one_byte(text: &str, what: &str) -> Result<u8> {
@@ -72,51 +164,102 @@ fn one_byte(text: &str, what: &str) -> Result<u8> {
     }
 }
 
-fn csv_byte(text: &str, what: &str, format: CopyFormat) -> Result<u8> {
-    if format != CopyFormat::Csv {
+fn csv_byte(text: &str, what: &str, csv: bool) -> Result<u8> {
+    if !csv {
         return Err(Error::unsupported(format!("COPY {what} available only in CSV mode")));
     }
     one_byte(text, what)
 }
 
-fn header(text: &str) -> Result<bool> {
-    match text.to_lowercase().as_str() {
-        "" | "true" | "on" | "1" => Ok(true),
-        "false" | "off" | "0" => Ok(false),
-        "match" => Err(Error::unsupported("COPY HEADER MATCH is not supported").hint("Use HEADER.")),
-        _ => Err(Error::new(SqlState::SYNTAX_ERROR, "header requires a Boolean value or \"match\"")),
+fn boolean(name: &str, value: &Value) -> Result<bool> {
+    match value {
+        Value::None => Ok(true),
+        Value::Text(text) => match text.to_ascii_lowercase().as_str() {
+            "true" | "on" | "1" => Ok(true),
+            "false" | "off" | "0" => Ok(false),
+            _ => Err(Error::new(SqlState::SYNTAX_ERROR, format!("{name} requires a Boolean value"))),
+        },
+        Value::All | Value::Names(_) => {
+            Err(Error::new(SqlState::SYNTAX_ERROR, format!("{name} requires a Boolean value")))
+        }
     }
 }
 
-fn encoding(text: &str) -> Result<()> {
-    match text.to_lowercase().replace(['-', '_'], "").as_str() {
-        "utf8" | "unicode" => Ok(()),
-        _ => Err(Error::unsupported(format!("COPY encoding \"{text}\" is not supported")).hint("Use UTF8.")),
+fn header(value: &Value, from: bool) -> Result<Header> {
+    if let Value::Text(text) = value
+        && text.eq_ignore_ascii_case("match")
+    {
+        if !from {
+            return Err(Error::unsupported(format!("cannot use \"{text}\" with HEADER in COPY TO")));
+        }
+        return Ok(Header::Match);
+    }
+    match boolean("header", value) {
+        Ok(true) => Ok(Header::Yes),
+        Ok(false) => Ok(Header::No),
+        Err(_) => Err(Error::new(SqlState::SYNTAX_ERROR, "header requires a Boolean value or \"match\"")),
     }
 }
 
-fn consistent(options: &CopyOptions) -> Result<()> {
-    let delimiter = char::from(options.delimiter);
-    if matches!(delimiter, '\n' | '\r') {
-        return Err(invalid("COPY delimiter cannot be newline or carriage return".to_string()));
+/// The columns of a FORCE option; `*` only where PostgreSQL 15 takes it.
+fn force(name: &str, value: &Value, star: bool) -> Result<Force> {
+    match value {
+        Value::All if star => Ok(Force::All),
+        Value::Names(names) => Ok(Force::Columns(names.clone())),
+        _ => Err(invalid(format!("argument to option \"{name}\" must be a list of column names"))),
     }
-    if options.null.contains(['\n', '\r']) {
-        return Err(invalid("COPY null representation cannot use newline or carriage return".to_string()));
-    }
-    let letters = "\\.abcdefghijklmnopqrstuvwxyz0123456789";
-    if options.format == CopyFormat::Text && letters.contains(delimiter) {
-        return Err(invalid(format!("COPY delimiter cannot be \"{delimiter}\"")));
-    }
-    if options.format != CopyFormat::Binary && options.null.contains(delimiter) {
-        return Err(invalid("COPY delimiter must not appear in the NULL specification".to_string()));
-    }
-    if options.format == CopyFormat::Csv {
-        if options.delimiter == options.quote {
-            return Err(invalid("COPY delimiter and quote must be different".to_string()));
+}
+
+/// Encodings that PostgreSQL knows and we don't.
+const UNSUPPORTED: [&str; 38] = [
+    "eucjp",
+    "euccn",
+    "euckr",
+    "euctw",
+    "eucjis2004",
+    "latin2",
+    "iso88592",
+    "latin3",
+    "iso88593",
+    "latin4",
+    "iso88594",
+    "latin5",
+    "iso88599",
+    "latin6",
+    "latin7",
+    "latin8",
+    "latin9",
+    "iso885915",
+    "latin10",
+    "win1250",
+    "win1251",
+    "win1252",
+    "win1253",
+    "win1254",
+    "win1255",
+    "win1256",
+    "win1257",
+    "win1258",
+    "win866",
+    "win874",
+    "koi8r",
+    "koi8u",
+    "sjis",
+    "shiftjis",
+    "big5",
+    "gbk",
+    "gb18030",
+    "uhc",
+];
+
+fn encoding(value: &Value) -> Result<Encoding> {
+    let name = text("encoding", value)?;
+    match name.to_lowercase().replace(['-', '_', ' '], "").as_str() {
+        "utf8" | "unicode" | "sqlascii" => Ok(Encoding::Utf8),
+        "latin1" | "iso88591" => Ok(Encoding::Latin1),
+        plain if UNSUPPORTED.contains(&plain) => {
+            Err(Error::unsupported(format!("COPY encoding \"{name}\" is not supported")).hint("Use UTF8 or LATIN1."))
         }
-        if options.null.contains(char::from(options.quote)) {
-            return Err(invalid("CSV quote character must not appear in the NULL specification".to_string()));
-        }
+        _ => Err(invalid("argument to option \"encoding\" must be a valid encoding name")),
     }
-    Ok(())
 }

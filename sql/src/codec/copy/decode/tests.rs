@@ -58,7 +58,7 @@ fn text_format() {
     assert_eq!(decode(&text, b"1\tx\t1\r\n2\ty\t2\r\n").unwrap(), ["1|x|1.0", "2|y|2.0"]);
     assert_eq!(decode(&text, b"1\tx\t1\n\\.\njunk").unwrap(), ["1|x|1.0"]);
     assert_eq!(decode(&text, b"").unwrap(), [""; 0]);
-    let header = CopyOptions { header: true, delimiter: b'|', null: "-".into(), ..text };
+    let header = CopyOptions { header: Header::Yes, delimiter: b'|', null: "-".into(), ..text };
     assert_eq!(decode(&header, b"a|b|c\n1|-|-\n").unwrap(), ["1|NULL|NULL"]);
 }
 
@@ -76,7 +76,7 @@ fn csv_format() {
 #[test]
 fn errors_say_where() {
     let text = CopyOptions::of(CopyFormat::Text);
-    let csv = CopyOptions { header: true, ..CopyOptions::of(CopyFormat::Csv) };
+    let csv = CopyOptions { header: Header::Yes, ..CopyOptions::of(CopyFormat::Csv) };
     let same = |(code, message, context): (String, String, String), wanted: [&str; 3]| {
         assert_eq!([code.as_str(), message.as_str(), context.as_str()], wanted);
     };
@@ -127,7 +127,7 @@ fn round_trip_of_random_texts() {
         let mut encoder = super::super::CopyEncoder::new(abc(), &options, Style::default());
         let mut data = Vec::new();
         let cells = encoder.prepare(&batch).unwrap();
-        (0..500).for_each(|r| encoder.write_row(&cells, r, &mut data));
+        (0..500).for_each(|r| encoder.write_row(&cells, r, &mut data).unwrap());
         let mut decoder = CopyDecoder::new(abc(), &options, "t");
         data.chunks(13).for_each(|piece| decoder.push(piece).unwrap());
         let again = decoder.finish().unwrap().unwrap();
