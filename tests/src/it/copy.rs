@@ -231,7 +231,7 @@ pub(crate) async fn copy_in(client: &mut Client, sql: &str, data: &[&[u8]]) -> O
 }
 
 /// Code, message and context of a COPY that must fail.
-async fn copy_error(client: &mut Client, sql: &str, data: &[&[u8]]) -> Outcome<(String, String, String)> {
+pub(crate) async fn copy_error(client: &mut Client, sql: &str, data: &[&[u8]]) -> Outcome<(String, String, String)> {
     client.send(&query(sql)).await?;
     client.read().await?;
     for piece in data {

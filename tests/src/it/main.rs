@@ -15,8 +15,8 @@ mod format;
 mod login;
 mod memory;
 #[path = "../pg_client.rs"]
-#[expect(dead_code, reason = "shared with the recorder; each uses a part")]
 mod pg_client;
+mod protocol;
 mod server;
 mod slt;
 mod support;
@@ -53,6 +53,7 @@ fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     slt::trials(&mut trials);
     wire::trials(&mut trials);
+    protocol::trials(&mut trials);
     login::trials(&mut trials);
     tenants::trials(&mut trials);
     copy::trials(&mut trials);

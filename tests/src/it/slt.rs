@@ -152,7 +152,7 @@ impl Local {
             return Ok(DBOutput::StatementComplete(0));
         };
         match answer {
-            Answer::Rows { columns, rows, .. } => {
+            Answer::Rows { columns, rows, .. } | Answer::Fetched { columns, rows, .. } => {
                 let style = Style::new(&self.0.format());
                 let read = read_rows(&columns, rows, &style).await;
                 if read.is_err() {
