@@ -181,6 +181,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::excessive_precision, reason = "the digits behind the even one are the point")]
     fn as_postgresql_writes_them() {
         let table = [
             (0.0, "0"),
