@@ -85,24 +85,29 @@ def pss_kib(server):
     return total
 
 
+def settled(server):
+    """The memory once nothing is given back any more: an allocator takes its time."""
+    last = pss_kib(server)
+    while True:
+        time.sleep(2)
+        now = pss_kib(server)
+        if last - now < 256:
+            return now
+        last = now
+
+
 def memory(server):
-    """KiB a connection: idle, and after some queries."""
+    """KiB a connection: idle, and after some queries, with all that the server keeps of them."""
     warm = [Connection(server.host, server.port) for _ in range(20)]
     for connection in warm:
-        for sql in USES:
-            connection.ask(sql)
-    for connection in warm:
         connection.close()
-    time.sleep(1)
-    before = pss_kib(server)
+    before = settled(server)
     connections = [Connection(server.host, server.port) for _ in range(CONNECTIONS)]
-    time.sleep(1)
-    idle = pss_kib(server)
+    idle = settled(server)
     for connection in connections:
         for sql in USES:
             connection.ask(sql)
-    time.sleep(1)
-    used = pss_kib(server)
+    used = settled(server)
     for connection in connections:
         connection.close()
     time.sleep(1)
