@@ -17,12 +17,20 @@ pub(crate) fn trials(trials: &mut Vec<Trial>) {
     trials.push(trial("clients::psql", psql));
     trials.push(trial("clients::psycopg", psycopg));
     trials.push(trial("clients::node_postgres", node_postgres));
-    trials.push(trial("clients::like_postgresql", like_postgresql));
+    for driver in DRIVERS {
+        trials.push(trial(format!("clients::like_postgresql::{driver}"), move || like_postgresql(driver)));
+    }
 }
 
-/// All drivers' scenarios, and those of a hostile client, on this server and on a PostgreSQL 15.
-async fn like_postgresql() -> Outcome {
-    ask(scenarios()?).await
+/// Those of `clients/run.py`.
+const DRIVERS: [&str; 8] =
+    ["psycopg", "psycopg2", "asyncpg", "node-postgres", "postgres.js", "pgjdbc", "hostile", "tokio-postgres"];
+
+/// A driver's scenarios, or those of a hostile client, on this server and on a PostgreSQL 15.
+async fn like_postgresql(driver: &'static str) -> Outcome {
+    let mut command = scenarios()?;
+    command.arg(driver);
+    ask(command).await
 }
 
 fn scenarios() -> Outcome<Command> {

@@ -291,7 +291,8 @@ async fn portals(client: &mut Client) -> Outcome<()> {
     let insert = tx.bind("INSERT INTO tx VALUES (9)", &[]).await?;
     say("portal of an insert", tx.query_portal(&insert, 1).await.map(|r| r.len()).map_err(Into::into));
     tx.rollback().await?;
-    let rows = client.query_raw::<_, i32, _>("SELECT generate_series(1, $1::int4)", [20_000_i32]).await?;
+    let rows =
+        client.query_raw::<_, i32, _>("SELECT i::int4 FROM generate_series(1, $1::int4) AS g(i)", [20_000_i32]).await?;
     let sum = rows.try_fold(0_i64, |sum, row| async move { Ok(sum + i64::from(row.get::<_, i32>(0))) });
     say("streamed", sum.await.map_err(Into::into));
     Ok(())

@@ -6,7 +6,7 @@ use libtest_mimic::Trial;
 use tokio::io::AsyncWriteExt;
 
 use crate::pg_client::{
-    self, Answer, Client, Frame, answers, bind, cancel, close, describe, execute, fields, parse, query,
+    self, Answer, Client, Frame, answers, bind, cancel, close, describe, execute, fields, message, parse, query,
     row_description, sync,
 };
 use crate::server::{self, DATABASE, USER};
@@ -30,6 +30,9 @@ pub(crate) fn trials(trials: &mut Vec<Trial>) {
     trials.push(trial("wire::cancel_while_streaming", cancel_while_streaming));
     trials.push(trial("wire::timeout_while_streaming", timeout_while_streaming));
     trials.push(trial("wire::abandoned_connection_stops_its_query", abandoned));
+    trials.push(trial("wire::errors_before_sync", errors_before_sync));
+    trials.push(trial("wire::lengths_of_parameters", lengths_of_parameters));
+    trials.push(trial("wire::fields_of_constraints", fields_of_constraints));
     trials.push(trial("wire::cancel_at_once", cancel_at_once));
     trials.push(trial("wire::left_at_once", left_at_once));
     trials.push(trial("wire::explain_analyze_is_stopped", explain_analyze_is_stopped));
@@ -392,6 +395,59 @@ async fn abandoned() -> Outcome {
     }
     drop(client);
     gone(&server, pid).await
+}
+
+/// asyncpg and postgres.js send Flush after Parse and only then, once they have read the answer, Sync.
+async fn errors_before_sync() -> Outcome {
+    let mut client = server::shared()?.connect().await?;
+    for mistake in [parse("", "SELECT nosuch", &[]), message(b'D', b"Xname\0"), execute("nosuch", 0)] {
+        client.send(&[mistake, message(b'H', b"")].concat()).await?;
+        let frame = tokio::time::timeout(Duration::from_secs(10), client.read()).await??;
+        ensure_eq!(frame.tag, b'E', "an error is sent before Sync");
+        client.send(&sync()).await?;
+        let frame = tokio::time::timeout(Duration::from_secs(10), client.read()).await??;
+        ensure_eq!(frame.tag, b'Z', "then Sync is answered");
+    }
+    Ok(())
+}
+
+/// A cast cuts what is too long, a column refuses it: so says PostgreSQL of `$1::varchar(3)` and of an INSERT.
+async fn lengths_of_parameters() -> Outcome {
+    let mut client = server::shared()?.tenant("lengths").await?;
+    client.simple("CREATE TABLE short (a varchar(3), b char(3))").await?;
+    let shown = |answer: Answer| match answer {
+        Answer::Rows { rows, .. } => format!("{rows:?}"),
+        Answer::Error(e) => format!("{} {}", e.code(), e.message()),
+        other => format!("{other:?}"),
+    };
+    for (sql, value, wanted) in [
+        ("SELECT $1::varchar(3)", "abcd", r#"[[Some("abc")]]"#),
+        ("SELECT $1::char(3)", "abcd", r#"[[Some("abc")]]"#),
+        ("SELECT $1::char(3)", "a", r#"[[Some("a  ")]]"#),
+        ("INSERT INTO short (a) VALUES ($1)", "abcd", "22001 value too long for type character varying(3)"),
+        ("INSERT INTO short (b) VALUES ($1)", "abcd", "22001 value too long for type character(3)"),
+        ("INSERT INTO short (a) SELECT $1", "abcd", "22001 value too long for type character varying(3)"),
+        ("INSERT INTO short (a) VALUES ($1)", "abc  ", r#"Done { tag: "INSERT 0 1" }"#),
+        ("INSERT INTO short (b) VALUES ($1)", "a", r#"Done { tag: "INSERT 0 1" }"#),
+    ] {
+        ensure_eq!(shown(client.extended(sql, &[Some(value)]).await?), wanted, "{sql} of {value:?}");
+    }
+    let kept = "SELECT string_agg(coalesce(a || '|', b::text || '.'), ' ') FROM short";
+    ensure_eq!(single(&mut client, kept).await?, "abc| a.", "what was kept");
+    Ok(())
+}
+
+async fn fields_of_constraints() -> Outcome {
+    let mut client = server::shared()?.tenant("constraints").await?;
+    client.simple("CREATE TABLE t (a integer NOT NULL CONSTRAINT positive CHECK (a > 0))").await?;
+    for (sql, column, constraint) in
+        [("INSERT INTO t VALUES (NULL)", "a", ""), ("INSERT INTO t VALUES (-1)", "", "positive")]
+    {
+        let Some(Answer::Error(e)) = client.simple(sql).await?.pop() else { return Err(sql.into()) };
+        let named = ['s', 't', 'c', 'n'].map(|field| e.get(field).to_string());
+        ensure_eq!(named, ["public", "t", column, constraint], "{sql}");
+    }
+    Ok(())
 }
 
 /// A cancel finds a statement from the moment it is taken, planning included.
