@@ -181,7 +181,6 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::excessive_precision, reason = "the digits behind the even one are the point")]
     fn as_postgresql_writes_them() {
         let table = [
             (0.0, "0"),
