@@ -59,10 +59,18 @@ pub(super) fn insignificant_in(expr: Expr, schema: &DFSchema) -> Result<Expr> {
     expr.transform_up(|e| Ok(rewrite(e, schema))).map(|t| t.data)
 }
 
+/// The type of an expression. A cast has that which it casts to: what it casts may have left a mark on its field.
+fn type_of(expr: &Expr, schema: &DFSchema) -> Option<SqlType> {
+    match expr {
+        Expr::Cast(cast) => Some(SqlType::of_field(&cast.field)),
+        Expr::Alias(alias) => type_of(&alias.expr, schema),
+        other => other.to_field(schema).ok().map(|(_, field)| SqlType::of_field(&field)),
+    }
+}
+
 /// The length of a `character(n)`.
 fn length(expr: &Expr, schema: &DFSchema) -> Option<u32> {
-    let (_, field) = expr.to_field(schema).ok()?;
-    match SqlType::of_field(&field) {
+    match type_of(expr, schema)? {
         SqlType::Char(n) => Some(n),
         _ => None,
     }
@@ -202,7 +210,7 @@ fn binary_expr(mut binary: BinaryExpr, schema: &DFSchema) -> Transformed<Expr> {
 
 /// Whether it is a `character varying`, which is compared with a `character` as one.
 fn is_varchar(expr: &Expr, schema: &DFSchema) -> bool {
-    expr.to_field(schema).is_ok_and(|(_, field)| matches!(SqlType::of_field(&field), SqlType::Varchar(_)))
+    matches!(type_of(expr, schema), Some(SqlType::Varchar(_)))
 }
 
 /// Without the blanks that do not count; a typed text stays.
