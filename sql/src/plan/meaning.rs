@@ -317,6 +317,16 @@ fn string_cast(
             let bare = super::blanks::trimmed(expr);
             return string_cast(bare, from, field, ty, schema, format).map(|t| Transformed::yes(t.data));
         }
+        // A jsonb has its own form, and a json is checked; of one another they are read as texts are.
+        let source = SqlType::of_field(&source);
+        let reads = match ty {
+            SqlType::Jsonb => source != SqlType::Jsonb,
+            SqlType::Json => !matches!(source, SqlType::Json | SqlType::Jsonb),
+            _ => false,
+        };
+        if reads {
+            return Ok(Transformed::yes(Kernel::call(&format!("{ty}_in"), field, vec![expr], text_in(ty, format))));
+        }
         let limit = match ty {
             SqlType::Varchar(Some(n)) => Some((n, false)),
             SqlType::Char(n) => Some((n, true)),
