@@ -130,7 +130,10 @@ fn option(p: &mut Parser) -> Result<(String, Value), ParserError> {
         p.expect_token(&Token::RParen)?;
         return Ok((key, Value::Names(names)));
     }
-    Ok((key, Value::Text(plain_value(p)?)))
+    // A word without quotes is folded, as names are: `FORMAT BINARY`.
+    let word = matches!(&p.peek_token_ref().token, Token::Word(w) if w.quote_style.is_none());
+    let value = plain_value(p)?;
+    Ok((key, Value::Text(if word { value.to_ascii_lowercase() } else { value })))
 }
 
 fn old_option(p: &mut Parser) -> Result<Option<(String, Value)>, ParserError> {
