@@ -80,8 +80,8 @@ def pss_kib(server):
     for pid in server.pids():
         try:
             total += int(re.search(r"^Pss:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M)[1])
-        except FileNotFoundError:
-            pass
+        except (FileNotFoundError, ProcessLookupError):
+            pass  # a worker that has ended since it was listed
     return total
 
 
