@@ -11,7 +11,7 @@
 #[cfg(test)]
 mod tests;
 
-use sightline_storage::catalog::{RoleDef, SchemaDef, TableDef, TenantDef, ViewDef};
+use sightline_storage::catalog::{RoleDef, SchemaDef, TableDef, TenantDef, TypeDef, ViewDef};
 use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::ids::RoleId;
 
@@ -36,7 +36,8 @@ pub enum Action<'a> {
     ChangeTable(&'a TableDef),
     ChangeView(&'a ViewDef),
     ChangeSchema(&'a SchemaDef),
-    /// CREATE TABLE or VIEW in it.
+    ChangeType(&'a TypeDef),
+    /// CREATE TABLE, VIEW, TYPE or DOMAIN in it.
     CreateIn(&'a SchemaDef),
     /// CREATE SCHEMA in the own tenant.
     CreateSchema,
@@ -68,6 +69,7 @@ pub fn authorize(identity: &Identity, action: Action) -> Result<Allowed> {
         Action::ChangeTable(t) => check(own(t.owner), || not_owner("table", &t.name)),
         Action::ChangeView(v) => check(own(v.owner), || not_owner("view", &v.name)),
         Action::ChangeSchema(s) => check(own(s.owner), || not_owner("schema", &s.name)),
+        Action::ChangeType(t) => check(own(t.owner), || not_owner("type", &t.name)),
         Action::CreateIn(s) => check(own(s.owner), || denied("schema", &s.name)),
         Action::CreateSchema => check(all, || denied("database", &identity.tenant_name)),
         Action::GiveTo(role) => {

@@ -20,6 +20,7 @@ pub mod tenant;
 mod tests;
 mod tokens;
 mod unicode;
+pub mod user_type;
 pub mod utility;
 
 use std::sync::Arc;
@@ -38,6 +39,7 @@ use self::copy::Copy;
 use self::cursor::{Declare, Fetch};
 use self::definition::{AlterTable, CommentOn, CreateTable, CreateView, Drop, Rename, SchemaStatement};
 use self::tenant::{GrantStatement, RoleStatement, TenantStatement};
+use self::user_type::{AlterDomain, AlterType, CreateDomain, CreateType};
 use self::utility::{Explain, Set, Transaction};
 use tokens::peek_word;
 
@@ -70,6 +72,10 @@ pub enum Body {
     /// ALTER TABLE, VIEW or SCHEMA … RENAME TO, OWNER TO, SET SCHEMA.
     Rename(Box<Rename>),
     Drop(Drop),
+    CreateType(Box<CreateType>),
+    AlterType(Box<AlterType>),
+    CreateDomain(Box<CreateDomain>),
+    AlterDomain(Box<AlterDomain>),
     Schema(SchemaStatement),
     Comment(Box<CommentOn>),
     Tenant(TenantStatement),
@@ -124,13 +130,21 @@ impl Body {
             Body::Rename(rename) => match rename.kind {
                 definition::Kind::View => "ALTER VIEW",
                 definition::Kind::Schema => "ALTER SCHEMA",
+                definition::Kind::Type => "ALTER TYPE",
+                definition::Kind::Domain => "ALTER DOMAIN",
                 _ => "ALTER TABLE",
             },
             Body::Drop(drop) => match drop.kind {
                 definition::Kind::View => "DROP VIEW",
                 definition::Kind::Schema => "DROP SCHEMA",
+                definition::Kind::Type => "DROP TYPE",
+                definition::Kind::Domain => "DROP DOMAIN",
                 _ => "DROP TABLE",
             },
+            Body::CreateType(_) => "CREATE TYPE",
+            Body::AlterType(_) => "ALTER TYPE",
+            Body::CreateDomain(_) => "CREATE DOMAIN",
+            Body::AlterDomain(_) => "ALTER DOMAIN",
             Body::Schema(_) => "CREATE SCHEMA",
             Body::Comment(_) => "COMMENT",
             Body::Tenant(statement) => statement.command(),

@@ -352,6 +352,18 @@ impl Session {
         }
     }
 
+    /// The type that a user has made with this OID, or the array of it.
+    ///
+    /// # Errors
+    /// 3D000 if the tenant is gone.
+    pub fn user_type(&mut self, oid: u32) -> Result<Option<SqlType>> {
+        let snapshot = match &self.transaction {
+            Some(_) => self.write_context()?.snapshot.clone(),
+            None => self.database.engine.snapshot(self.identity.tenant)?,
+        };
+        Ok(snapshot.catalog.type_by_oid(oid))
+    }
+
     /// The output settings (DateStyle, TimeZone, extra_float_digits, bytea_output, IntervalStyle) as of now.
     pub fn format(&self) -> crate::codec::Format {
         self.settings.format()

@@ -3,8 +3,8 @@
 
 use arrow::array::RecordBatch;
 
-use crate::catalog::{RoleDef, SchemaDef, TableDef, TenantDef, ViewDef};
-use crate::ids::{Index, RoleId, SchemaId, TableId, TenantId, ViewId};
+use crate::catalog::{RoleDef, SchemaDef, TableDef, TenantDef, TypeDef, ViewDef};
+use crate::ids::{Index, RoleId, SchemaId, TableId, TenantId, TypeId, ViewId};
 use crate::table::PartMeta;
 
 /// What is proposed: all of its operations happen, or none.
@@ -60,6 +60,12 @@ pub enum Op {
     /// Replaces the view with the same id.
     PutView(ViewDef),
     DropView(ViewId),
+    /// 42710 if a type of the schema has the name. Two OIDs are given out, its own and that of its array.
+    CreateType(TypeDef),
+    /// Replaces the type with the same id. What is held in columns stays as it is: labels keep their numbers.
+    PutType(TypeDef),
+    /// No column, view or type uses it (2BP01).
+    DropType(TypeId),
     /// Rows for the hot tier, in `TableDef::arrow_schema` of `version`. `TableId(0)` is the table that an earlier
     /// operation of the same command made.
     Append {

@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::format::catalog::{RoleMessage, SchemaMessage, TableMessage, TenantMessage, ViewMessage};
 use crate::format::part::PartMessage;
 use crate::format::state::{GroupMessage, HeaderMessage, TableMessage as TableStateMessage};
+use crate::format::user_type::TypeMessage;
 use crate::ids::Index;
 use crate::snapshot::{TableSnapshot, TenantSnapshot};
 use crate::table::ROW_COLUMN;
@@ -40,6 +41,7 @@ fn tenant(hasher: &mut Hasher, tenant: &TenantSnapshot) -> Result<()> {
     catalog.roles.values().for_each(|r| hasher.message(&RoleMessage::from(r.as_ref())));
     catalog.views.values().for_each(|v| hasher.message(&ViewMessage::from(v.as_ref())));
     catalog.tables.values().for_each(|t| hasher.message(&TableMessage::from(t.as_ref())));
+    catalog.types.values().for_each(|t| hasher.message(&TypeMessage::from(t.as_ref())));
     let mut tables = tenant.tables.values().collect::<Vec<_>>();
     tables.sort_by_key(|t| t.def.id);
     tables.into_iter().try_for_each(|t| table(hasher, t))

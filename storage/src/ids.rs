@@ -37,6 +37,10 @@ id!(
     ViewId(u32)
 );
 id!(
+    /// A type that a user has made; also its `pg_type.oid`.
+    TypeId(u32)
+);
+id!(
     /// A role; also its `pg_roles.oid`. Operator roles and tenants' roles share one number space.
     RoleId(u32)
 );

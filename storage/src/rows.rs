@@ -122,6 +122,9 @@ fn wire_type(t: &DataType) -> DataType {
         DataType::BinaryView | DataType::LargeBinary => DataType::Binary,
         DataType::Dictionary(_, value) => wire_type(value),
         DataType::List(item) => DataType::List(Arc::new(Field::new("item", wire_type(item.data_type()), true))),
+        DataType::Struct(fields) => {
+            DataType::Struct(fields.iter().map(|f| Field::new(f.name(), wire_type(f.data_type()), true)).collect())
+        }
         other => other.clone(),
     }
 }
@@ -130,6 +133,10 @@ fn wire_type(t: &DataType) -> DataType {
 fn type_name(t: &DataType) -> String {
     match t {
         DataType::List(item) => format!("{}[]", type_name(item.data_type())),
+        DataType::Struct(fields) => {
+            let fields = fields.iter().map(|f| type_name(f.data_type())).collect::<Vec<_>>();
+            format!("({})", fields.join(","))
+        }
         DataType::Decimal128(p, s) => format!("decimal128({p},{s})"),
         DataType::Decimal256(p, s) => format!("decimal256({p},{s})"),
         DataType::FixedSizeBinary(n) => format!("fixed({n})"),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::apply::{EntryApplied, GroupState};
-use crate::catalog::{MetaCatalog, TableDef, TenantCatalog};
+use crate::catalog::{MetaCatalog, TableDef, TenantCatalog, ViewDef};
 use crate::entry::Entry;
 use crate::error::{Error, Result};
 use crate::format::catalog::{RoleMessage, SchemaMessage, TableMessage, TenantMessage, ViewMessage};
@@ -16,6 +16,7 @@ use crate::format::decode;
 use crate::format::entry::{decode_entry, encode_entry};
 use crate::format::part::PartMessage;
 use crate::format::state::{GroupMessage, HeaderMessage, HotMessage, SeenMessage, TableMessage as TableStateMessage};
+use crate::format::user_type::TypeMessage;
 use crate::ids::{DATA_GROUPS, GroupId, Index, META_GROUP, TableId, TenantId};
 use crate::kv::hot::HotStore;
 use crate::kv::key::{self, Kind};
@@ -260,21 +261,32 @@ impl LoadedTenant {
                 self.versions.entry(table.id).or_default().insert(table.version, Arc::new(table));
             }
             Kind::View => {
-                let view = crate::catalog::ViewDef::try_from(decode::<ViewMessage>(v, "a view")?)?;
+                let view = ViewDef::try_from(decode::<ViewMessage>(v, "a view")?)?;
                 catalog.views.insert((view.schema, view.name.clone()), Arc::new(view));
+            }
+            Kind::Type => {
+                let def = crate::catalog::TypeDef::try_from(decode::<TypeMessage>(v, "a type")?)?;
+                catalog.types.insert((def.schema, def.name.clone()), Arc::new(def));
             }
             Kind::Tenant => return Err(damaged("the catalog of a tenant")),
         }
         Ok(())
     }
 
-    /// The last version of each table is the present one.
+    /// The last version of each table is the present one. Types are made whole, now that all are known.
     fn make_tables(&mut self) {
         for (id, versions) in &self.versions {
             let Some(def) = versions.values().max_by_key(|d| d.version) else { continue };
+            let def = self.catalog.whole_table(def).map_or_else(|| def.clone(), Arc::new);
             self.catalog.tables.insert((def.schema, def.name.clone()), def.clone());
             self.tables.insert(*id, TableSnapshot::new(def.clone(), Index(0)));
         }
+        let catalog = &self.catalog;
+        let whole = |v: &Arc<ViewDef>| Some(((v.schema, v.name.clone()), Arc::new(catalog.whole_view(v)?)));
+        let views = catalog.views.values().filter_map(whole).collect::<Vec<_>>();
+        let types = catalog.types.values().filter_map(|t| catalog.whole_type(t)).collect::<Vec<_>>();
+        self.catalog.views.extend(views);
+        self.catalog.types.extend(types.into_iter().map(|t| ((t.schema, t.name.clone()), Arc::new(t))));
     }
 
     fn layout(&mut self, id: TableId, version: u32) -> Result<Arc<Layout>> {
@@ -308,7 +320,7 @@ fn load_meta(meta: &mut MetaCatalog, kind: Kind, v: &[u8]) -> Result<()> {
             let tenant = crate::catalog::TenantDef::from(decode::<TenantMessage>(v, "a tenant")?);
             meta.tenants.insert(tenant.name.clone(), Arc::new(tenant));
         }
-        Kind::Schema | Kind::Table | Kind::View => return Err(damaged("the meta catalog")),
+        Kind::Schema | Kind::Table | Kind::View | Kind::Type => return Err(damaged("the meta catalog")),
     }
     Ok(())
 }

@@ -1,18 +1,21 @@
 //! SQL types and how each is held in Arrow, for ever (`storage-and-cluster.md` §0.10, now `ARCHITECTURE.md`).
 //!
 //! A field of a table carries its PostgreSQL type in its metadata under [`PG_TYPE`], because several SQL types share an
-//! Arrow type (`text`, `varchar(n)` and `json` are all strings). What has no such metadata, the result of an
+//! Arrow type (`text`, `varchar(n)` and `json` are all strings). The metadata tells all of a type that a user has made, its
+//! labels too, so that whoever has a field needs no catalog. What has no such metadata, the result of an
 //! expression, is read back by [`SqlType::from_arrow`].
 
 mod precise;
+mod user;
 
 use std::sync::Arc;
 
 pub use self::precise::{IntervalFields, Precise};
+pub use self::user::{CompositeType, DomainType, EnumType, TypeName};
 
 use arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, TimeUnit};
 
-/// The key of the field metadata that holds a [`SqlType`]'s [`Display`](std::fmt::Display) form.
+/// The key of the field metadata that holds a [`SqlType`]'s form by [`SqlType::encode`].
 pub const PG_TYPE: &str = "pg.type";
 /// The scale of `numeric` without precision: decimal(38,10), printed without trailing zeros.
 pub const NUMERIC_DEFAULT: (u8, i8) = (38, 10);
@@ -47,6 +50,10 @@ pub enum SqlType {
     Json,
     Jsonb,
     Array(Box<SqlType>),
+    Enum(Arc<EnumType>),
+    /// Of definitions and casts only: the values of a domain are those of its base everywhere else.
+    Domain(Arc<DomainType>),
+    Composite(Arc<CompositeType>),
     /// `oid` and its `reg*` kin; of the system catalog, not for users' columns.
     Oid,
     /// An `oid` shown as the name of a relation, type …: the PostgreSQL type name, e.g. `regclass`.
@@ -112,17 +119,23 @@ impl SqlType {
             SqlType::Array(item) => DataType::List(Arc::new(item.field("item", true))),
             SqlType::Oid | SqlType::Reg(_) => DataType::UInt32,
             SqlType::Void => DataType::Null,
+            SqlType::Enum(_) => DataType::Int32,
+            SqlType::Domain(d) => d.base.arrow(),
+            SqlType::Composite(c) => DataType::Struct(c.fields.iter().map(|(name, ty)| ty.field(name, true)).collect()),
         }
     }
 
     /// A field of this type that remembers it: by metadata only where the Arrow type alone does not tell, because
     /// DataFusion refuses to unite columns whose metadata differs.
     pub fn field(&self, name: &str, nullable: bool) -> Field {
+        if let SqlType::Domain(d) = self {
+            return d.base.field(name, nullable);
+        }
         let field = Field::new(name, self.arrow(), nullable);
         if SqlType::from_arrow(field.data_type()) == *self {
             return field;
         }
-        field.with_metadata([(PG_TYPE.to_string(), self.to_string())].into())
+        field.with_metadata([(PG_TYPE.to_string(), self.encode())].into())
     }
 
     /// The type a field says it has, or else what its Arrow type stands for.
@@ -141,6 +154,7 @@ impl SqlType {
             || (string(&own) && string(held))
             || (own.is_decimal() && held.is_decimal() && matches!(self, SqlType::Numeric(None)))
             || matches!((&own, held), (DataType::List(_), DataType::List(_)))
+            || matches!((&own, held), (DataType::Struct(a), DataType::Struct(b)) if a.len() == b.len())
     }
 
     /// What an Arrow type without metadata stands for, e.g. in the result of an expression.
@@ -214,6 +228,9 @@ impl SqlType {
             SqlType::Uuid => 2950,
             SqlType::Jsonb => 3802,
             SqlType::Array(item) => item.array_oid(),
+            SqlType::Enum(e) => e.id.oid,
+            SqlType::Domain(d) => d.id.oid,
+            SqlType::Composite(c) => c.id.oid,
         }
     }
 
@@ -249,6 +266,9 @@ impl SqlType {
             SqlType::Uuid => 2951,
             SqlType::Jsonb => 3807,
             SqlType::Array(_) => self.oid(),
+            SqlType::Enum(e) => e.id.array,
+            SqlType::Domain(d) => d.id.array,
+            SqlType::Composite(c) => c.id.array,
         }
     }
 
@@ -302,6 +322,7 @@ impl SqlType {
             SqlType::Numeric(Some((p, s))) => ((i32::from(*p) << 16) | (i32::from(*s) & 0x7ff)) + 4,
             SqlType::Varchar(Some(n)) | SqlType::Char(n) => i32::try_from(*n).unwrap_or(i32::MAX - 4) + 4,
             SqlType::Array(item) => item.typmod(),
+            SqlType::Domain(d) => d.base.typmod(),
             SqlType::Precise(p) => p.typmod(),
             _ => -1,
         }
@@ -313,6 +334,8 @@ impl SqlType {
             SqlType::Boolean | SqlType::InternalChar => 1,
             SqlType::SmallInt => 2,
             SqlType::Integer | SqlType::Real | SqlType::Date | SqlType::Oid | SqlType::Reg(_) | SqlType::Void => 4,
+            SqlType::Enum(_) => 4,
+            SqlType::Domain(d) => d.base.typlen(),
             SqlType::BigInt | SqlType::Double | SqlType::Time | SqlType::Timestamp | SqlType::TimestampTz => 8,
             SqlType::Interval | SqlType::Uuid => 16,
             SqlType::Precise(p) => p.plain().typlen(),
@@ -322,10 +345,13 @@ impl SqlType {
         }
     }
 
-    /// Reads what [`Display`](std::fmt::Display) wrote (the form of `format_type`).
+    /// Reads what [`encode`](SqlType::encode) wrote: the form of `format_type` for built-in types.
     pub fn parse(text: &str) -> Option<SqlType> {
         if let Some(item) = text.strip_suffix("[]") {
             return SqlType::parse(item).map(|t| SqlType::Array(Box::new(t)));
+        }
+        if text.starts_with('{') {
+            return SqlType::parse_user(text);
         }
         if let Some(precise) = Precise::parse(text) {
             return Some(SqlType::Precise(precise));
@@ -414,6 +440,9 @@ impl std::fmt::Display for SqlType {
             SqlType::Json => f.write_str("json"),
             SqlType::Jsonb => f.write_str("jsonb"),
             SqlType::Array(item) => write!(f, "{item}[]"),
+            SqlType::Enum(e) => e.id.fmt(f),
+            SqlType::Domain(d) => d.id.fmt(f),
+            SqlType::Composite(c) => c.id.fmt(f),
             SqlType::Oid => f.write_str("oid"),
             SqlType::Reg(RegKind::Class) => f.write_str("regclass"),
             SqlType::Reg(RegKind::Type) => f.write_str("regtype"),

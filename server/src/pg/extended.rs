@@ -44,7 +44,7 @@ impl Connection {
             let message = "cannot insert multiple commands into a prepared statement";
             return Err(Error::new(SqlState::SYNTAX_ERROR, message).into());
         }
-        let declared = types.iter().map(|oid| declared_type(*oid)).collect::<Result<Vec<_>>>()?;
+        let declared = types.iter().map(|oid| declared_type(&mut self.session, *oid)).collect::<Result<Vec<_>>>()?;
         let parsed = match statements.pop() {
             None => Parsed::Empty,
             Some(statement) => {
@@ -195,7 +195,7 @@ impl Connection {
 }
 
 /// The type a client declares for a parameter; none: it is to be found out.
-fn declared_type(oid: u32) -> Result<Option<SqlType>> {
+fn declared_type(session: &mut sightline_sql::session::Session, oid: u32) -> Result<Option<SqlType>> {
     match SqlType::from_oid(oid) {
         _ if oid == 0 => Ok(None),
         Some(SqlType::Unknown) => Ok(None),
@@ -205,6 +205,7 @@ fn declared_type(oid: u32) -> Result<Option<SqlType>> {
             Ok(Some(SqlType::Array(Box::new(SqlType::Text))))
         }
         Some(ty) => Ok(Some(ty)),
+        None if let Some(ty) = session.user_type(oid)? => Ok(Some(ty)),
         None => {
             let message = format!("type with OID {oid} does not exist");
             Err(Error::new(SqlState::UNDEFINED_OBJECT, message))

@@ -7,7 +7,7 @@ use sightline_storage::error::{Error, Result, SqlState};
 
 use super::objects;
 use super::pg_catalog::{pg_proc, pg_type};
-use crate::plan::{QueryContext, sql_type};
+use crate::plan::{QueryContext, sql_type_in};
 
 /// Splits `a."B".c` as written into its folded parts.
 ///
@@ -88,7 +88,7 @@ pub(super) fn regclass_out(ctx: &QueryContext, oid: u32) -> String {
 ///
 /// # Errors
 /// 42704 if there is no such type.
-pub(super) fn regtype_in(text: &str) -> Result<u32> {
+pub(super) fn regtype_in(ctx: &QueryContext, text: &str) -> Result<u32> {
     if let Some(oid) = number(text) {
         return Ok(oid);
     }
@@ -98,14 +98,14 @@ pub(super) fn regtype_in(text: &str) -> Result<u32> {
     let unknown = || Error::new(SqlState::UNDEFINED_OBJECT, format!("type \"{text}\" does not exist"));
     let mut parser = Parser::new(&PostgreSqlDialect {}).try_with_sql(text).map_err(|e| unknown().source(e))?;
     let ty = parser.parse_data_type().map_err(|e| unknown().source(e))?;
-    Ok(sql_type(&ty)?.oid())
+    Ok(sql_type_in(ctx, &ty)?.oid())
 }
 
 /// How a type's OID is printed.
-pub(super) fn regtype_out(oid: u32) -> String {
+pub(super) fn regtype_out(ctx: &QueryContext, oid: u32) -> String {
     match oid {
         0 => "-".to_string(),
-        oid => pg_type::format(oid, None).unwrap_or_else(|| oid.to_string()),
+        oid => pg_type::format_in(ctx, oid, None).unwrap_or_else(|| oid.to_string()),
     }
 }
 

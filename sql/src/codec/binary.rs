@@ -38,6 +38,7 @@ impl Cells {
             Values::List(offsets, items) => {
                 write_list(offsets[row] as usize..offsets[row + 1] as usize, items, out);
             }
+            Values::Enum(..) => self.write_text(row, &Style::default(), out),
             // Shown as text, so its binary form is that text.
             Values::Struct(..) => self.write_text(row, &Style::default(), out),
             Values::Void => {}

@@ -1,5 +1,6 @@
 //! Columns made of cells: one builder a column, which appends text or binary without an allocation a cell.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -11,7 +12,7 @@ use arrow::array::{
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, IntervalMonthDayNano};
 use sightline_storage::error::{Error, Result, SqlState};
-use sightline_storage::types::{NUMERIC_DEFAULT, SqlType};
+use sightline_storage::types::{EnumType, NUMERIC_DEFAULT, SqlType};
 
 use super::array::Element;
 use super::datetime::{PG_EPOCH_DAYS, PG_EPOCH_US};
@@ -28,6 +29,7 @@ enum Builder {
     Bool(BooleanBuilder),
     Int16(Int16Builder),
     Int32(Int32Builder),
+    Enum(Int32Builder, Labels),
     Int64(Int64Builder),
     UInt32(UInt32Builder),
     Float32(Float32Builder),
@@ -53,6 +55,25 @@ struct ListBuilder {
     nulls: NullBufferBuilder,
     /// Elements so far.
     length: i32,
+}
+
+/// The labels of an enum, to be looked up.
+struct Labels {
+    of: Arc<EnumType>,
+    numbers: HashMap<String, i32>,
+}
+
+impl Labels {
+    fn new(of: &Arc<EnumType>) -> Labels {
+        Labels { of: of.clone(), numbers: of.labels.iter().map(|(n, label)| (label.clone(), *n)).collect() }
+    }
+
+    fn number(&self, label: &str) -> Result<i32> {
+        self.numbers.get(label).copied().ok_or_else(|| {
+            let message = format!("invalid input value for enum {}: \"{label}\"", self.of.id);
+            Error::new(SqlState::INVALID_TEXT_REPRESENTATION, message)
+        })
+    }
 }
 
 /// 22P03 for bytes that are too many, or no such value.
@@ -95,6 +116,7 @@ impl ColumnBuilder {
                 nulls: NullBufferBuilder::new(0),
                 length: 0,
             })),
+            (SqlType::Enum(of), _) => Builder::Enum(Int32Builder::new(), Labels::new(of)),
             (_, DataType::Boolean) => Builder::Bool(BooleanBuilder::new()),
             (_, DataType::Int16) => Builder::Int16(Int16Builder::new()),
             (_, DataType::Int32) => Builder::Int32(Int32Builder::new()),
@@ -127,7 +149,7 @@ impl ColumnBuilder {
         match &mut self.values {
             Builder::Bool(b) => b.append_null(),
             Builder::Int16(b) => b.append_null(),
-            Builder::Int32(b) => b.append_null(),
+            Builder::Int32(b) | Builder::Enum(b, _) => b.append_null(),
             Builder::Int64(b) => b.append_null(),
             Builder::UInt32(b) => b.append_null(),
             Builder::Float32(b) => b.append_null(),
@@ -156,6 +178,7 @@ impl ColumnBuilder {
             Builder::Bool(b) => b.append_value(scalar::parse_bool(text)?),
             Builder::Int16(b) => b.append_value(int(i16::MIN.into(), i16::MAX.into(), "smallint")? as i16),
             Builder::Int32(b) => b.append_value(int(i32::MIN.into(), i32::MAX.into(), "integer")? as i32),
+            Builder::Enum(b, labels) => b.append_value(labels.number(text)?),
             Builder::Int64(b) => b.append_value(int(i64::MIN, i64::MAX, "bigint")?),
             Builder::UInt32(b) => b.append_value(scalar::parse_oid(text)?),
             Builder::Float32(b) => b.append_value(float::parse_f32(text)?),
@@ -196,6 +219,7 @@ impl ColumnBuilder {
             },
             Builder::Int16(b) => b.append_value(i16::from_be_bytes(fixed(data)?)),
             Builder::Int32(b) => b.append_value(i32::from_be_bytes(fixed(data)?)),
+            Builder::Enum(b, labels) => b.append_value(labels.number(scalar::text_of(data)?)?),
             Builder::Int64(b) => b.append_value(i64::from_be_bytes(fixed(data)?)),
             Builder::UInt32(b) => b.append_value(u32::from_be_bytes(fixed(data)?)),
             Builder::Float32(b) => b.append_value(f32::from_be_bytes(fixed(data)?)),
@@ -250,7 +274,7 @@ impl ColumnBuilder {
         Ok(match &mut self.values {
             Builder::Bool(b) => Arc::new(b.finish()),
             Builder::Int16(b) => Arc::new(b.finish()),
-            Builder::Int32(b) => Arc::new(b.finish()),
+            Builder::Int32(b) | Builder::Enum(b, _) => Arc::new(b.finish()),
             Builder::Int64(b) => Arc::new(b.finish()),
             Builder::UInt32(b) => Arc::new(b.finish()),
             Builder::Float32(b) => Arc::new(b.finish()),

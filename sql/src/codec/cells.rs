@@ -11,7 +11,7 @@ use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field};
 use sightline_storage::error::Result;
-use sightline_storage::types::{NUMERIC_DEFAULT, SqlType};
+use sightline_storage::types::{EnumType, NUMERIC_DEFAULT, SqlType};
 
 /// A column of a batch with the PostgreSQL type it is shown as.
 #[derive(Debug)]
@@ -44,6 +44,8 @@ pub(super) enum Values {
     Interval(IntervalMonthDayNanoArray),
     Uuid(FixedSizeBinaryArray),
     List(OffsetBuffer<i32>, Box<Cells>),
+    /// Shown as its label.
+    Enum(Int32Array, Arc<EnumType>),
     /// A row `(a,b)`, with the names of its fields.
     Struct(Vec<String>, Vec<Cells>),
     /// What a function without a result returns: not NULL, and nothing.
@@ -99,6 +101,9 @@ fn is_text(ty: &SqlType) -> bool {
 impl Values {
     fn new(array: &ArrayRef, ty: &SqlType) -> Result<Values> {
         use arrow::datatypes::*;
+        if let (SqlType::Enum(of), DataType::Int32) = (ty, array.data_type()) {
+            return Ok(Values::Enum(array.as_primitive::<Int32Type>().clone(), of.clone()));
+        }
         Ok(match array.data_type() {
             DataType::Boolean => Values::Bool(array.as_boolean().clone()),
             DataType::Int16 => Values::Int16(array.as_primitive::<Int16Type>().clone()),

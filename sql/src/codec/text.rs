@@ -31,6 +31,7 @@ impl Cells {
             Values::List(offsets, items) => {
                 write_list(offsets[row] as usize..offsets[row + 1] as usize, items, style, out)
             }
+            Values::Enum(a, of) => out.extend_from_slice(of.label(a.value(row)).unwrap_or_default().as_bytes()),
             Values::Struct(_, fields) => write_struct(fields, row, style, out),
             Values::Void => {}
         }

@@ -1,4 +1,4 @@
-//! CREATE, ALTER and DROP of relations and schemas, COMMENT ON, TRUNCATE.
+//! CREATE, ALTER and DROP of relations and schemas (of types: `user_type.rs`), COMMENT ON, TRUNCATE.
 
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -109,6 +109,8 @@ pub enum Kind {
     Table,
     View,
     Schema,
+    Type,
+    Domain,
     Column,
     Database,
     Role,
@@ -133,7 +135,7 @@ pub enum RenameTo {
     Column(String, String),
 }
 
-/// DROP TABLE, VIEW or SCHEMA.
+/// DROP TABLE, VIEW, SCHEMA, TYPE or DOMAIN.
 #[derive(Clone, Debug)]
 pub struct Drop {
     pub kind: Kind,
@@ -177,6 +179,12 @@ pub(super) fn create(p: &mut Parser) -> Result<Body, ParserError> {
     if !or_replace && words(p, &["SCHEMA"]) {
         return create_schema(p);
     }
+    if !or_replace && words(p, &["TYPE"]) {
+        return super::user_type::create_type(p);
+    }
+    if !or_replace && words(p, &["DOMAIN"]) {
+        return super::user_type::create_domain(p);
+    }
     if words(p, &["UNIQUE", "INDEX"]) || words(p, &["INDEX"]) {
         return Ok(unsupported(
             p,
@@ -191,13 +199,12 @@ pub(super) fn create(p: &mut Parser) -> Result<Body, ParserError> {
 
 /// A statement for a kind of object that PostgreSQL has and we have not; anything else is a syntax error.
 fn other(p: &mut Parser, verb: &str) -> Result<Body, ParserError> {
-    const KINDS: [&str; 33] = [
+    const KINDS: [&str; 31] = [
         "ACCESS",
         "AGGREGATE",
         "CAST",
         "COLLATION",
         "CONVERSION",
-        "DOMAIN",
         "EVENT",
         "EXTENSION",
         "FOREIGN",
@@ -221,7 +228,6 @@ fn other(p: &mut Parser, verb: &str) -> Result<Body, ParserError> {
         "TEXT",
         "TRANSFORM",
         "TRIGGER",
-        "TYPE",
         "DEFAULT",
         "LARGE",
         "CONSTRAINT",
@@ -433,9 +439,11 @@ fn create_schema(p: &mut Parser) -> Result<Body, ParserError> {
 }
 
 fn relation_kind(p: &mut Parser) -> Option<Kind> {
-    match one_of(p, &["TABLE", "VIEW", "SCHEMA"])? {
+    match one_of(p, &["TABLE", "VIEW", "SCHEMA", "TYPE", "DOMAIN"])? {
         "TABLE" => Some(Kind::Table),
         "VIEW" => Some(Kind::View),
+        "TYPE" => Some(Kind::Type),
+        "DOMAIN" => Some(Kind::Domain),
         _ => Some(Kind::Schema),
     }
 }
@@ -453,7 +461,7 @@ pub(super) fn alter(p: &mut Parser) -> Result<Body, ParserError> {
         Some(RenameTo::Owner(super::tokens::name(p)?))
     } else if words(p, &["SET", "SCHEMA"]) {
         Some(RenameTo::Schema(super::tokens::name(p)?))
-    } else if is_word(p, 0, "RENAME") && !is_word(p, 1, "CONSTRAINT") && kind != Kind::Schema {
+    } else if is_word(p, 0, "RENAME") && !is_word(p, 1, "CONSTRAINT") && matches!(kind, Kind::Table | Kind::View) {
         words(p, &["RENAME"]);
         words(p, &["COLUMN"]);
         let from = super::tokens::name(p)?;
@@ -464,6 +472,11 @@ pub(super) fn alter(p: &mut Parser) -> Result<Body, ParserError> {
     };
     if let Some(to) = to {
         return Ok(Body::Rename(Box::new(Rename { kind, if_exists, name, to })));
+    }
+    match kind {
+        Kind::Type => return super::user_type::alter_type(p, name),
+        Kind::Domain => return super::user_type::alter_domain(p, name),
+        _ => {}
     }
     if kind != Kind::Table {
         return Ok(unsupported(p, "only RENAME TO, OWNER TO and SET SCHEMA are supported here", None));
@@ -511,15 +524,19 @@ pub(super) fn truncate(p: &mut Parser) -> Result<Body, ParserError> {
 pub(super) fn comment(p: &mut Parser) -> Result<Body, ParserError> {
     expect(p, "COMMENT")?;
     expect(p, "ON")?;
-    let kind = match one_of(p, &["TABLE", "COLUMN", "VIEW", "SCHEMA", "DATABASE", "TENANT", "ROLE", "USER"]) {
-        Some("TABLE") => Kind::Table,
-        Some("COLUMN") => Kind::Column,
-        Some("VIEW") => Kind::View,
-        Some("SCHEMA") => Kind::Schema,
-        Some("DATABASE" | "TENANT") => Kind::Database,
-        Some(_) => Kind::Role,
-        None => return other(p, "COMMENT ON"),
-    };
+    let kind =
+        match one_of(p, &["TABLE", "COLUMN", "VIEW", "SCHEMA", "TYPE", "DOMAIN", "DATABASE", "TENANT", "ROLE", "USER"])
+        {
+            Some("TABLE") => Kind::Table,
+            Some("COLUMN") => Kind::Column,
+            Some("VIEW") => Kind::View,
+            Some("SCHEMA") => Kind::Schema,
+            Some("TYPE") => Kind::Type,
+            Some("DOMAIN") => Kind::Domain,
+            Some("DATABASE" | "TENANT") => Kind::Database,
+            Some(_) => Kind::Role,
+            None => return other(p, "COMMENT ON"),
+        };
     let name = object(p)?;
     expect(p, "IS")?;
     let text = if words(p, &["NULL"]) { None } else { Some(string(p)?).filter(|s| !s.is_empty()) };

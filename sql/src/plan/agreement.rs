@@ -214,7 +214,7 @@ fn is_open(expr: &Expr) -> bool {
 }
 
 /// Whether the column of a plan is such a literal.
-fn is_literal_column(plan: &LogicalPlan, n: usize) -> bool {
+pub(super) fn is_literal_column(plan: &LogicalPlan, n: usize) -> bool {
     match plan {
         LogicalPlan::Projection(projection) => match projection.expr.get(n) {
             Some(expr) if is_open(expr) => true,

@@ -122,6 +122,9 @@ impl ExprPlanner for Arrays {
                 .hint("Explicitly cast to the desired type, for example ARRAY[]::integer[].");
             return Err(to_datafusion(error));
         }
+        if let Some(planned) = super::enums::array(&exprs, schema)? {
+            return Ok(PlannerResult::Planned(planned));
+        }
         let mut known = Vec::new();
         for expr in exprs.iter().filter(|e| !is_unknown(e)) {
             known.push(expr.get_type(schema)?);

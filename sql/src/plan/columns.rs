@@ -139,7 +139,7 @@ pub fn type_name(ty: &SqlType) -> String {
         SqlType::Precise(precise) => type_name(&precise.plain()),
         SqlType::InternalChar => "char".to_string(),
         SqlType::Array(item) => format!("_{}", type_name(element(item))),
-        other => other.to_string(),
+        other => other.user().map_or_else(|| other.to_string(), |id| id.name.clone()),
     }
 }
 

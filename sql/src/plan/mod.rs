@@ -15,6 +15,9 @@ mod blanks;
 mod cast;
 mod columns;
 mod dependent;
+mod domains;
+mod enum_functions;
+mod enums;
 mod functions;
 mod guards;
 mod intervals;
@@ -38,6 +41,7 @@ mod shared;
 mod temporal;
 mod types;
 mod unknowns;
+mod user_types;
 mod yielding;
 
 use std::ops::ControlFlow;
@@ -72,6 +76,7 @@ pub use position::positioned;
 pub use run::{explain, run};
 pub use shared::Shared;
 pub use types::sql_type;
+pub use user_types::{sql_type_in, types_of, user_type};
 
 /// All that a statement sees while it is planned and run: one snapshot, one identity, the settings as of its start.
 pub struct QueryContext {
@@ -193,6 +198,7 @@ fn aside<T>(long: bool, work: impl FnOnce() -> T) -> T {
 
 fn plan_here(ctx: &Arc<QueryContext>, query: &ast::Query, declared: &[Option<SqlType>]) -> Result<Planned> {
     let mut query = query.clone();
+    user_types::resolve(ctx, &ctx.relation_path(), &mut query);
     let learned = rewrite::rewrite(&mut query);
     let count = learned.count.max(declared.len());
     let known = |n: usize| declared.get(n).cloned().flatten().or_else(|| learned.parameters.get(&(n + 1)).cloned());
@@ -306,6 +312,7 @@ fn to_plan(
     let mut context = PlannerContext::new().with_prepare_param_data_types(parameters);
     let statement = ast::Statement::Query(Box::new(query));
     let plan = planner.sql_statement_to_plan_with_context(statement, &mut context).map_err(from_datafusion)?;
+    let plan = if has_types(ctx) { enums::typed(plan).map_err(from_datafusion)? } else { plan };
     agreement::check(&plan).map_err(from_datafusion)?;
     let style = style_now(ctx);
     let plan = agreement::resolved(plan)
@@ -318,6 +325,11 @@ fn to_plan(
     dependent::rewrite(ctx, lateral::rewrite(ctx, plan)?)
 }
 
+/// Whether the tenant has types of its own, for which a plan is looked through.
+fn has_types(ctx: &QueryContext) -> bool {
+    !ctx.snapshot.catalog.types.is_empty()
+}
+
 /// The session's style, which knows what time it is.
 fn style_now(ctx: &QueryContext) -> crate::codec::Style {
     crate::codec::Style { now_us: Some(ctx.now_us), ..ctx.settings.style().clone() }
@@ -326,6 +338,7 @@ fn style_now(ctx: &QueryContext) -> crate::codec::Style {
 /// The plan of a view's query, its columns under the view's names.
 fn plan_view(ctx: &Arc<QueryContext>, view: &Arc<ViewDef>, depth: usize) -> Result<LogicalPlan> {
     let mut query = crate::parser::query(&view.query)?;
+    user_types::resolve(ctx, &view.search_path, &mut query);
     let learned = rewrite::rewrite(&mut query);
     learned.check()?;
     let plan = to_plan(ctx, query, vec![], &Reading::view(ctx, view, depth)?)?;
@@ -390,6 +403,7 @@ pub(crate) fn arrow_name_shown(name: &str) -> String {
 /// As [`plan_query`]; 0A000 for a subquery, 42803 for an aggregate.
 pub fn plan_expr(ctx: &Arc<QueryContext>, expr: &ast::Expr, schema: &DFSchema) -> Result<Expr> {
     let mut expr = expr.clone();
+    user_types::resolve(ctx, &ctx.relation_path(), &mut expr);
     rewrite::rewrite_expr(&mut expr).check()?;
     let mut subquery = false;
     let _: ControlFlow<()> = ast::visit_expressions(&expr, |e| {
@@ -403,6 +417,7 @@ pub fn plan_expr(ctx: &Arc<QueryContext>, expr: &ast::Expr, schema: &DFSchema) -
     let provider = Reading::session(ctx).provider(ctx, &ready.state);
     let planner = SqlToRel::new_with_options(&provider, parser_options());
     let planned = planner.sql_to_expr(expr, schema, &mut PlannerContext::new()).map_err(from_datafusion)?;
+    let planned = if has_types(ctx) { enums::typed_in(planned, schema).map_err(from_datafusion)? } else { planned };
     agreement::check_in(&planned, schema).map_err(from_datafusion)?;
     let planned = agreement::resolved_in(planned, schema)
         .and_then(|e| intervals::resolved_in(e, schema, &style_now(ctx)))

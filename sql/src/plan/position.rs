@@ -34,7 +34,7 @@ pub fn positioned(e: Error, text: &str) -> Error {
             None => e,
         };
     }
-    if !CODES.contains(&e.code()) {
+    if !CODES.contains(&e.code()) || names_by_itself(text) {
         return e;
     }
     let found = NAMED.captures(e.message()).and_then(|f| find(text, &f[1]));
@@ -44,9 +44,19 @@ pub fn positioned(e: Error, text: &str) -> Error {
     }
 }
 
+/// Statements whose own object is missing: PostgreSQL tells no position then.
+fn names_by_itself(text: &str) -> bool {
+    let mut words = text.split_whitespace().map(str::to_ascii_uppercase);
+    let (first, second) = (words.next(), words.next());
+    matches!(
+        (first.as_deref(), second.as_deref()),
+        (Some("DROP"), _) | (Some("ALTER"), Some("TYPE" | "DOMAIN")) | (Some("COMMENT"), Some("ON"))
+    )
+}
+
 /// Messages about a literal that its type does not take.
 static LITERAL: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r#"(?s)^(?:invalid input syntax for type [\w ]+|malformed array literal): "(.*)"$"#)
+    Regex::new(r#"(?s)^(?:invalid input syntax for type [\w ]+|invalid input value for enum [^:]+|malformed array literal): "(.*)"$"#)
         .expect("a constant pattern")
 });
 

@@ -18,7 +18,7 @@ use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use sightline_storage::catalog::ViewDef;
 
 use super::types::PgTypePlanner;
-use super::{QueryContext, Relation, functions, names};
+use super::{QueryContext, Relation, enum_functions, functions, names};
 use crate::authorize::{Action, authorize};
 use crate::session::Identity;
 
@@ -120,6 +120,7 @@ impl ContextProvider for Provider<'_> {
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
         functions::session_function(self.ctx, name)
+            .or_else(|| enum_functions::find(name))
             .or_else(|| crate::catalog::system_function(self.ctx, name))
             .or_else(|| self.state.scalar_functions().get(name).cloned())
     }
@@ -129,7 +130,8 @@ impl ContextProvider for Provider<'_> {
     }
 
     fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
-        self.state.aggregate_functions().get(name).cloned().map(super::intervals::widened)
+        let found = self.state.aggregate_functions().get(name).cloned().map(super::intervals::widened);
+        if super::has_types(self.ctx) { found.map(super::enums::keeping) } else { found }
     }
 
     fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {

@@ -168,6 +168,9 @@ fn written_precision(modifiers: &[String]) -> ExactNumberInfo {
 
 /// Types that the parser knows by name only.
 fn custom(name: &ast::ObjectName, modifiers: &[String]) -> Result<SqlType> {
+    if let Some(ty) = super::user_types::heard(name) {
+        return Ok(ty);
+    }
     let mut parts = super::names::parts(name)?;
     if parts.len() > 1 && parts[0] == "pg_catalog" {
         parts.remove(0);

@@ -6,7 +6,7 @@ use datafusion::sql::sqlparser::ast;
 use sightline_storage::command::Op;
 use sightline_storage::error::{Error, Result, SqlState};
 
-use super::{done, names, role, tenant};
+use super::{done, names, role, tenant, user_type};
 use crate::answer::Answer;
 use crate::authorize::{Action, authorize};
 use crate::parser::definition::{CommentOn, Kind};
@@ -38,6 +38,7 @@ pub(super) async fn run(session: &mut Session, on: &CommentOn) -> Result<Answer>
             schema.comment = text;
             session.apply(allowed, vec![Op::PutSchema(schema)])?;
         }
+        Kind::Type | Kind::Domain => user_type::comment(session, &ctx, on, text)?,
         Kind::Column => column(session, &ctx, &on.name, text)?,
         Kind::Database => tenant::comment(session, &ctx, &names::last(&on.name), text).await?,
         Kind::Role => role::comment(session, &ctx, &names::last(&on.name), text).await?,

@@ -15,6 +15,7 @@ pub mod schema;
 pub mod set;
 pub mod table;
 pub mod tenant;
+pub mod user_type;
 pub mod view;
 
 use datafusion::scalar::ScalarValue;
@@ -43,9 +44,15 @@ pub(crate) async fn run(session: &mut Session, prepared: &Prepared, parameters: 
         Body::CreateView(view) => view::create(session, view),
         Body::AlterTable(alter) => table::alter(session, alter).await,
         Body::Rename(rename) if rename.kind == Kind::Schema => schema::rename(session, rename),
+        Body::Rename(rename) if matches!(rename.kind, Kind::Type | Kind::Domain) => user_type::rename(session, rename),
         Body::Rename(rename) => table::rename(session, rename),
         Body::Drop(drop) if drop.kind == Kind::Schema => schema::drop(session, drop),
+        Body::Drop(drop) if matches!(drop.kind, Kind::Type | Kind::Domain) => user_type::drop(session, drop),
         Body::Drop(drop) => table::drop(session, drop),
+        Body::CreateType(create) => user_type::create(session, create),
+        Body::AlterType(alter) => user_type::alter(session, alter),
+        Body::CreateDomain(create) => user_type::domain::create(session, create),
+        Body::AlterDomain(alter) => user_type::domain::alter(session, alter),
         Body::Schema(schema) => schema::create(session, schema),
         Body::Comment(on) => comment::run(session, on).await,
         Body::Tenant(tenant) => tenant::run(session, tenant).await,

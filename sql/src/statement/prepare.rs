@@ -13,7 +13,7 @@ use crate::answer::Answer;
 use crate::codec::input::parse_text_styled;
 use crate::parser::definition::CreateTable;
 use crate::parser::{Body, Statement};
-use crate::plan::{QueryContext, evaluate, sql_type, unassignable};
+use crate::plan::{QueryContext, evaluate, sql_type_in, unassignable};
 use crate::session::{Prepared, Session, check_unchanged};
 
 pub(super) async fn prepare(
@@ -26,18 +26,19 @@ pub(super) async fn prepare(
     if let Body::Unsupported(message, _) = &statement.body {
         return Err(Error::unsupported(message.clone()));
     }
-    let declared = types.iter().map(declared_type).collect::<Result<Vec<_>>>()?;
+    let ctx = session.context()?;
+    let declared = types.iter().map(|ty| declared_type(&ctx, ty)).collect::<Result<Vec<_>>>()?;
     let prepared = session.prepare(statement.clone(), &declared).await?;
     session.keep_prepared(name, prepared, Some(source))?;
     Ok(done("PREPARE"))
 }
 
 /// A type as PREPARE gives it; `unknown` leaves it open.
-fn declared_type(ty: &ast::DataType) -> Result<Option<SqlType>> {
+fn declared_type(ctx: &QueryContext, ty: &ast::DataType) -> Result<Option<SqlType>> {
     if ty.to_string().eq_ignore_ascii_case("unknown") {
         return Ok(None);
     }
-    sql_type(ty).map(Some)
+    sql_type_in(ctx, ty).map(Some)
 }
 
 pub(super) async fn execute(session: &mut Session, name: &str, arguments: &[ast::Expr]) -> Result<Answer> {

@@ -5,7 +5,7 @@ use sightline_storage::command::Op;
 use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::ids::SchemaId;
 
-use super::{done, names, table};
+use super::{done, names, table, user_type};
 use crate::answer::{Answer, Notice};
 use crate::authorize::{Action, authorize};
 use crate::parser::definition::{Drop, Rename, RenameTo, SchemaStatement};
@@ -106,10 +106,12 @@ pub(super) fn drop(session: &mut Session, drop: &Drop) -> Result<Answer> {
         };
         let allowed = authorize(&ctx.identity, Action::ChangeSchema(&schema))?;
         let inside = relations(&ctx, schema.id);
-        if !inside.is_empty() && !drop.cascade {
+        let types = ctx.snapshot.catalog.types.values().filter(|t| t.schema == schema.id).cloned().collect::<Vec<_>>();
+        let empty = inside.is_empty() && types.is_empty();
+        if !empty && !drop.cascade {
             return Err(not_empty(&ctx, &schema));
         }
-        if !inside.is_empty() {
+        if !empty {
             let lines = described(&ctx, &schema).map(|d| format!("drop cascades to {d}")).collect::<Vec<_>>();
             session.notice(match lines.as_slice() {
                 [one] => Notice::new(SqlState::new("00000"), one.clone()),
@@ -117,6 +119,10 @@ pub(super) fn drop(session: &mut Session, drop: &Drop) -> Result<Answer> {
                     .detail(many.join("\n")),
             });
             table::drop_relations(session, &ctx, &inside, true)?;
+            if !types.is_empty() {
+                let ctx = session.context()?;
+                user_type::drop_types(session, &ctx, &types, true)?;
+            }
         }
         session.apply(allowed, vec![Op::DropSchema(schema.id)])?;
     }
@@ -130,10 +136,12 @@ fn described(ctx: &QueryContext, schema: &SchemaDef) -> impl Iterator<Item = Str
     let prefix = if schema.name == "public" { String::new() } else { prefix };
     let tables = catalog.tables.values().filter(move |t| t.schema == id);
     let views = catalog.views.values().filter(move |v| v.schema == id);
-    let view_prefix = prefix.clone();
+    let types = catalog.types.values().filter(move |t| t.schema == id);
+    let (view_prefix, type_prefix) = (prefix.clone(), prefix.clone());
     tables
         .map(move |t| format!("table {prefix}{}", names::quoted(&t.name)))
         .chain(views.map(move |v| format!("view {view_prefix}{}", names::quoted(&v.name))))
+        .chain(types.map(move |t| format!("{} {type_prefix}{}", t.kind(), names::quoted(&t.name))))
 }
 
 fn not_empty(ctx: &QueryContext, schema: &SchemaDef) -> Error {

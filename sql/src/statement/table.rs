@@ -19,8 +19,8 @@ use crate::parser::definition::{Drop, Kind};
 use crate::plan::{QueryContext, Relation, fold, resolve_relation};
 use crate::session::Session;
 
-pub(super) use alter::{alter, new_schema, rename};
-pub(super) use create::{create, create_as};
+pub(super) use alter::{alter, drop_column, new_schema, rename};
+pub(super) use create::{column_type, create, create_as};
 pub(crate) use dependents::{check_views, dependent_views};
 
 pub(super) fn truncate(session: &mut Session, tables: &[ast::ObjectName]) -> Result<Answer> {
@@ -131,7 +131,7 @@ pub(super) fn typed(batch: RecordBatch, columns: &[Column]) -> Result<RecordBatc
             SqlType::Reg(_) => SqlType::Text,
             ty => ty.clone(),
         };
-        let kind = [(sightline_storage::types::PG_TYPE.to_string(), ty.to_string())];
+        let kind = [(sightline_storage::types::PG_TYPE.to_string(), ty.encode())];
         field.with_metadata(kind.into_iter().collect())
     });
     let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));

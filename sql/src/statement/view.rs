@@ -12,12 +12,13 @@ use super::{done, names, query, table};
 use crate::answer::{Answer, Notice};
 use crate::authorize::{Action, authorize};
 use crate::parser::definition::{CreateView, RenameTo};
-use crate::plan::{QueryContext, fold, plan_query, resolve_creation, resolve_temporary};
+use crate::plan::{QueryContext, fold, plan_query, resolve_creation, resolve_temporary, types_of};
 use crate::session::Session;
 
 pub(super) fn create(session: &mut Session, create: &CreateView) -> Result<Answer> {
     let mut ctx = session.context()?;
-    let reads = query::relations_of(&ctx, &create.query);
+    let mut reads = query::relations_of(&ctx, &create.query);
+    reads.extend(types_of(&ctx, &create.query));
     // What reads a temporary relation is one itself.
     let temporary = create.temporary || {
         let relation = |oid: u32| ctx.snapshot.catalog.tables.values().find(|t| t.id.0 == oid).map(|t| t.schema);

@@ -64,6 +64,9 @@ impl MetaStage {
             | Op::CreateView(_)
             | Op::PutView(_)
             | Op::DropView(_)
+            | Op::CreateType(_)
+            | Op::PutType(_)
+            | Op::DropType(_)
             | Op::Append { .. }
             | Op::AddParts { .. }
             | Op::Truncate(_)

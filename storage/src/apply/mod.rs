@@ -10,6 +10,7 @@ mod meta;
 mod seen;
 mod stage;
 mod tables;
+mod user_types;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;

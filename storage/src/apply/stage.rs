@@ -11,7 +11,7 @@ use crate::entry::LogOp;
 use crate::error::{Error, Result, SqlState};
 use crate::format::catalog::{RoleMessage, SchemaMessage, TableMessage, ViewMessage};
 use crate::format::state::HeaderMessage;
-use crate::ids::{FIRST_TENANT_OID, Index, PUBLIC_SCHEMA, RoleId, SchemaId, TableId, ViewId};
+use crate::ids::{FIRST_TENANT_OID, Index, PUBLIC_SCHEMA, RoleId, SchemaId, TableId, TypeId, ViewId};
 use crate::kv::key::{self, Kind};
 use crate::kv::{Effect, Family};
 use crate::parts::{Deleter, Part};
@@ -183,6 +183,9 @@ impl<'a> Stage<'a> {
             Op::CreateView(view) => self.create_view(view),
             Op::PutView(view) => self.put_view(view),
             Op::DropView(id) => self.drop_view(*id),
+            Op::CreateType(def) => self.create_type(def),
+            Op::PutType(def) => self.put_type(def),
+            Op::DropType(id) => self.drop_type(*id),
             Op::AddParts { table, version, parts } => self.add_parts(*table, *version, parts),
             Op::Truncate(id) => self.truncate(*id),
             Op::Publish { table, from, to, add } => self.publish(*table, *from, *to, add),
@@ -252,12 +255,12 @@ impl<'a> Stage<'a> {
         Ok(oid)
     }
 
-    fn put(&mut self, kind: Kind, id: u32, value: Vec<u8>) {
+    pub(super) fn put(&mut self, kind: Kind, id: u32, value: Vec<u8>) {
         let key = key::definition(self.base.group, self.base.tenant, kind, id);
         self.effects.push(Effect::Put(Family::Catalog, key, value));
     }
 
-    fn delete(&mut self, kind: Kind, id: u32) {
+    pub(super) fn delete(&mut self, kind: Kind, id: u32) {
         let key = key::definition(self.base.group, self.base.tenant, kind, id);
         self.effects.push(Effect::Delete(Family::Catalog, key));
     }
@@ -352,6 +355,7 @@ impl<'a> Stage<'a> {
         }
         self.catalog_mut().schemas.remove(&old.name);
         self.insert_schema(schema.clone());
+        self.retype();
         Ok(())
     }
 
@@ -365,8 +369,10 @@ impl<'a> Stage<'a> {
         let catalog = self.catalog();
         let tables = catalog.tables.values().filter(|t| t.schema == id).map(|t| ("table", &t.name));
         let views = catalog.views.values().filter(|v| v.schema == id).map(|v| ("view", &v.name));
+        let types = catalog.types.values().filter(|t| t.schema == id).map(|t| (t.kind(), &t.name));
         let inside = tables
             .chain(views)
+            .chain(types)
             .map(|(kind, name)| format!("{kind} {}.{name} depends on schema {}", schema.name, schema.name));
         let inside = inside.collect::<Vec<_>>();
         if !inside.is_empty() {
@@ -380,7 +386,7 @@ impl<'a> Stage<'a> {
     fn create_view(&mut self, view: &ViewDef) -> Result<(), Reject> {
         self.check_relation_name(view.schema, &view.name)?;
         self.check_dependencies(view)?;
-        let view = ViewDef { id: ViewId(self.oid(view.id.0)?), ..view.clone() };
+        let view = ViewDef { id: ViewId(self.oid(view.id.0)?), ..self.whole_view(view)? };
         self.insert_view(view);
         Ok(())
     }
@@ -392,7 +398,8 @@ impl<'a> Stage<'a> {
         }
         self.check_dependencies(view)?;
         self.catalog_mut().views.remove(&(old.schema, old.name.clone()));
-        self.insert_view(view.clone());
+        let view = self.whole_view(view)?;
+        self.insert_view(view);
         Ok(())
     }
 
@@ -412,7 +419,10 @@ impl<'a> Stage<'a> {
     /// What the view reads is still there.
     fn check_dependencies(&self, view: &ViewDef) -> Result<(), Reject> {
         let catalog = self.catalog();
-        let known = |oid: u32| self.table(TableId(oid)).is_some() || catalog.view(ViewId(oid)).is_some();
+        let known = |oid: u32| {
+            let relation = self.table(TableId(oid)).is_some() || catalog.view(ViewId(oid)).is_some();
+            relation || catalog.user_type(TypeId(oid)).is_some()
+        };
         // Relations of the system catalog have lower numbers and cannot go.
         let gone = |oid: &u32| *oid >= FIRST_TENANT_OID && !known(*oid);
         if view.depends_on.iter().any(gone) { stale() } else { Ok(()) }
@@ -439,7 +449,7 @@ impl<'a> Stage<'a> {
     }
 }
 
-fn depends(name: &str, dependents: &[String]) -> Reject {
+pub(super) fn depends(name: &str, dependents: &[String]) -> Reject {
     let message = format!("cannot drop {name} because other objects depend on it");
     Reject::Error(
         Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
@@ -452,5 +462,6 @@ fn owned_by(catalog: &TenantCatalog, role: RoleId) -> Vec<String> {
     let schemas = catalog.schemas.values().filter(|s| s.owner == role).map(|s| format!("owner of schema {}", s.name));
     let tables = catalog.tables.values().filter(|t| t.owner == role).map(|t| format!("owner of table {}", t.name));
     let views = catalog.views.values().filter(|v| v.owner == role).map(|v| format!("owner of view {}", v.name));
-    schemas.chain(tables).chain(views).collect()
+    let types = catalog.types.values().filter(|t| t.owner == role).map(|t| format!("owner of {} {}", t.kind(), t.name));
+    schemas.chain(tables).chain(views).chain(types).collect()
 }

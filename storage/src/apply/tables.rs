@@ -19,7 +19,7 @@ use crate::table::PartMeta;
 impl Stage<'_> {
     pub(super) fn create_table(&mut self, def: &TableDef) -> Result<(), Reject> {
         self.check_relation_name(def.schema, &def.name)?;
-        let def = TableDef { id: TableId(self.oid(def.id.0)?), ..def.clone() };
+        let def = TableDef { id: TableId(self.oid(def.id.0)?), ..self.whole_table(def)? };
         self.made = Some(def.id);
         let table = TableSnapshot::new(self.insert_table(def), self.index);
         self.set_table(table.def.id, Some(table));
@@ -46,7 +46,8 @@ impl Stage<'_> {
             self.check_relation_name(def.schema, &def.name)?;
         }
         self.catalog_mut().tables.remove(&(old.schema, old.name.clone()));
-        let def = self.insert_table(def.clone());
+        let def = self.whole_table(def)?;
+        let def = self.insert_table(def);
         let index = self.index;
         let table = self.table_mut(def.id).expect("it was there a moment ago");
         table.def = def;

@@ -1,12 +1,13 @@
 //! The catalog: definitions only, as immutable values behind an `Arc`. The state of jobs and all rows are elsewhere.
 //!
 //! [`MetaCatalog`] is the meta group's: tenants and operator roles. [`TenantCatalog`] is one tenant's: schemas, tables,
-//! views, roles. Both change only in [`apply`](crate::apply); a reader holds an `Arc` of the one it started with.
+//! views, types, roles. Both change only in [`apply`](crate::apply); a reader holds an `Arc` of the one it started with.
 
 pub mod role;
 pub mod schema;
 pub mod table;
 pub mod tenant;
+pub mod user_type;
 pub mod view;
 
 use std::collections::BTreeMap;
@@ -16,9 +17,10 @@ pub use role::RoleDef;
 pub use schema::SchemaDef;
 pub use table::{CheckDef, ColumnDef, PartitionExpr, TableDef};
 pub use tenant::TenantDef;
+pub use user_type::{DomainDef, TypeBody, TypeDef};
 pub use view::ViewDef;
 
-use crate::ids::{RoleId, SchemaId, TableId, TenantId, ViewId};
+use crate::ids::{RoleId, SchemaId, TableId, TenantId, TypeId, ViewId};
 
 /// What the meta group holds.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +53,8 @@ pub struct TenantCatalog {
     pub tables: BTreeMap<(SchemaId, String), Arc<TableDef>>,
     /// Views by schema and name.
     pub views: BTreeMap<(SchemaId, String), Arc<ViewDef>>,
+    /// Types by schema and name.
+    pub types: BTreeMap<(SchemaId, String), Arc<TypeDef>>,
     /// The tenant's own roles by name.
     pub roles: BTreeMap<String, Arc<RoleDef>>,
     /// The next OID to give out.
@@ -66,6 +70,11 @@ impl TenantCatalog {
     /// The view with this id.
     pub fn view(&self, id: ViewId) -> Option<&Arc<ViewDef>> {
         self.views.values().find(|v| v.id == id)
+    }
+
+    /// The type with this id.
+    pub fn user_type(&self, id: TypeId) -> Option<&Arc<TypeDef>> {
+        self.types.values().find(|t| t.id == id)
     }
 
     /// The schema with this id.

@@ -15,6 +15,8 @@ use crate::error::{Result, SqlState};
 use crate::ids::{ColumnId, GroupId, Index, PUBLIC_SCHEMA, RoleId, SUPERUSER, SchemaId, TableId, TenantId, ViewId};
 use crate::types::SqlType;
 
+mod user_types;
+
 /// A directory of its own and helpers on its engine.
 struct Node {
     dir: TempDir,

@@ -8,8 +8,13 @@ use crate::kv::damaged;
 use crate::secret::Secret;
 use crate::types::SqlType;
 
-fn sql_type(text: &str) -> Result<SqlType> {
+pub(super) fn sql_type(text: &str) -> Result<SqlType> {
     SqlType::parse(text).ok_or_else(|| damaged(&format!("the type \"{text}\" of a stored definition")))
+}
+
+/// What [`sql_type`] reads.
+pub(super) fn stored_type(ty: &SqlType) -> String {
+    ty.bare().encode()
 }
 
 fn stored_settings(settings: &[(String, String)]) -> Vec<String> {
@@ -217,7 +222,7 @@ struct ColumnCommentMessage {
 
 impl From<&ViewDef> for ViewMessage {
     fn from(v: &ViewDef) -> ViewMessage {
-        let column = |(name, ty): &(String, SqlType)| ViewColumnMessage { name: name.clone(), ty: ty.to_string() };
+        let column = |(name, ty): &(String, SqlType)| ViewColumnMessage { name: name.clone(), ty: stored_type(ty) };
         let comment = |(position, comment): &(u16, String)| ColumnCommentMessage {
             position: u32::from(*position),
             comment: comment.clone(),
@@ -310,11 +315,11 @@ struct ColumnMessage {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-struct CheckMessage {
+pub(super) struct CheckMessage {
     #[prost(string, tag = "1")]
-    name: String,
+    pub(super) name: String,
     #[prost(string, tag = "2")]
-    expr: String,
+    pub(super) expr: String,
 }
 
 /// `kind`: 0 the value, 1 hour, 2 day, 3 month, 4 year, 5 hash.
@@ -334,7 +339,7 @@ impl From<&ColumnDef> for ColumnMessage {
             id: u32::from(c.id.0),
             name: c.name.clone(),
             stored_name: c.stored_name.clone(),
-            ty: c.ty.to_string(),
+            ty: stored_type(&c.ty),
             not_null: c.not_null,
             default: c.default.clone(),
             missing: c.missing.clone(),

@@ -6,11 +6,12 @@ use prost::Message;
 
 use super::catalog::{RoleMessage, SchemaMessage, TableMessage, TenantMessage, ViewMessage};
 use super::part::PartMessage;
+use super::user_type::TypeMessage;
 use super::{decode, required};
 use crate::command::Op;
 use crate::entry::{AppendRef, Entry, LogCommand, LogOp, RowsBatch};
 use crate::error::Result;
-use crate::ids::{GroupId, Index, RoleId, SchemaId, TableId, TenantId, ViewId};
+use crate::ids::{GroupId, Index, RoleId, SchemaId, TableId, TenantId, TypeId, ViewId};
 use crate::kv::damaged;
 use crate::kv::raft::TERM;
 use crate::table::PartMeta;
@@ -63,7 +64,10 @@ struct CommandMessage {
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct OpMessage {
-    #[prost(oneof = "OpKind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22")]
+    #[prost(
+        oneof = "OpKind",
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25"
+    )]
     kind: Option<OpKind>,
 }
 
@@ -114,6 +118,12 @@ enum OpKind {
     Truncate(u32),
     #[prost(message, tag = "22")]
     Publish(PublishMessage),
+    #[prost(message, tag = "23")]
+    CreateType(TypeMessage),
+    #[prost(message, tag = "24")]
+    PutType(TypeMessage),
+    #[prost(uint32, tag = "25")]
+    DropType(u32),
 }
 
 #[derive(Clone, Copy, PartialEq, prost::Message)]
@@ -247,6 +257,9 @@ fn op_kind(op: &LogOp) -> Result<OpKind> {
         Op::CreateView(v) => OpKind::CreateView(v.into()),
         Op::PutView(v) => OpKind::PutView(v.into()),
         Op::DropView(id) => OpKind::DropView(id.0),
+        Op::CreateType(t) => OpKind::CreateType(t.into()),
+        Op::PutType(t) => OpKind::PutType(t.into()),
+        Op::DropType(id) => OpKind::DropType(id.0),
         Op::Append { .. } => unreachable!("rows were taken out of the command when it was proposed"),
         Op::AddParts { table, version, parts } => {
             OpKind::AddParts(AddPartsMessage { table: table.0, version: *version, parts: parts_message(parts)? })
@@ -288,6 +301,9 @@ fn log_op(kind: OpKind) -> Result<LogOp> {
         OpKind::CreateView(v) => Op::CreateView(v.try_into()?),
         OpKind::PutView(v) => Op::PutView(v.try_into()?),
         OpKind::DropView(id) => Op::DropView(ViewId(id)),
+        OpKind::CreateType(t) => Op::CreateType(t.try_into()?),
+        OpKind::PutType(t) => Op::PutType(t.try_into()?),
+        OpKind::DropType(id) => Op::DropType(TypeId(id)),
         OpKind::AddParts(a) => {
             Op::AddParts { table: TableId(a.table), version: a.version, parts: part_metas(a.parts)? }
         }

@@ -1,12 +1,13 @@
 //! The persisted form of everything: protobuf messages with tagged optional fields. A field is never given another meaning
 //! and a tag is never used again; what is new is added as a field that old data lacks. `tests.rs` holds stored old bytes.
 //!
-//! Types are persisted as PostgreSQL prints them (`numeric(10,2)`), rows and statistics as Arrow IPC.
+//! Types are persisted as PostgreSQL prints them (`numeric(10,2)`), those of users bare (`SqlType::bare`), rows and statistics as Arrow IPC.
 
 pub(crate) mod catalog;
 pub(crate) mod entry;
 pub(crate) mod part;
 pub(crate) mod state;
+pub(crate) mod user_type;
 
 use prost::Message;
 

@@ -14,16 +14,18 @@ pub(crate) enum Kind {
     Table,
     Tenant,
     View,
+    Type,
 }
 
 impl Kind {
-    const ALL: [(Kind, u8); 6] = [
+    const ALL: [(Kind, u8); 7] = [
         (Kind::Header, b'h'),
         (Kind::Role, b'r'),
         (Kind::Schema, b's'),
         (Kind::Table, b't'),
         (Kind::Tenant, b'n'),
         (Kind::View, b'v'),
+        (Kind::Type, b'y'),
     ];
 
     fn byte(self) -> u8 {

@@ -27,7 +27,8 @@ pub fn stored_schema(def: &TableDef, with_row: bool) -> SchemaRef {
 }
 
 fn stored_field(column: &ColumnDef) -> Field {
-    let mut field = column.ty.field(&column.stored_name, !column.not_null);
+    // Labels may change while rows stay: the type at rest is a bare one.
+    let mut field = column.ty.bare().field(&column.stored_name, !column.not_null);
     field.metadata_mut().insert(PARQUET_FIELD_ID_META_KEY.to_string(), column.id.to_string());
     field
 }

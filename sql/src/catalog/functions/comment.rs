@@ -1,6 +1,7 @@
 //! Comments: `obj_description` and its kin.
 
 use sightline_storage::error::Result;
+use sightline_storage::ids::TypeId;
 
 use super::{Arg, Function, returns};
 use crate::catalog::objects;
@@ -31,7 +32,13 @@ fn obj_description(ctx: &QueryContext, args: &[Value]) -> Result<Value> {
     }
     if of(args, "pg_namespace") {
         let schema = objects::schemas(ctx).find(|s| s.oid == oid);
-        return Ok(schema.and_then(|s| s.comment).map(str::to_string).into());
+        if schema.is_some() || args.len() > 1 {
+            return Ok(schema.and_then(|s| s.comment).map(str::to_string).into());
+        }
+    }
+    if of(args, "pg_type") {
+        let def = ctx.snapshot.catalog.user_type(TypeId(oid));
+        return Ok(def.and_then(|t| t.comment.clone()).into());
     }
     Ok(Value::Null)
 }

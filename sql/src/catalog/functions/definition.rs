@@ -49,12 +49,12 @@ pub(super) fn class(ctx: &QueryContext, arg: &Value) -> Result<Option<u32>> {
     }
 }
 
-fn format_type(_: &QueryContext, args: &[Value]) -> Result<Value> {
+fn format_type(ctx: &QueryContext, args: &[Value]) -> Result<Value> {
     let Some(oid) = args[0].oid() else { return Ok(Value::Null) };
     let typmod = args[1].int().and_then(|m| i32::try_from(m).ok());
     Ok(match oid {
         0 => "-".into(),
-        oid => pg_type::format(oid, typmod).unwrap_or_else(|| "???".to_string()).into(),
+        oid => pg_type::format_in(ctx, oid, typmod).unwrap_or_else(|| "???".to_string()).into(),
     })
 }
 

@@ -5,25 +5,26 @@ use sightline_storage::error::{Error, Result, SqlState};
 use super::{Arg, Function, returns};
 use crate::catalog::names;
 use crate::catalog::rows::Value;
+use crate::plan::QueryContext;
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("regclass_in", &[Arg::Named], returns::regclass, |c, a| input(&a[0], |t| names::regclass_in(c, t))),
-    Function::new("regtype_in", &[Arg::Named], returns::regtype, |_, a| input(&a[0], names::regtype_in)),
+    Function::new("regtype_in", &[Arg::Named], returns::regtype, |c, a| input(&a[0], |t| names::regtype_in(c, t))),
     Function::new("regproc_in", &[Arg::Named], returns::regproc, |_, a| input(&a[0], names::regproc_in)),
     Function::new("regnamespace_in", &[Arg::Named], returns::regnamespace, |c, a| {
         input(&a[0], |t| names::regnamespace_in(c, t))
     }),
     Function::new("regrole_in", &[Arg::Named], returns::regrole, |c, a| input(&a[0], |t| names::regrole_in(c, t))),
     Function::new("regclass_out", &[Arg::Oid], returns::text, |c, a| output(&a[0], |o| names::regclass_out(c, o))),
-    Function::new("regtype_out", &[Arg::Oid], returns::text, |_, a| output(&a[0], names::regtype_out)),
-    Function::new("regtypes_out", &[Arg::Oids], returns::texts, |_, a| Ok(types(&a[0]))),
+    Function::new("regtype_out", &[Arg::Oid], returns::text, |c, a| output(&a[0], |o| names::regtype_out(c, o))),
+    Function::new("regtypes_out", &[Arg::Oids], returns::texts, |c, a| Ok(types(c, &a[0]))),
     Function::new("regproc_out", &[Arg::Oid], returns::text, |_, a| output(&a[0], names::regproc_out)),
     Function::new("regnamespace_out", &[Arg::Oid], returns::text, |c, a| {
         output(&a[0], |o| names::regnamespace_out(c, o))
     }),
     Function::new("regrole_out", &[Arg::Oid], returns::text, |c, a| output(&a[0], |o| names::regrole_out(c, o))),
     Function::new("to_regclass", &[Arg::Text], returns::regclass, |c, a| probe(&a[0], |t| names::regclass_in(c, t))),
-    Function::new("to_regtype", &[Arg::Text], returns::regtype, |_, a| probe(&a[0], names::regtype_in)),
+    Function::new("to_regtype", &[Arg::Text], returns::regtype, |c, a| probe(&a[0], |t| names::regtype_in(c, t))),
     Function::new("to_regproc", &[Arg::Text], returns::regproc, |_, a| probe(&a[0], names::regproc_in)),
     Function::new("to_regnamespace", &[Arg::Text], returns::regnamespace, |c, a| {
         probe(&a[0], |t| names::regnamespace_in(c, t))
@@ -44,9 +45,11 @@ fn output(arg: &Value, print: impl Fn(u32) -> String) -> Result<Value> {
 }
 
 /// The names of a list of types.
-fn types(arg: &Value) -> Value {
+fn types(ctx: &QueryContext, arg: &Value) -> Value {
     match arg {
-        Value::List(oids) => oids.iter().map(|o| o.oid().map(names::regtype_out)).collect::<Vec<_>>().into(),
+        Value::List(oids) => {
+            oids.iter().map(|o| o.oid().map(|o| names::regtype_out(ctx, o))).collect::<Vec<_>>().into()
+        }
         _ => Value::Null,
     }
 }

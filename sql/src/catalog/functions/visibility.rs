@@ -10,9 +10,7 @@ use crate::plan::QueryContext;
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("pg_table_is_visible", &[Arg::Oid], returns::bool, table),
-    Function::new("pg_type_is_visible", &[Arg::Oid], returns::bool, |_, a| {
-        known(&a[0], |o| pg_type::by_oid(o).is_some())
-    }),
+    Function::new("pg_type_is_visible", &[Arg::Oid], returns::bool, ty),
     Function::new("pg_function_is_visible", &[Arg::Oid], returns::bool, |_, a| {
         known(&a[0], |o| pg_proc::by_oid(o).is_some())
     }),
@@ -32,6 +30,14 @@ pub(super) const FUNCTIONS: &[Function] = &[
 fn table(ctx: &QueryContext, args: &[Value]) -> Result<Value> {
     let object = args[0].oid().and_then(|oid| objects::relation(ctx, oid));
     Ok(object.map(|o| objects::is_visible(ctx, o.schema().0, o.name())).into())
+}
+
+fn ty(ctx: &QueryContext, args: &[Value]) -> Result<Value> {
+    let user = args[0].oid().and_then(|o| ctx.snapshot.catalog.types.values().find(|t| t.id.0 == o || t.array.0 == o));
+    match user {
+        Some(def) => Ok(pg_type::is_visible(ctx, def).into()),
+        None => known(&args[0], |o| pg_type::by_oid(o).is_some()),
+    }
 }
 
 /// What lies in `pg_catalog` is always visible; NULL for what does not exist.

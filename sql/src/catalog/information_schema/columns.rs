@@ -7,10 +7,9 @@ use sightline_storage::types::{NUMERIC_DEFAULT, SqlType};
 use super::relations;
 use crate::catalog::deparse;
 use crate::catalog::objects::{self, Object};
-use crate::catalog::pg_catalog::pg_type;
 use crate::catalog::relation::Relation;
 use crate::catalog::rows::{Rows, Value};
-use crate::plan::QueryContext;
+use crate::plan::{QueryContext, type_name};
 
 const COLUMNS: [&str; 25] = [
     "table_catalog",
@@ -106,8 +105,8 @@ fn values(ctx: &QueryContext, object: &Object<'_>, c: &Column<'_>) -> [Value; CO
         number.and_then(|n| n.2).into(),
         datetime_precision(c.ty).into(),
         catalog(),
-        "pg_catalog".into(),
-        pg_type::by_oid(c.ty.oid()).map(|t| t.name).into(),
+        udt_schema(c.ty).into(),
+        type_name(c.ty).into(),
         c.position.to_string().into(),
         "NO".into(),
         "NO".into(),
@@ -126,8 +125,19 @@ fn data_type(ty: &SqlType) -> String {
         SqlType::Precise(precise) => precise.plain().to_string(),
         SqlType::Varchar(_) => "character varying".to_string(),
         SqlType::Char(_) => "character".to_string(),
+        SqlType::Domain(d) => data_type(&d.base),
+        SqlType::Enum(_) | SqlType::Composite(_) => "USER-DEFINED".to_string(),
         other => other.to_string(),
     }
+}
+
+/// Where the type is; of a domain its base.
+fn udt_schema(ty: &SqlType) -> String {
+    let item = match ty.base() {
+        SqlType::Array(item) => item.as_ref(),
+        other => other,
+    };
+    item.user().map_or_else(|| "pg_catalog".to_string(), |id| id.schema.clone())
 }
 
 /// Precision, its radix, and scale.

@@ -12,6 +12,7 @@ mod pg_database;
 mod pg_db_role_setting;
 mod pg_depend;
 pub(super) mod pg_description;
+mod pg_enum;
 mod pg_language;
 mod pg_namespace;
 mod pg_prepared_statements;
@@ -44,6 +45,7 @@ pub(super) fn builder(name: &str) -> Option<Build> {
         "pg_db_role_setting" => pg_db_role_setting::build,
         "pg_depend" => pg_depend::build,
         "pg_description" => pg_description::build,
+        "pg_enum" => pg_enum::build,
         "pg_language" => pg_language::build,
         "pg_namespace" => pg_namespace::build,
         "pg_prepared_statements" => pg_prepared_statements::build,

@@ -1,4 +1,4 @@
-//! `pg_description`: comments on relations, their columns, and schemas.
+//! `pg_description`: comments on relations, their columns, types, and schemas.
 
 use arrow::array::RecordBatch;
 use sightline_storage::error::Result;
@@ -10,6 +10,8 @@ use crate::plan::QueryContext;
 
 /// `pg_class.oid` of `pg_class`.
 pub(in crate::catalog) const PG_CLASS: u32 = 1259;
+/// `pg_class.oid` of `pg_type`.
+const PG_TYPE: u32 = 1247;
 /// `pg_class.oid` of `pg_namespace`.
 pub(in crate::catalog) const PG_NAMESPACE: u32 = 2615;
 
@@ -36,6 +38,11 @@ pub(super) fn build(ctx: &QueryContext, relation: &'static Relation) -> Result<R
                 }
             }
             Object::System(_) => {}
+        }
+    }
+    for def in ctx.snapshot.catalog.types.values() {
+        if let Some(comment) = &def.comment {
+            push(def.id.0, PG_TYPE, 0, comment);
         }
     }
     for schema in objects::schemas(ctx) {

@@ -4,13 +4,16 @@
 use std::sync::LazyLock;
 
 use arrow::array::RecordBatch;
-use sightline_storage::error::Result;
+use datafusion::sql::sqlparser::ast;
+use sightline_functions::text::quote::quote_ident;
+use sightline_storage::catalog::{TypeBody, TypeDef};
+use sightline_storage::error::{Error, Result};
 use sightline_storage::ids::{PG_CATALOG, SUPERUSER};
 use sightline_storage::types::{Precise, SqlType};
 
 use crate::catalog::relation::Relation;
-use crate::catalog::rows::Rows;
-use crate::plan::QueryContext;
+use crate::catalog::rows::{Rows, Value};
+use crate::plan::{QueryContext, user_type};
 
 const TYPES: &str = include_str!("types.tsv");
 
@@ -104,6 +107,26 @@ pub(in crate::catalog) fn format(oid: u32, typmod: Option<i32>) -> Option<String
     })
 }
 
+/// As [`format`], also of types that users have made: with the schema if the search does not find the type without.
+pub(in crate::catalog) fn format_in(ctx: &QueryContext, oid: u32, typmod: Option<i32>) -> Option<String> {
+    let Some(def) = ctx.snapshot.catalog.types.values().find(|t| t.id.0 == oid || t.array.0 == oid) else {
+        return format(oid, typmod);
+    };
+    let mut name = quote_ident(&def.name).into_owned();
+    if !is_visible(ctx, def)
+        && let Some(schema) = ctx.snapshot.catalog.schema(def.schema)
+    {
+        name = format!("{}.{name}", quote_ident(&schema.name));
+    }
+    Some(if def.id.0 == oid { name } else { format!("{name}[]") })
+}
+
+/// Whether the type is found by its bare name.
+pub(in crate::catalog) fn is_visible(ctx: &QueryContext, def: &TypeDef) -> bool {
+    let name = ast::ObjectName::from(vec![ast::Ident::with_quote('"', &def.name)]);
+    user_type(ctx, &name).is_ok_and(|found| found.id == def.id)
+}
+
 /// The scale in a modifier of numeric: 11 bits with a sign.
 fn scale(modifier: i32) -> i32 {
     ((modifier & 0x7ff) ^ 1024) - 1024
@@ -119,7 +142,82 @@ fn spelled(name: &'static str) -> &'static str {
     }
 }
 
-pub(super) fn build(_ctx: &QueryContext, relation: &'static Relation) -> Result<RecordBatch> {
+/// `pg_proc.oid` of the function that subscripts arrays.
+const ARRAY_SUBSCRIPT_HANDLER: u32 = 6179;
+
+/// A type that a user has made, or its array, as a row.
+struct UserType<'a> {
+    def: &'a TypeDef,
+    array: bool,
+}
+
+impl UserType<'_> {
+    fn row(&self, ty: &SqlType) -> [Value; 26] {
+        let base = match ty {
+            SqlType::Domain(d) if !self.array => by_oid(d.base.base().oid()),
+            _ => None,
+        };
+        // `typinput`, `typoutput`, `typreceive`, `typsend`, `typmodin`, `typmodout`, `typanalyze` by OID.
+        let mut functions = match (&self.def.body, self.array) {
+            (_, true) => [750, 751, 2400, 2401, 0, 0, 3816],
+            (TypeBody::Enum(_), _) => [3506, 3507, 3532, 3533, 0, 0, 0],
+            (TypeBody::Domain(_), _) => [2597, 0, 2598, 0, 0, 0, 0],
+            (TypeBody::Composite(_), _) => [2290, 2291, 2402, 2403, 0, 0, 0],
+        };
+        if let Some(base) = base {
+            (functions[1], functions[3]) = (base.functions[1], base.functions[3]);
+        }
+        let [input, output, receive, send, modin, modout, analyze] = functions;
+        let (kind, category) = match (&self.def.body, self.array) {
+            (_, true) => ("b", "A"),
+            (TypeBody::Enum(_), _) => ("e", "E"),
+            (TypeBody::Domain(_), _) => ("d", base.map_or("U", |b| b.category)),
+            (TypeBody::Composite(_), _) => ("c", "C"),
+        };
+        let by_value = !self.array && (matches!(ty, SqlType::Enum(_)) || base.is_some_and(|b| b.by_value));
+        let align = if matches!(self.def.body, TypeBody::Composite(_)) { "d" } else { base.map_or("i", |b| b.align) };
+        let storage = if matches!(ty, SqlType::Enum(_)) && !self.array { "p" } else { base.map_or("x", |b| b.storage) };
+        let domain = match (&self.def.body, self.array) {
+            (TypeBody::Domain(d), false) => Some(d),
+            _ => None,
+        };
+        let typmod = domain.map_or(-1, |d| d.base.typmod());
+        let (oid, name, length, item, array) = match self.array {
+            true => (self.def.array.0, format!("_{}", self.def.name), -1, self.def.id.0, 0),
+            false => (self.def.id.0, self.def.name.clone(), ty.typlen(), 0, self.def.array.0),
+        };
+        [
+            oid.into(),
+            name.into(),
+            self.def.schema.0.into(),
+            self.def.owner.0.into(),
+            length.into(),
+            by_value.into(),
+            kind.into(),
+            category.into(),
+            false.into(),
+            true.into(),
+            ",".into(),
+            (if self.array { ARRAY_SUBSCRIPT_HANDLER } else { 0 }).into(),
+            item.into(),
+            array.into(),
+            input.into(),
+            output.into(),
+            receive.into(),
+            send.into(),
+            modin.into(),
+            modout.into(),
+            analyze.into(),
+            align.into(),
+            storage.into(),
+            typmod.into(),
+            base.map_or(0, |b| b.collation).into(),
+            domain.map_or(0, |d| d.base.oid()).into(),
+        ]
+    }
+}
+
+pub(super) fn build(ctx: &QueryContext, relation: &'static Relation) -> Result<RecordBatch> {
     let mut rows = Rows::new(
         relation,
         [
@@ -148,6 +246,9 @@ pub(super) fn build(_ctx: &QueryContext, relation: &'static Relation) -> Result<
             "typstorage",
             "typtypmod",
             "typcollation",
+            "typbasetype",
+            "typnotnull",
+            "typdefault",
         ],
     );
     for t in all() {
@@ -178,7 +279,24 @@ pub(super) fn build(_ctx: &QueryContext, relation: &'static Relation) -> Result<
             t.storage.into(),
             (-1).into(),
             t.collation.into(),
+            0.into(),
+            false.into(),
+            Value::Null,
         ]);
+    }
+    let catalog = &ctx.snapshot.catalog;
+    for def in catalog.types.values() {
+        let ty = catalog.sql_type(def);
+        let (not_null, default) = match &def.body {
+            TypeBody::Domain(d) => (d.not_null, d.default.clone().into()),
+            _ => (false, Value::Null),
+        };
+        for (array, not_null, default) in [(false, not_null, default), (true, false, Value::Null)] {
+            let mut row = UserType { def, array }.row(&ty).to_vec();
+            row.extend([not_null.into(), default]);
+            let row = <[Value; 28]>::try_from(row).map_err(|_| Error::internal("a row of pg_type is too short"))?;
+            rows.push(row);
+        }
     }
     rows.finish()
 }

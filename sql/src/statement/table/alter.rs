@@ -231,7 +231,11 @@ fn one_value(value: &datafusion::scalar::ScalarValue, ty: &SqlType) -> Result<Ve
     Ok(writer.into_inner()?)
 }
 
-fn drop_column(
+/// Takes a column out of the definition, and what rests on it.
+///
+/// # Errors
+/// 42703, 42P16 for a column that decides where rows lie, 0A000 for the last one.
+pub(in crate::statement) fn drop_column(
     session: &mut Session,
     ctx: &Arc<QueryContext>,
     table: &mut TableDef,
@@ -301,7 +305,7 @@ fn alter_column(
         }
         Alter::DropDefault => table.columns[at].default = None,
         Alter::SetDataType { data_type, using, .. } => {
-            let (old, new) = (table.columns[at].ty.clone(), column_type(data_type)?);
+            let (old, new) = (table.columns[at].ty.clone(), column_type(ctx, data_type)?);
             if using.is_some() || !widens(&old, &new) || in_layout(table, table.columns[at].id) {
                 return Err(Error::unsupported(format!(
                     "cannot alter the type of column \"{name}\" from {old} to {new}"

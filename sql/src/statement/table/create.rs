@@ -23,7 +23,7 @@ use crate::exec::write::TableWriter;
 use crate::parser::definition::CreateTable;
 use crate::plan::{
     QueryContext, assignment_cast, evaluate, fold, plan_expr, resolve_creation, resolve_temporary, run as run_plan,
-    sql_type,
+    sql_type_in,
 };
 use crate::session::Session;
 
@@ -240,7 +240,7 @@ pub(super) fn column_def(
     first: bool,
 ) -> Result<(ColumnDef, Vec<NewCheck>)> {
     let name = names::new_name(&fold(&column.name))?;
-    let ty = column_type(&column.data_type)?;
+    let ty = column_type(ctx, &column.data_type)?;
     let id = ColumnId(table.next_column);
     let mut nullable = None;
     let mut def = ColumnDef {
@@ -292,8 +292,8 @@ pub(super) fn column_def(
 ///
 /// # Errors
 /// 42704, 0A000.
-pub(super) fn column_type(ty: &ast::DataType) -> Result<SqlType> {
-    let ty = sql_type(ty)?;
+pub(in crate::statement) fn column_type(ctx: &QueryContext, ty: &ast::DataType) -> Result<SqlType> {
+    let ty = sql_type_in(ctx, ty)?;
     let inner = match &ty {
         SqlType::Array(item) => item.as_ref(),
         ty => ty,
@@ -328,7 +328,7 @@ fn keys(what: &str) -> Error {
 ///
 /// # Errors
 /// 42804 and what evaluation finds; 0A000 for a column in it.
-pub(super) fn default_text(
+pub(in crate::statement) fn default_text(
     ctx: &Arc<QueryContext>,
     expr: &ast::Expr,
     ty: &SqlType,
