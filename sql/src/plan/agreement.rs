@@ -11,13 +11,14 @@ use arrow::datatypes::{DataType, Field};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::{Between, InList, InSubquery};
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::type_coercion::binary::type_union_resolution;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{BinaryExpr, Case, Expr, ExprSchemable, LogicalPlan, Operator, Projection, Union, cast};
 use datafusion::scalar::ScalarValue;
 use sightline_storage::error::{Error, SqlState};
 use sightline_storage::types::SqlType;
 
+use super::pass::over_node;
 use crate::error::to_datafusion;
 
 /// Looks through a plan and its subqueries.
@@ -69,14 +70,7 @@ pub(super) fn resolved(plan: LogicalPlan) -> Result<LogicalPlan> {
         if let LogicalPlan::Union(union) = node {
             return Ok(union_resolved(union));
         }
-        let schema = merge_schema(&node.inputs());
-        let names = NamePreserver::new(&node);
-        let node = node.map_expressions(|expr| {
-            let saved = names.save(&expr);
-            let done = expr.transform_up(|e| Ok(expr_resolved(e, &schema)))?;
-            Ok(done.update_data(|e| saved.restore(e)))
-        })?;
-        if node.transformed { node.map_data(LogicalPlan::recompute_schema) } else { Ok(node) }
+        over_node(node, |e, schema| Ok(expr_resolved(e, schema)))
     })?;
     Ok(done.data)
 }
@@ -86,10 +80,11 @@ pub(super) fn resolved_in(expr: Expr, schema: &DFSchema) -> Result<Expr> {
     expr.transform_up(|e| Ok(expr_resolved(e, schema))).map(|t| t.data)
 }
 
-/// The type of the first that has one, if it is not text: that is what literals are anyway.
+/// The type that those which have one have in common, if it is not text: that is what literals are anyway.
 fn known_type<'a>(exprs: impl Iterator<Item = &'a Expr>, schema: &DFSchema) -> Option<DataType> {
     let types = exprs.filter(|e| !is_open(e)).filter_map(|e| e.get_type(schema).ok());
-    types.into_iter().find(|t| kind(t).is_some()).filter(|t| kind(t) != Some(Kind::Text))
+    let types = types.filter(|t| kind(t).is_some()).collect::<Vec<_>>();
+    type_union_resolution(&types).filter(|t| kind(t) != Some(Kind::Text))
 }
 
 fn give(expr: &mut Expr, ty: &DataType) -> bool {
@@ -104,6 +99,12 @@ fn expr_resolved(mut expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
     let mut changed = false;
     match &mut expr {
         Expr::Case(case) => {
+            let operand = case.expr.as_deref().filter(|e| !is_open(e)).and_then(|e| e.get_type(schema).ok());
+            if let Some(ty) = operand.filter(|t| kind(t).is_some_and(|k| k != Kind::Text)) {
+                for (when, _) in &mut case.when_then_expr {
+                    changed |= give(when, &ty);
+                }
+            }
             let results = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
             if let Some(ty) = known_type(results.chain(case.else_expr.as_deref()), schema) {
                 for (_, then) in &mut case.when_then_expr {

@@ -12,13 +12,12 @@ use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::{Between, InList};
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Like, LogicalPlan, Operator};
 use datafusion::scalar::ScalarValue;
 use sightline_storage::types::SqlType;
 
 use super::kernel::{Body, Kernel};
+use super::pass::over_plan;
 
 /// Functions that take values of any type as they are.
 const ANY_TYPE: [&str; 15] = [
@@ -41,17 +40,7 @@ const ANY_TYPE: [&str; 15] = [
 
 /// Rewrites a plan fresh from the planner.
 pub(super) fn insignificant(plan: LogicalPlan) -> Result<LogicalPlan> {
-    let plan = plan.transform_up_with_subqueries(|node| {
-        let schema = merge_schema(&node.inputs());
-        let names = NamePreserver::new(&node);
-        let changed = node.map_expressions(|expr| {
-            let saved = names.save(&expr);
-            let done = expr.transform_up(|e| Ok(rewrite(e, &schema)))?;
-            Ok(done.update_data(|e| saved.restore(e)))
-        })?;
-        if changed.transformed { changed.map_data(LogicalPlan::recompute_schema) } else { Ok(changed) }
-    });
-    plan.map(|t| t.data)
+    over_plan(plan, |e, schema| Ok(rewrite(e, schema)))
 }
 
 /// Rewrites an expression fresh from the planner.
@@ -127,7 +116,6 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
             let [expr, low, high] = [expr, low, high].map(|e| Box::new(bare(*e, schema)));
             Transformed::yes(Expr::Between(Between { expr, negated, low, high }))
         }
-        Expr::Case(case) => super::unknowns::resolved(case, schema),
         Expr::Like(like) => bytea_like(like, schema),
         other => Transformed::no(other),
     }

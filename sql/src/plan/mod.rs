@@ -31,6 +31,7 @@ mod names;
 mod numbers;
 mod operators;
 mod outer;
+mod pass;
 mod position;
 mod provider;
 mod relations;
@@ -40,7 +41,6 @@ mod series;
 mod shared;
 mod temporal;
 mod types;
-mod unknowns;
 mod user_types;
 mod yielding;
 

@@ -5,26 +5,16 @@ use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, WindowFunctionDefinition, cast,
 };
 use sightline_functions::aggregate::{array_agg_of_arrays, sum_real};
 
+use super::pass::over_plan;
+
 /// Rewrites a plan fresh from the planner.
 pub(super) fn chosen(plan: LogicalPlan) -> Result<LogicalPlan> {
-    let plan = plan.transform_up_with_subqueries(|node| {
-        let schema = merge_schema(&node.inputs());
-        let names = NamePreserver::new(&node);
-        let changed = node.map_expressions(|expr| {
-            let saved = names.save(&expr);
-            let done = expr.transform_up(|e| Ok(rewrite(e, &schema)))?;
-            Ok(done.update_data(|e| saved.restore(e)))
-        })?;
-        if changed.transformed { changed.map_data(LogicalPlan::recompute_schema) } else { Ok(changed) }
-    });
-    plan.map(|t| t.data)
+    over_plan(plan, |e, schema| Ok(rewrite(e, schema)))
 }
 
 /// Rewrites an expression fresh from the planner.

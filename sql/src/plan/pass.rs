@@ -1,0 +1,31 @@
+//! A pass over the expressions of a plan, with the columns that each stands over.
+
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{Expr, LogicalPlan};
+
+/// The node with each of its expressions rewritten from the leaves up, under their old names: what stands above names
+/// them by those.
+pub(super) fn over_node(
+    node: LogicalPlan,
+    rule: impl Fn(Expr, &DFSchema) -> Result<Transformed<Expr>>,
+) -> Result<Transformed<LogicalPlan>> {
+    let schema = merge_schema(&node.inputs());
+    let names = NamePreserver::new(&node);
+    let changed = node.map_expressions(|expr| {
+        let saved = names.save(&expr);
+        let done = expr.transform_up(|e| rule(e, &schema))?;
+        Ok(done.update_data(|e| saved.restore(e)))
+    })?;
+    if changed.transformed { changed.map_data(LogicalPlan::recompute_schema) } else { Ok(changed) }
+}
+
+/// The plan with the expressions of all its nodes rewritten, those of subqueries included.
+pub(super) fn over_plan(
+    plan: LogicalPlan,
+    rule: impl Fn(Expr, &DFSchema) -> Result<Transformed<Expr>>,
+) -> Result<LogicalPlan> {
+    plan.transform_up_with_subqueries(|node| over_node(node, &rule)).map(|t| t.data)
+}
