@@ -1,6 +1,7 @@
 //! The errors of functions: a SQLSTATE and PostgreSQL's words, carried through DataFusion as an external error.
 
 use datafusion_common::DataFusionError;
+use sightline_numeric::NumericError;
 
 /// What a function refuses. `sql` finds it in the [`DataFusionError`] and tells the client as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +52,17 @@ impl From<FunctionError> for DataFusionError {
     fn from(e: FunctionError) -> DataFusionError {
         DataFusionError::External(Box::new(e))
     }
+}
+
+impl From<NumericError> for FunctionError {
+    fn from(e: NumericError) -> FunctionError {
+        FunctionError { code: e.code, message: e.message, detail: e.detail, hint: None, context: None }
+    }
+}
+
+/// An error of arithmetic, as a function returns it.
+pub(crate) fn refused(e: NumericError) -> DataFusionError {
+    FunctionError::from(e).into()
 }
 
 /// 22P02, 22007, 22023 …: shorthand for the functions.

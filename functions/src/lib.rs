@@ -10,6 +10,7 @@ pub mod error;
 mod explicit;
 pub mod json;
 pub mod math;
+pub mod numeric;
 pub mod postgres;
 pub mod set;
 pub mod text;

@@ -16,6 +16,7 @@ use datafusion_expr::{
 
 use crate::Documentation;
 use crate::error::FunctionError;
+use crate::numeric::NUMERIC;
 use crate::time::zone::Zone;
 
 /// A type of an argument or of a result.
@@ -27,7 +28,7 @@ pub(crate) enum Type {
     Int8,
     Float4,
     Float8,
-    /// A decimal of any precision and scale, as it comes.
+    /// An exact number, as it comes: a numeric, a decimal or an integer. A result is a numeric.
     Numeric,
     Text,
     Date,
@@ -103,8 +104,8 @@ impl Type {
             Type::Float8 => DataType::Float64,
             Type::Numeric => match given {
                 DataType::Decimal128(_, _) | DataType::Decimal256(_, _) => given.clone(),
-                t if t.is_integer() => DataType::Decimal128(20, 0),
-                _ => DataType::Decimal128(38, 10),
+                DataType::Int16 | DataType::Int32 | DataType::Int64 | DataType::UInt32 => given.clone(),
+                _ => NUMERIC,
             },
             Type::Text | Type::Json | Type::Jsonb => DataType::Utf8View,
             Type::Date => DataType::Date32,
@@ -137,14 +138,14 @@ impl Type {
     pub(crate) fn distance(self, given: &DataType) -> Option<u32> {
         let text = matches!(given, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
         let list = matches!(given, DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(_, _));
-        let decimal = given.is_decimal();
+        let decimal = given.is_decimal() || *given == NUMERIC;
         if *given == DataType::Null {
             return Some(1);
         }
         match self {
             Type::Any | Type::Shown => Some(3),
             Type::Bytea => match given {
-                DataType::Binary | DataType::BinaryView | DataType::LargeBinary => Some(0),
+                DataType::Binary | DataType::BinaryView => Some(0),
                 _ => (*given == DataType::Utf8).then_some(6),
             },
             Type::ShownArray => list.then_some(0).or((*given == DataType::Utf8).then_some(6)),
@@ -173,7 +174,8 @@ impl Type {
             },
             Type::Numeric => match given {
                 _ if decimal => Some(0),
-                t if t.is_integer() => Some(2),
+                // Further than a double, which PostgreSQL prefers.
+                t if t.is_integer() => Some(4),
                 _ => None,
             },
             Type::Float4 => matches!(given, DataType::Float32 | DataType::Float16).then_some(0),
@@ -425,10 +427,10 @@ pub(crate) fn shown(t: &DataType) -> String {
         DataType::Timestamp(_, None) => "timestamp without time zone",
         DataType::Timestamp(_, Some(_)) => "timestamp with time zone",
         DataType::Interval(_) | DataType::Duration(_) => "interval",
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "bytea",
+        DataType::Binary | DataType::BinaryView => "bytea",
         DataType::FixedSizeBinary(_) => "uuid",
         DataType::Null | DataType::Utf8 => "unknown",
-        t if t.is_decimal() => "numeric",
+        t if t.is_decimal() || *t == NUMERIC => "numeric",
         // However many dimensions it has, it is one type.
         DataType::List(f) | DataType::LargeList(f) => {
             return match shown(f.data_type()) {

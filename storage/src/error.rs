@@ -286,6 +286,16 @@ impl std::error::Error for Error {
     }
 }
 
+impl From<sightline_numeric::NumericError> for Error {
+    fn from(e: sightline_numeric::NumericError) -> Error {
+        let error = Error::new(SqlState::new(e.code), e.message);
+        match e.detail {
+            Some(detail) => error.detail(detail),
+            None => error,
+        }
+    }
+}
+
 impl From<std::io::Error> for Error {
     fn from(e: std::io::Error) -> Error {
         let code = match e.kind() {

@@ -20,6 +20,7 @@ pub mod error;
 pub mod ids;
 pub mod log;
 pub mod metrics;
+pub mod numeric;
 pub mod parts;
 pub mod secret;
 pub mod snapshot;

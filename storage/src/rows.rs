@@ -16,7 +16,9 @@ use bytes::Bytes;
 use crate::catalog::TableDef;
 use crate::error::{Error, Result};
 use crate::kv::damaged;
+use crate::numeric;
 use crate::table::stored_schema;
+use crate::types::NUMERIC_ONCE;
 
 /// To how many bytes buffers are padded: with the usual 64 one row would be mostly padding.
 const ALIGNMENT: usize = 8;
@@ -31,17 +33,28 @@ pub(crate) struct Layout {
     /// In the log.
     wire: SchemaRef,
     fingerprint: u32,
+    /// Of rows logged when `numeric` was a decimal, if the table has such a column.
+    once: Option<Arc<Layout>>,
 }
 
 impl Layout {
     pub(crate) fn new(def: &TableDef) -> Layout {
-        let wire = wire_schema(&def.arrow_schema());
-        Layout { stored: stored_schema(def, true), fingerprint: fingerprint(&wire), wire }
+        let schema = def.arrow_schema();
+        let stored = stored_schema(def, true);
+        let has_numeric = schema.fields().iter().any(|f| once_type(f.data_type()) != *f.data_type());
+        let once = has_numeric.then(|| {
+            let field = |f: &Arc<Field>| f.as_ref().clone().with_data_type(once_type(f.data_type()));
+            let wire = wire_schema(&Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>()));
+            Arc::new(Layout { stored: stored.clone(), fingerprint: fingerprint(&wire), wire, once: None })
+        });
+        let wire = wire_schema(&schema);
+        Layout { stored, fingerprint: fingerprint(&wire), wire, once }
     }
 
-    /// Of the rows that fit it.
-    pub(crate) fn fingerprint(&self) -> u32 {
-        self.fingerprint
+    /// The layout of rows with this fingerprint; none if they are not of this table.
+    pub(crate) fn of(self: &Arc<Layout>, fingerprint: u32) -> Option<Arc<Layout>> {
+        let known = [Some(self), self.once.as_ref()].into_iter().flatten();
+        known.into_iter().find(|layout| layout.fingerprint == fingerprint).cloned()
     }
 
     /// Reads a batch of the log.
@@ -129,6 +142,17 @@ fn wire_type(t: &DataType) -> DataType {
     }
 }
 
+/// How a column of this type was held before a numeric without precision was held as bytes.
+fn once_type(t: &DataType) -> DataType {
+    match t {
+        DataType::LargeBinary => NUMERIC_ONCE,
+        DataType::List(item) => {
+            DataType::List(Arc::new(item.as_ref().clone().with_data_type(once_type(item.data_type()))))
+        }
+        other => other.clone(),
+    }
+}
+
 /// A name of the type for [`fingerprint`]; it is on disk, so it does not depend on how arrow prints nested types.
 fn type_name(t: &DataType) -> String {
     match t {
@@ -151,6 +175,9 @@ fn type_name(t: &DataType) -> String {
 fn cast(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
     if array.data_type() == to {
         return Ok(array.clone());
+    }
+    if let Some(numerics) = numeric::of_stored(array, to) {
+        return numerics;
     }
     let options = CastOptions { safe: false, ..CastOptions::default() };
     Ok(cast_with_options(array, to, &options)?)

@@ -17,10 +17,11 @@ use arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, TimeUnit};
 
 /// The key of the field metadata that holds a [`SqlType`]'s form by [`SqlType::encode`].
 pub const PG_TYPE: &str = "pg.type";
-/// The scale of `numeric` without precision: decimal(38,10), printed without trailing zeros.
-pub const NUMERIC_DEFAULT: (u8, i8) = (38, 10);
-/// The most digits a `numeric(p,s)` holds (Decimal256).
-pub const NUMERIC_PRECISION_MAX: u8 = 76;
+/// How `numeric` without precision was held at first: decimal(38,10), printed without trailing zeros. Old parts and hot
+/// rows have it still.
+pub const NUMERIC_ONCE: DataType = DataType::Decimal128(38, 10);
+/// The most digits of a `numeric(p,s)` that is held as an Arrow decimal; with more it is held as bytes.
+pub const DECIMAL_PRECISION_MAX: u8 = 76;
 
 /// A type as the user names it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -32,7 +33,7 @@ pub enum SqlType {
     Real,
     Double,
     /// Precision and scale, or none as typed.
-    Numeric(Option<(u8, i8)>),
+    Numeric(Option<(u16, i16)>),
     Text,
     /// The most characters, if limited.
     Varchar(Option<u32>),
@@ -78,6 +79,13 @@ pub enum RegKind {
     Role,
 }
 
+/// Precision and scale of a `numeric(p,s)` that an Arrow decimal holds.
+fn decimal((precision, scale): (u16, i16)) -> Option<(u8, i8)> {
+    let precision = u8::try_from(precision).ok().filter(|p| *p <= DECIMAL_PRECISION_MAX)?;
+    let scale = i8::try_from(scale).ok().filter(|s| *s >= 0 && s.unsigned_abs() <= precision)?;
+    Some((precision, scale))
+}
+
 fn utc() -> Arc<str> {
     Arc::from("UTC")
 }
@@ -92,14 +100,12 @@ impl SqlType {
             SqlType::BigInt => DataType::Int64,
             SqlType::Real => DataType::Float32,
             SqlType::Double => DataType::Float64,
-            SqlType::Numeric(p) => {
-                let (precision, scale) = p.unwrap_or(NUMERIC_DEFAULT);
-                if precision <= 38 {
-                    DataType::Decimal128(precision, scale)
-                } else {
-                    DataType::Decimal256(precision, scale)
-                }
-            }
+            SqlType::Numeric(modifier) => match modifier.and_then(decimal) {
+                Some((precision @ ..=38, scale)) => DataType::Decimal128(precision, scale),
+                Some((precision, scale)) => DataType::Decimal256(precision, scale),
+                // The bytes of `sightline_numeric::bytes`; no other type is held as `LargeBinary`.
+                None => DataType::LargeBinary,
+            },
             SqlType::Text
             | SqlType::Varchar(_)
             | SqlType::Char(_)
@@ -152,7 +158,7 @@ impl SqlType {
         let string = |t: &DataType| matches!(t, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
         own == *held
             || (string(&own) && string(held))
-            || (own.is_decimal() && held.is_decimal() && matches!(self, SqlType::Numeric(None)))
+            || (held.is_decimal() && matches!(self, SqlType::Numeric(None)))
             || matches!((&own, held), (DataType::List(_), DataType::List(_)))
             || matches!((&own, held), (DataType::Struct(a), DataType::Struct(b)) if a.len() == b.len())
     }
@@ -173,9 +179,10 @@ impl SqlType {
             DataType::Decimal32(_, _)
             | DataType::Decimal64(_, _)
             | DataType::Decimal128(_, _)
-            | DataType::Decimal256(_, _) => SqlType::Numeric(None),
+            | DataType::Decimal256(_, _)
+            | DataType::LargeBinary => SqlType::Numeric(None),
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => SqlType::Text,
-            DataType::Binary | DataType::LargeBinary | DataType::BinaryView => SqlType::Bytea,
+            DataType::Binary | DataType::BinaryView => SqlType::Bytea,
             DataType::FixedSizeBinary(16) => SqlType::Uuid,
             DataType::FixedSizeBinary(_) => SqlType::Bytea,
             DataType::Date32 | DataType::Date64 => SqlType::Date,

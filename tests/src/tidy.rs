@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 /// Which of our crates each may name. Arrows never turn back (ARCHITECTURE.md).
 const ARROWS: &[(&str, &[&str])] = &[
     ("bench", &[]),
-    ("functions", &[]),
-    ("storage", &[]),
-    ("sql", &["sightline-functions", "sightline-storage"]),
+    ("numeric", &[]),
+    ("functions", &["sightline-numeric"]),
+    ("storage", &["sightline-numeric"]),
+    ("sql", &["sightline-functions", "sightline-numeric", "sightline-storage"]),
     ("server", &["sightline-sql", "sightline-storage"]),
     ("tests", &["sightline-functions", "sightline-server", "sightline-sql", "sightline-storage"]),
 ];
@@ -20,6 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// Crates of others that one of ours must not name: the reason it is a crate of its own.
 const FOREIGN: &[(&str, &str)] = &[
     ("functions", "datafusion"), // it is ready long after datafusion-expr, and functions need no more
+    ("numeric", "arrow"),        // it is arithmetic, and ready before all else
     ("storage", "datafusion"),
     ("storage", "datafusion-common"),
     ("storage", "datafusion-expr"),

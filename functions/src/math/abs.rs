@@ -10,6 +10,7 @@ use arrow::datatypes::{
 use datafusion_common::Result;
 
 use crate::error::refuse;
+use crate::numeric::one;
 use crate::udf::{Call, Form, Function, Returns, Type};
 
 pub(super) const FUNCTION: Function = Function::new(
@@ -33,6 +34,7 @@ fn abs(call: &Call) -> Result<ArrayRef> {
         DataType::Int64 => each(array.as_primitive::<Int64Type>(), "bigint"),
         DataType::Float32 => each(array.as_primitive::<Float32Type>(), "real"),
         DataType::Float64 => each(array.as_primitive::<Float64Type>(), "double precision"),
+        DataType::LargeBinary => one(call, |x| Ok(x.abs())),
         DataType::Decimal256(_, _) => each(array.as_primitive::<Decimal256Type>(), "numeric"),
         _ => each(array.as_primitive::<Decimal128Type>(), "numeric"),
     }

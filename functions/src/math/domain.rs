@@ -5,12 +5,16 @@ use std::sync::Arc;
 use arrow::array::ArrayRef;
 use arrow::datatypes::Float64Type;
 use datafusion_common::Result;
+use sightline_numeric::Numeric;
 
 use crate::error::refuse;
+use crate::numeric::{one, two};
 use crate::udf::{Call, Form, Function, Type};
 
 const ONE: &[Type] = &[Type::Float8];
 const TWO: &[Type] = &[Type::Float8, Type::Float8];
+const EXACT: &[Type] = &[Type::Numeric];
+const BOTH_EXACT: &[Type] = &[Type::Numeric, Type::Numeric];
 
 pub(super) const ACOS: Function = Function::new(
     "acos",
@@ -22,32 +26,63 @@ pub(super) const ASIN: Function = Function::new(
     "The inverse sine in radians.",
     &[Form::new(ONE, Type::Float8, |call| each(call, |x| inverse(x, f64::asin)))],
 );
-pub(super) const EXP: Function =
-    Function::new("exp", "The exponential.", &[Form::new(ONE, Type::Float8, |call| each(call, exp))]);
+pub(super) const EXP: Function = Function::new(
+    "exp",
+    "The exponential.",
+    &[
+        Form::new(ONE, Type::Float8, |call| each(call, exp)),
+        Form::new(EXACT, Type::Numeric, |call| one(call, Numeric::exp)),
+    ],
+);
 pub(super) const LN: Function = Function::new(
     "ln",
     "The natural logarithm.",
-    &[Form::new(ONE, Type::Float8, |call| each(call, |x| logarithm(x).map(f64::ln)))],
+    &[
+        Form::new(ONE, Type::Float8, |call| each(call, |x| logarithm(x).map(f64::ln))),
+        Form::new(EXACT, Type::Numeric, |call| one(call, Numeric::ln)),
+    ],
 );
 pub(super) const LOG: Function = Function::new(
     "log",
     "The logarithm to base 10, or to a base.",
     &[
         Form::new(ONE, Type::Float8, |call| each(call, |x| logarithm(x).map(f64::log10))),
-        Form::new(TWO, Type::Float8, |call| both(call, log)),
+        Form::new(EXACT, Type::Numeric, |call| one(call, |x| x.log(&Numeric::new(10, 0)))),
+        Form::new(BOTH_EXACT, Type::Numeric, |call| two(call, |base, x| x.log(base))),
     ],
 );
 pub(super) const LOG10: Function = Function::new(
     "log10",
     "The logarithm to base 10.",
-    &[Form::new(ONE, Type::Float8, |call| each(call, |x| logarithm(x).map(f64::log10)))],
+    &[
+        Form::new(ONE, Type::Float8, |call| each(call, |x| logarithm(x).map(f64::log10))),
+        Form::new(EXACT, Type::Numeric, |call| one(call, |x| x.log(&Numeric::new(10, 0)))),
+    ],
 );
-pub(super) const POWER: Function =
-    Function::new("power", "One number raised to another.", &[Form::new(TWO, Type::Float8, |call| both(call, power))]);
-pub(super) const POW: Function =
-    Function::new("pow", "One number raised to another.", &[Form::new(TWO, Type::Float8, |call| both(call, power))]);
-pub(super) const SQRT: Function =
-    Function::new("sqrt", "The square root.", &[Form::new(ONE, Type::Float8, |call| each(call, sqrt))]);
+pub(super) const POWER: Function = Function::new(
+    "power",
+    "One number raised to another.",
+    &[
+        Form::new(TWO, Type::Float8, |call| both(call, power)),
+        Form::new(BOTH_EXACT, Type::Numeric, |call| two(call, Numeric::power)),
+    ],
+);
+pub(super) const POW: Function = Function::new(
+    "pow",
+    "One number raised to another.",
+    &[
+        Form::new(TWO, Type::Float8, |call| both(call, power)),
+        Form::new(BOTH_EXACT, Type::Numeric, |call| two(call, Numeric::power)),
+    ],
+);
+pub(super) const SQRT: Function = Function::new(
+    "sqrt",
+    "The square root.",
+    &[
+        Form::new(ONE, Type::Float8, |call| each(call, sqrt)),
+        Form::new(EXACT, Type::Numeric, |call| one(call, Numeric::sqrt)),
+    ],
+);
 
 pub(super) fn each(call: &Call, f: impl Fn(f64) -> Result<f64>) -> Result<ArrayRef> {
     let x = call.primitive::<Float64Type>(0);
@@ -75,17 +110,6 @@ fn logarithm(x: f64) -> Result<f64> {
         return refuse("2201E", "cannot take logarithm of a negative number");
     }
     Ok(x)
-}
-
-fn log(base: f64, x: f64) -> Result<f64> {
-    let (base, x) = (logarithm(base)?, logarithm(x)?);
-    if base == 1.0 {
-        return refuse("22012", "division by zero");
-    }
-    // Whole answers are whole: ln(8) / ln(2) is 3, but ln(1000) / ln(10) is not.
-    let quotient = x.ln() / base.ln();
-    let whole = quotient.round();
-    Ok(if base.powf(whole) == x { whole } else { quotient })
 }
 
 fn exp(x: f64) -> Result<f64> {

@@ -1,13 +1,12 @@
 //! `factorial(n)`.
 
-use std::sync::Arc;
-
-use arrow::array::{ArrayRef, AsArray};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Decimal128Type, Int64Type};
+use arrow::array::ArrayRef;
+use arrow::datatypes::Int64Type;
 use datafusion_common::Result;
+use sightline_numeric::Numeric;
 
-use crate::error::refuse;
+use crate::error::refused;
+use crate::numeric::map;
 use crate::udf::{Call, Form, Function, Type};
 
 pub(super) const FUNCTION: Function =
@@ -15,19 +14,5 @@ pub(super) const FUNCTION: Function =
 
 fn factorial(call: &Call) -> Result<ArrayRef> {
     let numbers = call.primitive::<Int64Type>(0);
-    let products = call.map::<Decimal128Type>(|row| {
-        let n = numbers.value(row);
-        if n < 0 {
-            return refuse("22003", "factorial of a negative number is undefined");
-        }
-        // 27! has 29 digits, 10 more stand behind the point.
-        match (1..=i128::from(n).min(34)).product::<i128>() {
-            product if n <= 27 => Ok(Some(product)),
-            _ => refuse("22003", "value overflows numeric format"),
-        }
-    })?;
-    let whole: ArrayRef = Arc::new(products.with_precision_and_scale(38, 0)?);
-    let scaled = cast(&whole, &DataType::Decimal128(38, 10))?;
-    debug_assert_eq!(scaled.as_primitive::<Decimal128Type>().scale(), 10);
-    Ok(scaled)
+    map(&call.args, call.rows, |row| Numeric::factorial(numbers.value(row)).map(Some).map_err(refused))
 }

@@ -7,7 +7,9 @@ mod div;
 mod divisors;
 mod domain;
 mod factorial;
+mod gcd;
 mod modulo;
+mod negate;
 mod num_nulls;
 mod round;
 mod scale;
@@ -42,7 +44,10 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     domain::POWER,
     domain::SQRT,
     factorial::FUNCTION,
+    gcd::GCD,
+    gcd::LCM,
     modulo::FUNCTION,
+    negate::FUNCTION,
     num_nulls::NUM_NONNULLS,
     num_nulls::NUM_NONNULLS_ARRAY,
     num_nulls::NUM_NULLS,

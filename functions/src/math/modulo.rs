@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray};
-use arrow::compute::cast;
-use arrow::datatypes::{DECIMAL256_MAX_PRECISION, DataType, Decimal256Type, Int32Type, Int64Type, i256};
+use arrow::datatypes::{Int32Type, Int64Type};
 use datafusion_common::Result;
+use sightline_numeric::Numeric;
 
 use crate::error::refuse;
-use crate::udf::{Call, Form, Function, Type};
+use crate::numeric::two;
+use crate::udf::{Form, Function, Type};
 
 pub(super) const FUNCTION: Function = Function::new(
     "mod",
@@ -28,27 +28,10 @@ pub(super) const FUNCTION: Function = Function::new(
                 b => Ok(Some(a.value(row).wrapping_rem(b))),
             })?))
         }),
-        Form::new(&[Type::Numeric, Type::Numeric], Type::Numeric, numeric),
+        Form::new(&[Type::Numeric, Type::Numeric], Type::Numeric, |call| two(call, Numeric::modulo)),
     ],
 );
 
 fn zero<T>() -> Result<Option<T>> {
     refuse("22012", "division by zero")
-}
-
-/// The scale of `numeric` without one.
-const SCALE: i8 = 10;
-
-fn numeric(call: &Call) -> Result<ArrayRef> {
-    let wide = |n: usize| cast(&call.args[n], &DataType::Decimal256(DECIMAL256_MAX_PRECISION, SCALE));
-    let (a, b) = (wide(0)?, wide(1)?);
-    let (a, b) = (a.as_primitive::<Decimal256Type>(), b.as_primitive::<Decimal256Type>());
-    let rest = call.map::<Decimal256Type>(|row| {
-        if b.value(row) == i256::ZERO {
-            return zero();
-        }
-        Ok(Some(a.value(row).wrapping_rem(b.value(row))))
-    })?;
-    let rest: ArrayRef = Arc::new(rest.with_precision_and_scale(DECIMAL256_MAX_PRECISION, SCALE)?);
-    Ok(cast(&rest, &DataType::Decimal128(38, SCALE))?)
 }

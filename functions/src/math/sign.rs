@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray};
-use arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, Float64Type};
-use datafusion_common::Result;
+use arrow::datatypes::Float64Type;
+use sightline_numeric::Numeric;
 
-use crate::udf::{Call, Form, Function, Type};
+use crate::numeric::one;
+use crate::udf::{Form, Function, Type};
 
 pub(super) const FUNCTION: Function = Function::new(
     "sign",
@@ -25,21 +25,10 @@ pub(super) const FUNCTION: Function = Function::new(
             };
             Ok(Arc::new(values.unary::<_, Float64Type>(sign)))
         }),
-        Form::new(&[Type::Numeric], Type::Numeric, numeric),
+        Form::new(&[Type::Numeric], Type::Numeric, |call| one(call, |x| Ok(sign(x)))),
     ],
 );
 
-/// 1 in the scale of `numeric` without one.
-const ONE: i128 = 10_i128.pow(10);
-
-fn numeric(call: &Call) -> Result<ArrayRef> {
-    let sign = |row: usize| match call.args[0].data_type() {
-        DataType::Decimal256(_, _) => {
-            let value = call.args[0].as_primitive::<Decimal256Type>().value(row);
-            value.cmp(&arrow::datatypes::i256::ZERO)
-        }
-        _ => call.args[0].as_primitive::<Decimal128Type>().value(row).cmp(&0),
-    };
-    let signs = call.map::<Decimal128Type>(|row| Ok(Some(sign(row) as i128 * ONE)))?;
-    Ok(Arc::new(signs.with_precision_and_scale(38, 10)?))
+fn sign(x: &Numeric) -> Numeric {
+    if x.is_nan() { Numeric::NaN } else { Numeric::new(x.signum().into(), 0) }
 }

@@ -1,6 +1,7 @@
 //! Cells in PostgreSQL's binary form, as `*send` functions of PostgreSQL 15 make it.
 
-use arrow::datatypes::{IntervalMonthDayNano, i256};
+use arrow::datatypes::IntervalMonthDayNano;
+use sightline_numeric::{Numeric, bytes, wire};
 use sightline_storage::types::SqlType;
 
 use super::cells::Values;
@@ -21,10 +22,11 @@ impl Cells {
             Values::UInt32(a) => out.extend_from_slice(&a.value(row).to_be_bytes()),
             Values::Float32(a) => out.extend_from_slice(&a.value(row).to_be_bytes()),
             Values::Float64(a) => out.extend_from_slice(&a.value(row).to_be_bytes()),
-            Values::Decimal128(a, scale, trim) => {
-                numeric::write_binary(out, i256::from_i128(a.value(row)), *scale, *trim);
+            Values::Decimal128(a, scale) => {
+                wire::write(&Numeric::new(a.value(row), u16::try_from(*scale).unwrap_or(0)), out);
             }
-            Values::Decimal256(a, scale, trim) => numeric::write_binary(out, a.value(row), *scale, *trim),
+            Values::Decimal256(a, scale) => wire::write(&numeric::of_scaled(a.value(row), *scale), out),
+            Values::Numeric(a) => wire::write(&bytes::decode(a.value(row)), out),
             Values::Utf8(a) => self.write_string(a.value(row), out),
             Values::Utf8View(a) => self.write_string(a.value(row), out),
             Values::Bytes(a) => out.extend_from_slice(a.value(row)),

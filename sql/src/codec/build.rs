@@ -6,13 +6,14 @@ use std::sync::Arc;
 use arrow::array::{
     ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Decimal256Builder,
     FixedSizeBinaryBuilder, Float32Builder, Float64Builder, Int16Builder, Int32Builder, Int64Builder,
-    IntervalMonthDayNanoBuilder, ListArray, NullArray, NullBufferBuilder, StringViewBuilder, Time64MicrosecondBuilder,
-    TimestampMicrosecondBuilder, UInt32Builder,
+    IntervalMonthDayNanoBuilder, LargeBinaryBuilder, ListArray, NullArray, NullBufferBuilder, StringViewBuilder,
+    Time64MicrosecondBuilder, TimestampMicrosecondBuilder, UInt32Builder,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, IntervalMonthDayNano};
+use sightline_numeric::{Numeric, bytes, wire};
 use sightline_storage::error::{Error, Result, SqlState};
-use sightline_storage::types::{EnumType, NUMERIC_DEFAULT, SqlType};
+use sightline_storage::types::{EnumType, SqlType};
 
 use super::array::Element;
 use super::datetime::{PG_EPOCH_DAYS, PG_EPOCH_US};
@@ -36,6 +37,8 @@ enum Builder {
     Float64(Float64Builder),
     Decimal128(Decimal128Builder, u8, i8),
     Decimal256(Decimal256Builder, u8, i8),
+    /// With precision and scale if it has them, and room to encode in.
+    Numeric(LargeBinaryBuilder, Option<(u16, i16)>, Vec<u8>),
     Text(StringViewBuilder),
     Bytes(BinaryBuilder),
     Date(Date32Builder),
@@ -102,14 +105,13 @@ impl ColumnBuilder {
     /// An empty column of a type.
     pub fn new(ty: &SqlType) -> ColumnBuilder {
         let values = match (ty, ty.arrow()) {
-            (SqlType::Numeric(p), DataType::Decimal128(..)) => {
-                let (p, s) = p.unwrap_or(NUMERIC_DEFAULT);
+            (_, DataType::Decimal128(p, s)) => {
                 Builder::Decimal128(Decimal128Builder::new().with_data_type(ty.arrow()), p, s)
             }
-            (SqlType::Numeric(p), _) => {
-                let (p, s) = p.unwrap_or(NUMERIC_DEFAULT);
+            (_, DataType::Decimal256(p, s)) => {
                 Builder::Decimal256(Decimal256Builder::new().with_data_type(ty.arrow()), p, s)
             }
+            (SqlType::Numeric(modifier), _) => Builder::Numeric(LargeBinaryBuilder::new(), *modifier, Vec::new()),
             (SqlType::Array(item), _) => Builder::List(Box::new(ListBuilder {
                 items: ColumnBuilder::new(item),
                 offsets: vec![0],
@@ -156,6 +158,7 @@ impl ColumnBuilder {
             Builder::Float64(b) => b.append_null(),
             Builder::Decimal128(b, ..) => b.append_null(),
             Builder::Decimal256(b, ..) => b.append_null(),
+            Builder::Numeric(b, ..) => b.append_null(),
             Builder::Text(b) => b.append_null(),
             Builder::Bytes(b) => b.append_null(),
             Builder::Date(b) => b.append_null(),
@@ -185,6 +188,7 @@ impl ColumnBuilder {
             Builder::Float64(b) => b.append_value(float::parse_f64(text)?),
             Builder::Decimal128(b, p, s) => b.append_value(numeric::parse_i128(text, *p, *s)?),
             Builder::Decimal256(b, p, s) => b.append_value(numeric::parse_i256(text, *p, *s)?),
+            Builder::Numeric(b, modifier, room) => append_numeric(b, *modifier, room, Numeric::parse(text)?)?,
             Builder::Text(b) => append_string(b, &self.ty, text)?,
             Builder::Bytes(b) => b.append_value(scalar::parse_bytea(text)?),
             Builder::Date(b) => b.append_value(datetime_input::parse_date(text, style)?),
@@ -225,15 +229,11 @@ impl ColumnBuilder {
             Builder::Float32(b) => b.append_value(f32::from_be_bytes(fixed(data)?)),
             Builder::Float64(b) => b.append_value(f64::from_be_bytes(fixed(data)?)),
             Builder::Decimal128(b, p, s) => {
-                let v = numeric::to_scaled(&numeric::parse_binary(data)?, i32::from(*s)).and_then(|v| v.to_i128());
-                let limit = numeric::pow10_i128(u32::from(*p)) as u128;
-                b.append_value(v.filter(|v| v.unsigned_abs() < limit).ok_or_else(|| numeric::overflow(*p, *s))?);
+                let v = numeric::to_scaled(&wire::read(data)?, *p, *s)?;
+                b.append_value(v.to_i128().ok_or_else(|| numeric::overflow(*p, *s))?);
             }
-            Builder::Decimal256(b, p, s) => {
-                let v = numeric::to_scaled(&numeric::parse_binary(data)?, i32::from(*s));
-                let limit = numeric::pow10_i256(u32::from(*p));
-                b.append_value(v.filter(|v| v.wrapping_abs() < limit).ok_or_else(|| numeric::overflow(*p, *s))?);
-            }
+            Builder::Decimal256(b, p, s) => b.append_value(numeric::to_scaled(&wire::read(data)?, *p, *s)?),
+            Builder::Numeric(b, modifier, room) => append_numeric(b, *modifier, room, wire::read(data)?)?,
             Builder::Text(b) => match (ty, data) {
                 (SqlType::Jsonb, [1, rest @ ..]) => append_string(b, ty, scalar::text_of(rest)?)?,
                 (SqlType::Jsonb, []) => return Err(too_short()),
@@ -281,6 +281,7 @@ impl ColumnBuilder {
             Builder::Float64(b) => Arc::new(b.finish()),
             Builder::Decimal128(b, ..) => Arc::new(b.finish()),
             Builder::Decimal256(b, ..) => Arc::new(b.finish()),
+            Builder::Numeric(b, ..) => Arc::new(b.finish()),
             Builder::Text(b) => Arc::new(b.finish()),
             Builder::Bytes(b) => Arc::new(b.finish()),
             Builder::Date(b) => Arc::new(b.finish()),
@@ -292,6 +293,23 @@ impl ColumnBuilder {
             Builder::Void(n) => Arc::new(NullArray::new(std::mem::take(n))),
         })
     }
+}
+
+/// Appends a number, fitted to precision and scale.
+fn append_numeric(
+    builder: &mut LargeBinaryBuilder,
+    modifier: Option<(u16, i16)>,
+    room: &mut Vec<u8>,
+    value: Numeric,
+) -> Result<()> {
+    let value = match modifier {
+        Some((precision, scale)) => value.fit(precision.into(), scale.into())?,
+        None => value,
+    };
+    room.clear();
+    bytes::encode(&value, room);
+    builder.append_value(room.as_slice());
+    Ok(())
 }
 
 /// Appends text as the string type keeps it.

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Decimal256Array,
     FixedSizeBinaryArray, Float32Array, Float64Array, Int16Array, Int32Array, Int64Array, IntervalMonthDayNanoArray,
-    StringArray, StringViewArray, Time64MicrosecondArray, TimestampMicrosecondArray, UInt32Array,
+    LargeBinaryArray, StringArray, StringViewArray, Time64MicrosecondArray, TimestampMicrosecondArray, UInt32Array,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field};
 use sightline_storage::error::Result;
-use sightline_storage::types::{EnumType, NUMERIC_DEFAULT, SqlType};
+use sightline_storage::types::{EnumType, SqlType};
 
 /// A column of a batch with the PostgreSQL type it is shown as.
 #[derive(Debug)]
@@ -31,9 +31,10 @@ pub(super) enum Values {
     UInt32(UInt32Array),
     Float32(Float32Array),
     Float64(Float64Array),
-    /// With the scale, and whether trailing zeros go.
-    Decimal128(Decimal128Array, i8, bool),
-    Decimal256(Decimal256Array, i8, bool),
+    /// With the scale.
+    Decimal128(Decimal128Array, i8),
+    Decimal256(Decimal256Array, i8),
+    Numeric(LargeBinaryArray),
     Utf8(StringArray),
     Utf8View(StringViewArray),
     Bytes(BinaryArray),
@@ -72,10 +73,11 @@ impl Cells {
 /// Casts what an expression may have made of another Arrow type.
 fn expected(array: &ArrayRef, ty: &SqlType) -> Result<ArrayRef> {
     let wanted = match (ty, array.data_type()) {
-        (SqlType::Numeric(_), DataType::Decimal128(_, _) | DataType::Decimal256(_, _)) => return Ok(array.clone()),
+        (SqlType::Numeric(_), DataType::Decimal128(_, _) | DataType::Decimal256(_, _) | DataType::LargeBinary) => {
+            return Ok(array.clone());
+        }
         (SqlType::Numeric(_), DataType::Decimal32(p, s) | DataType::Decimal64(p, s)) => DataType::Decimal128(*p, *s),
         (SqlType::Numeric(_), t) if t.is_integer() => DataType::Decimal128(20, 0),
-        (SqlType::Numeric(_), _) => DataType::Decimal128(NUMERIC_DEFAULT.0, NUMERIC_DEFAULT.1),
         (SqlType::Array(_), DataType::List(_)) | (SqlType::Void, _) => return Ok(array.clone()),
         (
             SqlType::Array(_),
@@ -112,12 +114,9 @@ impl Values {
             DataType::UInt32 => Values::UInt32(array.as_primitive::<UInt32Type>().clone()),
             DataType::Float32 => Values::Float32(array.as_primitive::<Float32Type>().clone()),
             DataType::Float64 => Values::Float64(array.as_primitive::<Float64Type>().clone()),
-            DataType::Decimal128(p, s) => {
-                Values::Decimal128(array.as_primitive::<Decimal128Type>().clone(), *s, trims(ty, *p, *s))
-            }
-            DataType::Decimal256(p, s) => {
-                Values::Decimal256(array.as_primitive::<Decimal256Type>().clone(), *s, trims(ty, *p, *s))
-            }
+            DataType::Decimal128(_, s) => Values::Decimal128(array.as_primitive::<Decimal128Type>().clone(), *s),
+            DataType::Decimal256(_, s) => Values::Decimal256(array.as_primitive::<Decimal256Type>().clone(), *s),
+            DataType::LargeBinary => Values::Numeric(array.as_binary::<i64>().clone()),
             DataType::Utf8 => Values::Utf8(array.as_string::<i32>().clone()),
             DataType::Utf8View => Values::Utf8View(array.as_string_view().clone()),
             DataType::Binary => Values::Bytes(array.as_binary::<i32>().clone()),
@@ -146,9 +145,4 @@ impl Values {
             _ => Values::Void,
         })
     }
-}
-
-/// Whether decimals of this Arrow type are a `numeric` without scale, whose trailing zeros are only ours.
-fn trims(ty: &SqlType, precision: u8, scale: i8) -> bool {
-    matches!(ty, SqlType::Numeric(None)) && (precision, scale) == NUMERIC_DEFAULT
 }

@@ -8,7 +8,7 @@ use sightline_storage::error::Result;
 use sightline_storage::types::SqlType;
 
 use super::build::ColumnBuilder;
-use super::{Format, Style, numeric};
+use super::{Format, Style};
 
 /// What is said of bytes that are more than the value has.
 pub const INCORRECT_BINARY: &str = "incorrect binary data format";
@@ -26,9 +26,6 @@ pub fn parse_text(ty: &SqlType, text: &str, format: &Format) -> Result<ScalarVal
 /// # Errors
 /// As [`parse_text`].
 pub fn parse_text_styled(ty: &SqlType, text: &str, style: &Style) -> Result<ScalarValue> {
-    if *ty == SqlType::Numeric(None) {
-        return any_numeric(&numeric::parse(text)?);
-    }
     let mut column = ColumnBuilder::new(ty);
     column.append_text(text, style)?;
     only_value(&mut column)
@@ -39,9 +36,6 @@ pub fn parse_text_styled(ty: &SqlType, text: &str, style: &Style) -> Result<Scal
 /// # Errors
 /// 22P03 and those of the type.
 pub fn parse_binary(ty: &SqlType, data: &[u8]) -> Result<ScalarValue> {
-    if *ty == SqlType::Numeric(None) {
-        return any_numeric(&numeric::parse_binary(data)?);
-    }
     let mut column = ColumnBuilder::new(ty);
     column.append_binary(data)?;
     only_value(&mut column)
@@ -74,23 +68,6 @@ fn crate_error(e: datafusion::error::DataFusionError) -> sightline_storage::erro
     sightline_storage::error::Error::internal("a value has no scalar form").source(e)
 }
 
-/// A `numeric` without precision, with all digits it was written with: decimal(38,10) if that holds it exactly, else
-/// the least scale that does.
-fn any_numeric(d: &numeric::Decimal) -> Result<ScalarValue> {
-    let whole = d.point.max(0);
-    let scale = if d.scale <= 10 && whole <= 28 { 10 } else { d.scale.min(76 - whole.min(76)) };
-    let too_big = || {
-        use sightline_storage::error::{Error, SqlState};
-        Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "value overflows numeric format")
-    };
-    let v = numeric::to_scaled(d, scale).ok_or_else(too_big)?;
-    let digits = whole + scale;
-    Ok(match v.to_i128() {
-        Some(v) if digits <= 38 => ScalarValue::Decimal128(Some(v), 38, scale as i8),
-        _ => ScalarValue::Decimal256(Some(v), 76, scale as i8),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,7 +83,20 @@ mod tests {
             (SqlType::Double, vec!["0.1", "NaN", "1e-320"]),
             (SqlType::Numeric(Some((10, 3))), vec!["-1234567.890"]),
             (SqlType::Numeric(Some((60, 20))), vec!["1234567890123456789012345678901234567890.12345678901234567890"]),
-            (SqlType::Numeric(None), vec!["1.5", "0", "-100"]),
+            (
+                SqlType::Numeric(None),
+                vec![
+                    "1.5",
+                    "0",
+                    "-100",
+                    "1.500",
+                    "NaN",
+                    "-Infinity",
+                    "1234567890123456789012345678901234567890.123456789",
+                ],
+            ),
+            (SqlType::Numeric(Some((210, 10))), vec!["1.5000000000", "NaN"]),
+            (SqlType::Array(Box::new(SqlType::Numeric(None))), vec!["{1.5,NULL,1.50,NaN}"]),
             (SqlType::Text, vec!["", "a long text with ünïcödé"]),
             (SqlType::Varchar(Some(3)), vec!["abc"]),
             (SqlType::Char(3), vec!["a  "]),

@@ -1,5 +1,7 @@
 //! Cells as PostgreSQL's text.
 
+use sightline_numeric::bytes;
+
 use super::cells::Values;
 use super::{Cells, Style, array, datetime, float, interval, numeric, scalar};
 
@@ -17,8 +19,9 @@ impl Cells {
             Values::UInt32(a) => scalar::write_int(out, a.value(row).into()),
             Values::Float32(a) => float::write_f32(out, a.value(row), style.extra_float_digits),
             Values::Float64(a) => float::write_f64(out, a.value(row), style.extra_float_digits),
-            Values::Decimal128(a, scale, trim) => numeric::write_i128(out, a.value(row), *scale, *trim),
-            Values::Decimal256(a, scale, trim) => numeric::write_i256(out, a.value(row), *scale, *trim),
+            Values::Decimal128(a, scale) => numeric::write_i128(out, a.value(row), *scale),
+            Values::Decimal256(a, scale) => numeric::write_i256(out, a.value(row), *scale),
+            Values::Numeric(a) => bytes::decode(a.value(row)).write(out),
             Values::Utf8(a) => out.extend_from_slice(a.value(row).as_bytes()),
             Values::Utf8View(a) => out.extend_from_slice(a.value(row).as_bytes()),
             Values::Bytes(a) => scalar::write_bytea(out, a.value(row), style.bytea_hex),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
+use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Schema};
 use datafusion::common::DFSchema;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
@@ -152,34 +152,7 @@ pub fn assignment_cast(expr: Expr, from: &SqlType, to: &SqlType, column: &str) -
     if from == to && !matches!(to, SqlType::Numeric(_)) {
         return Ok(expr);
     }
-    if matches!(to, SqlType::Numeric(None)) && !matches!(from, SqlType::Unknown) {
-        return Ok(Kernel::call("assign numeric", field, vec![expr], unrounded()));
-    }
     Ok(Expr::Cast(Cast { expr: Box::new(expr), field }))
-}
-
-/// `numeric` without precision holds 28 digits before and 10 after the point: what does not fit is an error, never
-/// rounded in silence.
-fn unrounded() -> Body {
-    Arc::new(|arrays| {
-        let wanted = SqlType::Numeric(None).arrow();
-        let strict = arrow::compute::CastOptions { safe: false, ..Default::default() };
-        let overflow = || {
-            Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "numeric field overflow")
-                .detail("A column of type numeric without precision holds 28 digits before and 10 after the point.")
-                .hint("Declare the column as numeric(precision, scale).")
-        };
-        let cast =
-            arrow::compute::cast_with_options(&arrays[0], &wanted, &strict).map_err(|_| to_datafusion(overflow()))?;
-        let exact = match arrays[0].data_type() {
-            DataType::Decimal128(_, s) | DataType::Decimal256(_, s) if *s > 10 => {
-                let back = arrow::compute::cast_with_options(&cast, arrays[0].data_type(), &strict);
-                back.is_ok_and(|back| back.to_data() == arrays[0].to_data())
-            }
-            _ => true,
-        };
-        if exact { Ok(cast) } else { Err(to_datafusion(overflow())) }
-    })
 }
 
 /// 22001 for more than `n` characters, blanks at the end aside.

@@ -26,7 +26,7 @@ use sightline_storage::error::{Error, SqlState};
 use sightline_storage::types::SqlType;
 
 use super::kernel::{Body, Kernel};
-use super::{arithmetic, intervals, temporal};
+use super::{arithmetic, intervals, numeric, temporal};
 use crate::codec::{self, Format, Style};
 use crate::error::to_datafusion;
 
@@ -171,11 +171,8 @@ fn cast_expr(expr: Expr, field: FieldRef, schema: &DFSchema, format: &Format) ->
     if is_string(to) {
         return string_cast(expr, &from, field, ty, schema, format);
     }
-    if matches!(ty, SqlType::Numeric(None)) && !field.metadata().is_empty() {
-        return Ok(Transformed::yes(match from.is_decimal() {
-            true => expr,
-            false => Expr::Cast(Cast::new(Box::new(expr), to.clone())),
-        }));
+    if let Some(body) = numeric::cast_body(&from, &field) {
+        return Ok(Transformed::yes(Kernel::call(&format!("{from}_to_{ty}"), field, vec![expr], body)));
     }
     if let Some(body) = temporal::cast_body(&from, &field, format) {
         return Ok(Transformed::yes(Kernel::call(&format!("{from}_to_{ty}"), field, vec![expr], body)));
@@ -183,7 +180,7 @@ fn cast_expr(expr: Expr, field: FieldRef, schema: &DFSchema, format: &Format) ->
     if let Some(error) = temporal::refused(&from, to) {
         return Err(error);
     }
-    if to.is_integer() && (from.is_floating() || from.is_decimal() || narrower(&from, to)) {
+    if to.is_integer() && (from.is_floating() || narrower(&from, to)) {
         return Ok(Transformed::yes(Kernel::call(&format!("to_{ty}"), field, vec![expr], rounded(ty))));
     }
     if *to == DataType::Float32 && (from == DataType::Float64 || from.is_decimal()) {
@@ -432,7 +429,7 @@ fn out_of_range(ty: &SqlType) -> datafusion::error::DataFusionError {
     to_datafusion(Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, format!("{name} out of range")))
 }
 
-/// Rounds half to even from floats, half away from zero from numerics, and checks the range.
+/// Rounds half to even from floats, and checks the range.
 fn rounded(ty: SqlType) -> Body {
     Arc::new(move |arrays| {
         let array = &arrays[0];
@@ -444,8 +441,6 @@ fn rounded(ty: SqlType) -> Body {
                 let wide = cast(array, &DataType::Float64)?;
                 Arc::new(wide.as_primitive::<Float64Type>().unary::<_, Float64Type>(f64::round_ties_even)) as ArrayRef
             }
-            DataType::Decimal128(_, _) => cast(array, &DataType::Decimal128(38, 0))?,
-            DataType::Decimal256(_, _) => cast(array, &DataType::Decimal256(76, 0))?,
             _ => array.clone(),
         };
         let strict = CastOptions { safe: false, ..CastOptions::default() };

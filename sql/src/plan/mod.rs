@@ -29,6 +29,7 @@ mod membership;
 mod multisets;
 mod names;
 mod numbers;
+mod numeric;
 mod operators;
 mod outer;
 mod pass;

@@ -5,10 +5,11 @@ use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator, cast as cast_to};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
+use sightline_functions::numeric::NUMERIC;
 use sightline_storage::error::{Error, SqlState};
 use sightline_storage::types::SqlType;
 
-use super::{arithmetic, enums, temporal};
+use super::{arithmetic, enums, numeric, temporal};
 use crate::error::to_datafusion;
 
 /// `date + integer` is a date, `date - date` an integer, `timestamp - timestamp` an interval of days and time.
@@ -34,7 +35,13 @@ impl ExprPlanner for Operators {
             let left = cast_to(expr.left, right);
             return Ok(PlannerResult::Original(RawBinaryExpr { op: expr.op, left, right: expr.right }));
         }
-        let (expr, left, right) = known_literals(expr, left, right);
+        let (mut expr, left, right) = known_literals(expr, left, right);
+        if let Some(op) = number_operator(&expr.op) {
+            match numeric::planned(expr.left, op, expr.right, schema)? {
+                Ok(planned) => return Ok(PlannerResult::Planned(planned)),
+                Err((left, right)) => (expr.left, expr.right) = (left, right),
+            }
+        }
         use DataType::{Date32, Interval, Time64, Timestamp};
         let any = |op: &BinaryOperator| match op {
             BinaryOperator::Plus => Some(Operator::Plus),
@@ -85,19 +92,19 @@ impl ExprPlanner for Operators {
             (op, Interval(_), Interval(_)) if let Some(op) = any(op) => {
                 arithmetic::interval_sum(expr.left, op == Operator::Minus, expr.right)
             }
-            (BinaryOperator::Multiply, n, Interval(_)) if n.is_numeric() => {
+            (BinaryOperator::Multiply, n, Interval(_)) if is_number(n) => {
                 arithmetic::scaled(expr.right, false, expr.left)
             }
-            (BinaryOperator::Multiply, Interval(_), n) if n.is_numeric() => {
+            (BinaryOperator::Multiply, Interval(_), n) if is_number(n) => {
                 arithmetic::scaled(expr.left, false, expr.right)
             }
-            (BinaryOperator::Divide, Interval(_), n) if n.is_numeric() => {
+            (BinaryOperator::Divide, Interval(_), n) if is_number(n) => {
                 arithmetic::scaled(expr.left, true, expr.right)
             }
-            (BinaryOperator::Multiply, n, Time64(_)) if n.is_numeric() => {
+            (BinaryOperator::Multiply, n, Time64(_)) if is_number(n) => {
                 arithmetic::scaled(cast_to(expr.right, SqlType::Interval.arrow()), false, expr.left)
             }
-            (BinaryOperator::Multiply | BinaryOperator::Divide, Time64(_), n) if n.is_numeric() => {
+            (BinaryOperator::Multiply | BinaryOperator::Divide, Time64(_), n) if is_number(n) => {
                 let divide = expr.op == BinaryOperator::Divide;
                 arithmetic::scaled(cast_to(expr.left, SqlType::Interval.arrow()), divide, expr.right)
             }
@@ -115,6 +122,31 @@ impl ExprPlanner for Operators {
         };
         Ok(PlannerResult::Planned(planned))
     }
+
+    fn plan_array_literal(&self, exprs: Vec<Expr>, schema: &DFSchema) -> Result<PlannerResult<Vec<Expr>>> {
+        Ok(PlannerResult::Original(numeric::array_items(exprs, schema)?))
+    }
+}
+
+fn is_number(t: &DataType) -> bool {
+    t.is_numeric() || *t == NUMERIC
+}
+
+fn number_operator(op: &BinaryOperator) -> Option<Operator> {
+    Some(match op {
+        BinaryOperator::Plus => Operator::Plus,
+        BinaryOperator::Minus => Operator::Minus,
+        BinaryOperator::Multiply => Operator::Multiply,
+        BinaryOperator::Divide => Operator::Divide,
+        BinaryOperator::Modulo => Operator::Modulo,
+        BinaryOperator::Eq => Operator::Eq,
+        BinaryOperator::NotEq => Operator::NotEq,
+        BinaryOperator::Lt => Operator::Lt,
+        BinaryOperator::LtEq => Operator::LtEq,
+        BinaryOperator::Gt => Operator::Gt,
+        BinaryOperator::GtEq => Operator::GtEq,
+        _ => return None,
+    })
 }
 
 fn comparison(op: &BinaryOperator) -> Option<Operator> {

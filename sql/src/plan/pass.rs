@@ -6,19 +6,26 @@ use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
-/// The node with each of its expressions rewritten from the leaves up, under their old names: what stands above names
-/// them by those.
-pub(super) fn over_node(
+/// The node with each of its expressions rewritten, under their old names: what stands above names them by those. Its
+/// schema is not made anew.
+pub(super) fn over_expressions(
     node: LogicalPlan,
     rule: impl Fn(Expr, &DFSchema) -> Result<Transformed<Expr>>,
 ) -> Result<Transformed<LogicalPlan>> {
     let schema = merge_schema(&node.inputs());
     let names = NamePreserver::new(&node);
-    let changed = node.map_expressions(|expr| {
+    node.map_expressions(|expr| {
         let saved = names.save(&expr);
-        let done = expr.transform_up(|e| rule(e, &schema))?;
-        Ok(done.update_data(|e| saved.restore(e)))
-    })?;
+        Ok(rule(expr, &schema)?.update_data(|e| saved.restore(e)))
+    })
+}
+
+/// The node with each of its expressions rewritten from the leaves up.
+pub(super) fn over_node(
+    node: LogicalPlan,
+    rule: impl Fn(Expr, &DFSchema) -> Result<Transformed<Expr>>,
+) -> Result<Transformed<LogicalPlan>> {
+    let changed = over_expressions(node, |expr, schema| expr.transform_up(|e| rule(e, schema)))?;
     if changed.transformed { changed.map_data(LogicalPlan::recompute_schema) } else { Ok(changed) }
 }
 

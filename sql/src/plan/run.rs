@@ -164,7 +164,7 @@ fn conform_array(array: &ArrayRef, ty: &SqlType) -> Result<ArrayRef> {
     }
     let wanted = ty.arrow();
     let keep = match ty {
-        SqlType::Numeric(_) => array.data_type().is_decimal(),
+        SqlType::Numeric(_) => array.data_type().is_decimal() || *array.data_type() == wanted,
         SqlType::Reg(_) | SqlType::Void => true,
         SqlType::Array(_) if printer(ty).is_some() => true,
         _ => *array.data_type() == wanted,

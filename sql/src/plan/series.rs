@@ -10,6 +10,7 @@ use datafusion::functions_nested::range::gen_series_udf;
 use datafusion::logical_expr::type_coercion::functions::fields_with_udf;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature};
 use sightline_functions::interval::comparable;
+use sightline_functions::numeric;
 use sightline_functions::shift::shift;
 use sightline_functions::zone::Zone;
 use sightline_storage::error::{Error, SqlState};
@@ -45,11 +46,15 @@ impl ScalarUDFImpl for Series {
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
         match types.first() {
             Some(moment @ DataType::Timestamp(..)) => Ok(DataType::new_list(moment.clone(), true)),
+            _ if is_exact(types) => Ok(DataType::new_list(numeric::NUMERIC, true)),
             _ => self.inner.return_type(types),
         }
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        if is_exact(types) {
+            return Ok(types.to_vec());
+        }
         match of_moments(types) {
             Some(coerced) => Ok(coerced),
             None => {
@@ -65,6 +70,9 @@ impl ScalarUDFImpl for Series {
             return moments(&args, zone.is_some());
         }
         let arrays = args.args.iter().map(|a| a.to_array(args.number_rows)).collect::<Result<Vec<_>>>()?;
+        if is_exact(&arrays.iter().map(|a| a.data_type().clone()).collect::<Vec<_>>()) {
+            return Ok(ColumnarValue::Array(numeric::series(&arrays, VALUES_MAX)?));
+        }
         if lengths(&arrays)? > i128::from(VALUES_MAX) {
             return Err(too_long());
         }
@@ -137,6 +145,12 @@ fn moments(args: &ScalarFunctionArgs, zoned: bool) -> Result<ColumnarValue> {
         lists.append(true);
     }
     Ok(ColumnarValue::Array(Arc::new(lists.finish())))
+}
+
+/// Whether the arguments are numbers, and one of them a numeric.
+fn is_exact(types: &[DataType]) -> bool {
+    let exact = |t: &DataType| *t == numeric::NUMERIC || t.is_decimal();
+    types.iter().any(exact) && types.iter().all(|t| exact(t) || t.is_integer() || t.is_null())
 }
 
 /// The number of values of all rows together, never too small by more than one a row.

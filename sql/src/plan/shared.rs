@@ -138,6 +138,8 @@ impl Shared {
         for function in sightline_functions::register_all_aggregates() {
             context.register_udaf(function.as_ref().clone());
         }
+        super::numeric::wrapped(&context);
+        super::numeric::aggregates(&context);
         let state = context.state();
         let task = state.task_ctx();
         Ready { state, task }

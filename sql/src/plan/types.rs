@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, FieldRef};
+use arrow::datatypes::FieldRef;
 use datafusion::logical_expr::planner::TypePlanner;
 use datafusion::sql::sqlparser::ast::{self, ArrayElemTypeDef, CharacterLength, ExactNumberInfo, TimezoneInfo};
 use sightline_storage::error::{Error, Result, SqlState};
-use sightline_storage::types::{IntervalFields, NUMERIC_PRECISION_MAX, PG_TYPE, Precise, RegKind, SqlType};
+use sightline_storage::types::{IntervalFields, Precise, RegKind, SqlType};
 
 /// The longest `varchar(n)` and `char(n)`, as in PostgreSQL.
 const LENGTH_MAX: u64 = 10_485_760;
@@ -111,18 +111,14 @@ fn numeric(info: &ExactNumberInfo) -> Result<SqlType> {
             format!("NUMERIC precision {precision} must be between 1 and 1000"),
         ));
     }
-    if precision > u64::from(NUMERIC_PRECISION_MAX) {
-        return Err(Error::unsupported(format!("NUMERIC precision {precision} is not supported"))
-            .hint(format!("The most digits a numeric can have is {NUMERIC_PRECISION_MAX}.")));
-    }
-    let fits = i8::try_from(scale).ok().filter(|s| *s >= 0 && i64::from(*s) <= i64::try_from(precision).unwrap_or(0));
-    let Some(scale) = fits else {
+    let modifier = u16::try_from(precision).ok().zip(i16::try_from(scale).ok().filter(|s| (-1000..=1000).contains(s)));
+    let Some(modifier) = modifier else {
         return Err(Error::new(
             SqlState::INVALID_PARAMETER_VALUE,
-            format!("NUMERIC scale {scale} must be between 0 and precision {precision}"),
+            format!("NUMERIC scale {scale} must be between -1000 and 1000"),
         ));
     };
-    Ok(SqlType::Numeric(Some((u8::try_from(precision).expect("at most 76"), scale))))
+    Ok(SqlType::Numeric(Some(modifier)))
 }
 
 fn length(type_name: &str, n: &Option<CharacterLength>) -> Result<Option<u32>> {
@@ -224,7 +220,6 @@ pub(super) struct PgTypePlanner;
 impl TypePlanner for PgTypePlanner {
     fn plan_type_field(&self, ty: &ast::DataType) -> datafusion::common::Result<Option<FieldRef>> {
         match sql_type(ty) {
-            Ok(t @ SqlType::Numeric(None)) => Ok(Some(Arc::new(unlimited(&t)))),
             // A cast to a nameless field without metadata would keep that of what is cast: `regclass::oid`.
             Ok(t @ SqlType::Oid) => Ok(Some(Arc::new(t.field("oid", true)))),
             // A cast to a nameless field without metadata would keep that of what is cast: `json::text` would be `json`.
@@ -233,9 +228,4 @@ impl TypePlanner for PgTypePlanner {
             Err(e) => Err(crate::error::to_datafusion(e)),
         }
     }
-}
-
-/// `::numeric` as written, told apart from a cast that type coercion adds: a decimal keeps its own scale under it.
-fn unlimited(ty: &SqlType) -> Field {
-    Field::new("", ty.arrow(), true).with_metadata([(PG_TYPE.to_string(), ty.to_string())].into())
 }

@@ -74,15 +74,15 @@ impl Stage<'_> {
         if table.def.version != append.version {
             return stale();
         }
-        if table.layout.fingerprint() != append.fingerprint {
+        let Some(layout) = table.layout.of(append.fingerprint) else {
             let message = format!("rows for table \"{}\" do not have its columns", table.def.name);
             return Err(Error::internal(message).into());
-        }
+        };
         if append.rows == 0 {
             return Ok(());
         }
         let piece = Piece {
-            layout: table.layout.clone(),
+            layout,
             version: append.version,
             batch: append.batch,
             offset: append.offset,

@@ -14,6 +14,7 @@ use arrow::datatypes::{
 };
 use arrow::row::{RowConverter, SortField};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use sightline_numeric::bytes;
 
 use crate::catalog::{PartitionExpr, TableDef};
 use crate::error::{Error, Result, SqlState};
@@ -277,6 +278,7 @@ fn printed(column: &ArrayRef, row: usize, ty: &SqlType) -> Result<String> {
         (SqlType::Uuid, DataType::FixedSizeBinary(16)) => {
             uuid::Uuid::from_slice(column.as_fixed_size_binary().value(row)).unwrap_or_default().to_string()
         }
+        (_, DataType::LargeBinary) => bytes::decode(column.as_binary::<i64>().value(row)).trim_scale().to_string(),
         _ => ArrayFormatter::try_new(column, &FormatOptions::new())?.value(row).to_string(),
     };
     let text = escaped(&text);
@@ -404,10 +406,26 @@ fn canonical_bytes(column: &ArrayRef, row: usize) -> Result<Option<Vec<u8>>> {
             (days * 86_400_000_000_000 + i128::from(v.nanoseconds)).to_le_bytes().to_vec()
         }
         DataType::Utf8View => column.as_string_view().value(row).as_bytes().to_vec(),
+        DataType::LargeBinary => numeric_bytes(column.as_binary::<i64>().value(row)),
         DataType::Binary => column.as_binary::<i32>().value(row).to_vec(),
         DataType::FixedSizeBinary(_) => column.as_fixed_size_binary().value(row).to_vec(),
         other => return Err(Error::unsupported(format!("cannot partition by the hash of Arrow type {other}"))),
     }))
+}
+
+/// As [`decimal_bytes`] where an `i256` holds the digits, so that one value falls into one partition whatever held it.
+fn numeric_bytes(encoded: &[u8]) -> Vec<u8> {
+    let value = bytes::decode(encoded).trim_scale();
+    let small = value.decimal().and_then(|d| {
+        let digits = d.digits().iter().map(|d| char::from(b'0' + d)).collect::<String>();
+        let whole = if digits.is_empty() { Some(i256::ZERO) } else { i256::from_string(&digits) }?;
+        let scale = i8::try_from(d.scale()).ok()?;
+        Some((if d.sign() < 0 { whole.checked_neg()? } else { whole }, scale))
+    });
+    match small {
+        Some((whole, scale)) => decimal_bytes(whole, scale),
+        None => bytes::key(encoded).to_vec(),
+    }
 }
 
 fn decimal_bytes(mut value: i256, mut scale: i8) -> Vec<u8> {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, BinaryArray, BooleanArray, FixedSizeBinaryArray, PrimitiveArray,
-    RecordBatch, StringViewArray,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BinaryArray, BooleanArray, FixedSizeBinaryArray, LargeBinaryArray,
+    PrimitiveArray, RecordBatch, StringViewArray,
 };
 use arrow::compute::{
     concat, max, max_binary, max_boolean, max_fixed_size_binary, max_string_view, min, min_binary, min_boolean,
@@ -136,6 +136,11 @@ fn bounds(array: &ArrayRef) -> Result<Bounds> {
             let pair = min_binary(values).zip(max_binary(values));
             pair.map(|(lo, hi)| Arc::new(BinaryArray::from_iter_values([lo, hi])) as ArrayRef)
         }
+        DataType::LargeBinary => {
+            let values = array.as_binary::<i64>();
+            let pair = min_binary(values).zip(max_binary(values));
+            pair.map(|(lo, hi)| Arc::new(LargeBinaryArray::from_iter_values([lo, hi])) as ArrayRef)
+        }
         DataType::FixedSizeBinary(_) => {
             let values = array.as_fixed_size_binary();
             let pair = min_fixed_size_binary(values).zip(max_fixed_size_binary(values));
@@ -178,6 +183,16 @@ fn cut(bounds: ArrayRef) -> (Option<ArrayRef>, bool) {
             }
             let lo = &lo[..lo.len().min(BOUND_BYTES_MAX)];
             let pair = bytes_above(hi).map(|hi| BinaryArray::from_iter_values([lo, &hi[..]]));
+            (pair.map(|p| Arc::new(p) as ArrayRef), false)
+        }
+        DataType::LargeBinary => {
+            let values = bounds.as_binary::<i64>();
+            let (lo, hi) = (values.value(0), values.value(1));
+            if lo.len() <= BOUND_BYTES_MAX && hi.len() <= BOUND_BYTES_MAX {
+                return (Some(bounds), true);
+            }
+            let lo = &lo[..lo.len().min(BOUND_BYTES_MAX)];
+            let pair = bytes_above(hi).map(|hi| LargeBinaryArray::from_iter_values([lo, &hi[..]]));
             (pair.map(|p| Arc::new(p) as ArrayRef), false)
         }
         _ => (Some(bounds), true),

@@ -12,6 +12,7 @@ use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 
 use crate::catalog::{ColumnDef, TableDef};
 use crate::error::{Error, Result, SqlState};
+use crate::numeric;
 
 /// The hidden column that identifies a row for ever: a non-null `UInt64`, always the last one.
 pub const ROW_COLUMN: &str = "_row";
@@ -113,6 +114,9 @@ fn assembled(schema: SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Result<R
 fn converted(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
     if array.data_type() == to {
         return Ok(array.clone());
+    }
+    if let Some(numerics) = numeric::of_stored(array, to) {
+        return numerics;
     }
     let options = CastOptions { safe: false, ..CastOptions::default() };
     cast_with_options(array, to, &options).map_err(|e| {

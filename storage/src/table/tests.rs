@@ -204,6 +204,21 @@ fn hot_rows_follow_changes_of_columns() {
     assert_eq!(rows, batch(&new, wanted));
 }
 
+/// `numeric` without precision was a decimal(38,10) once, whose zeros were not shown.
+#[test]
+fn hot_rows_follow_what_a_numeric_is() {
+    let old = table(vec![column(1, "n", SqlType::Numeric(Some((38, 10))))]);
+    let decimals = Decimal128Array::from(vec![Some(15_000_000_000), None, Some(-100_000_000_000)]);
+    let mut hot = HotRows::default();
+    hot.append(stored(&old, vec![Arc::new(decimals.with_precision_and_scale(38, 10).unwrap())], 0), Index(1));
+    let mut new = old;
+    new.columns[0].ty = SqlType::Numeric(None);
+    let rows = concat_batches(&new.arrow_schema(), &hot.chunks(&new).unwrap()).unwrap();
+    let shown = |v: Option<&[u8]>| v.map(|b| sightline_numeric::bytes::decode(b).to_string());
+    let values = rows.column(0).as_binary::<i64>().iter().map(shown).collect::<Vec<_>>();
+    assert_eq!(values, [Some("1.5".to_string()), None, Some("-10".to_string())]);
+}
+
 /// A table with a column of each type, and three rows: values, NULLs, other values.
 fn every_type() -> (TableDef, Vec<ArrayRef>) {
     let wide = i256::from_string(&"7".repeat(76)).unwrap();
@@ -230,7 +245,7 @@ fn every_type() -> (TableDef, Vec<ArrayRef>) {
         ),
         (
             SqlType::Numeric(None),
-            Arc::new(Decimal128Array::from(vec![Some(5), None, Some(-6)]).with_precision_and_scale(38, 10).unwrap()),
+            crate::numeric::of_decimal(&(Arc::new(Decimal128Array::from(vec![Some(5), None, Some(-6)])) as ArrayRef)),
         ),
         (
             SqlType::Numeric(Some((76, 10))),

@@ -5,14 +5,15 @@ mod number;
 #[cfg(test)]
 mod tests;
 
-use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray};
+use arrow::array::{ArrayRef, AsArray, PrimitiveArray};
 use arrow::datatypes::{
-    DataType, Decimal128Type, Decimal256Type, DecimalType, Float64Type, Int64Type, IntervalMonthDayNano,
-    IntervalMonthDayNanoType, Time64MicrosecondType, TimestampMicrosecondType,
+    Float64Type, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, Time64MicrosecondType,
+    TimestampMicrosecondType,
 };
 use datafusion_common::Result;
 
 use super::template::{self, Piece};
+use crate::numeric::Numbers;
 use crate::time::zone::is_infinite;
 use crate::udf::{Call, Form, Function, Type};
 
@@ -105,16 +106,13 @@ fn float(call: &Call) -> Result<ArrayRef> {
 }
 
 fn numeric(call: &Call) -> Result<ArrayRef> {
-    match call.args[0].data_type() {
-        DataType::Decimal256(_, _) => decimal(call, call.args[0].as_primitive::<Decimal256Type>()),
-        _ => decimal(call, call.args[0].as_primitive::<Decimal128Type>()),
-    }
-}
-
-fn decimal<T: DecimalType>(call: &Call, numbers: &PrimitiveArray<T>) -> Result<ArrayRef> {
-    let formats = call.text(1);
+    let (numbers, formats) = (Numbers::new(&call.args[0])?, call.text(1));
     call.map_text(|row| {
-        let text = numbers.value_as_string(row);
-        number::to_char(&number::Input::Exact(&text), formats.value(row)).map(Some)
+        let value = numbers.value(row);
+        let input = match value.decimal() {
+            Some(_) => number::Input::Exact(&value.to_string()),
+            None => number::Input::Float(value.to_f64().unwrap_or(f64::NAN)),
+        };
+        number::to_char(&input, formats.value(row)).map(Some)
     })
 }

@@ -2,7 +2,7 @@
 
 use arrow::array::RecordBatch;
 use sightline_storage::error::Result;
-use sightline_storage::types::{NUMERIC_DEFAULT, SqlType};
+use sightline_storage::types::SqlType;
 
 use super::relations;
 use crate::catalog::deparse;
@@ -141,17 +141,16 @@ fn udt_schema(ty: &SqlType) -> String {
 }
 
 /// Precision, its radix, and scale.
-fn numbers(ty: &SqlType) -> Option<(i32, i32, Option<i32>)> {
+fn numbers(ty: &SqlType) -> Option<(Option<i32>, i32, Option<i32>)> {
     Some(match ty {
-        SqlType::SmallInt => (16, 2, Some(0)),
-        SqlType::Integer => (32, 2, Some(0)),
-        SqlType::BigInt => (64, 2, Some(0)),
-        SqlType::Real => (24, 2, None),
-        SqlType::Double => (53, 2, None),
-        SqlType::Numeric(p) => {
-            let (precision, scale) = p.unwrap_or(NUMERIC_DEFAULT);
-            (precision.into(), 10, Some(scale.into()))
-        }
+        SqlType::SmallInt => (Some(16), 2, Some(0)),
+        SqlType::Integer => (Some(32), 2, Some(0)),
+        SqlType::BigInt => (Some(64), 2, Some(0)),
+        SqlType::Real => (Some(24), 2, None),
+        SqlType::Double => (Some(53), 2, None),
+        SqlType::Numeric(Some((precision, scale))) => (Some((*precision).into()), 10, Some((*scale).into())),
+        // Of no precision: the radix alone is known.
+        SqlType::Numeric(None) => (None, 10, None),
         _ => return None,
     })
 }

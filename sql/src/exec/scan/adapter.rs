@@ -5,16 +5,20 @@
 //! renamed columns, too, and a column that is not there folds away.
 
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::datatypes::{FieldRef, SchemaRef};
+use arrow::array::{RecordBatch, new_empty_array};
+use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use datafusion::common::metadata::FieldMetadata;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{DataFusionError, Result, ScalarValue, exec_err};
+use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{CastExpr, Column, Literal};
 use datafusion::physical_expr_adapter::{PhysicalExprAdapter, PhysicalExprAdapterFactory};
 use sightline_storage::catalog::{ColumnDef, TableDef};
+use sightline_storage::numeric;
 use sightline_storage::table::stored::missing_value;
 
 /// A table's columns as parts know them. Cheap to clone.
@@ -96,6 +100,74 @@ impl PartAdapter {
         if stored.data_type() == known.field.data_type() {
             return Ok(read);
         }
+        if numeric::of_stored(&new_empty_array(stored.data_type()), known.field.data_type()).is_some() {
+            return Ok(Arc::new(OnceDecimal { read, field: known.field.clone() }));
+        }
         Ok(Arc::new(CastExpr::new_with_target_field(read, known.field.clone(), None)))
+    }
+}
+
+/// A column stored when `numeric` was a decimal, read as the numerics it stands for.
+#[derive(Debug, Clone)]
+struct OnceDecimal {
+    read: Arc<dyn PhysicalExpr>,
+    field: FieldRef,
+}
+
+impl PartialEq for OnceDecimal {
+    fn eq(&self, other: &Self) -> bool {
+        self.read.eq(&other.read) && self.field == other.field
+    }
+}
+
+impl Eq for OnceDecimal {}
+
+impl Hash for OnceDecimal {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.read.hash(state);
+        self.field.hash(state);
+    }
+}
+
+impl std::fmt::Display for OnceDecimal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "numeric({})", self.read)
+    }
+}
+
+impl PhysicalExpr for OnceDecimal {
+    fn data_type(&self, _: &Schema) -> Result<DataType> {
+        Ok(self.field.data_type().clone())
+    }
+
+    fn nullable(&self, input: &Schema) -> Result<bool> {
+        self.read.nullable(input)
+    }
+
+    fn return_field(&self, _: &Schema) -> Result<FieldRef> {
+        Ok(self.field.clone())
+    }
+
+    fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
+        let stored = self.read.evaluate(batch)?.into_array(batch.num_rows())?;
+        match numeric::of_stored(&stored, self.field.data_type()) {
+            Some(numerics) => numerics.map(ColumnarValue::Array).map_err(|e| DataFusionError::External(Box::new(e))),
+            None => exec_err!("{} is no stored numeric", stored.data_type()),
+        }
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
+        vec![&self.read]
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn PhysicalExpr>>) -> Result<Arc<dyn PhysicalExpr>> {
+        match <[Arc<dyn PhysicalExpr>; 1]>::try_from(children) {
+            Ok([read]) => Ok(Arc::new(OnceDecimal { read, field: self.field.clone() })),
+            Err(_) => exec_err!("a stored numeric is read from one column"),
+        }
+    }
+
+    fn fmt_sql(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self}")
     }
 }

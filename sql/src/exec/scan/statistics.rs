@@ -11,6 +11,7 @@ use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::stats::Precision;
 use datafusion::common::{Column, ColumnStatistics, Result, ScalarValue, Statistics};
 use sightline_storage::catalog::{ColumnDef, TableDef};
+use sightline_storage::numeric;
 use sightline_storage::parts::Part;
 use sightline_storage::table::{ColumnStats, PartMeta};
 
@@ -197,6 +198,9 @@ fn part_bounds(stats: &ColumnStats, to: &DataType) -> Option<(ScalarValue, Scala
 fn in_type(bounds: &ArrayRef, to: &DataType) -> Option<ArrayRef> {
     if bounds.data_type() == to {
         return Some(bounds.clone());
+    }
+    if let Some(numerics) = numeric::of_stored(bounds, to) {
+        return numerics.ok();
     }
     let strict = CastOptions { safe: false, ..CastOptions::default() };
     if keeps_order(bounds.data_type(), to) { cast_with_options(bounds, to, &strict).ok() } else { None }

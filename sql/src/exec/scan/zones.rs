@@ -79,7 +79,7 @@ fn is_bound(value: &ScalarValue) -> bool {
         ScalarValue::Float32(Some(v)) => !v.is_nan(),
         ScalarValue::Float64(Some(v)) => !v.is_nan(),
         ScalarValue::Utf8View(Some(v)) | ScalarValue::Utf8(Some(v)) => v.len() <= BOUND_BYTES_MAX,
-        ScalarValue::Binary(Some(v)) => v.len() <= BOUND_BYTES_MAX,
+        ScalarValue::Binary(Some(v)) | ScalarValue::LargeBinary(Some(v)) => v.len() <= BOUND_BYTES_MAX,
         other => !other.is_null(),
     }
 }

@@ -126,12 +126,40 @@ pub(super) fn interval_cast(interval: &ast::Interval) -> Option<Expr> {
     })
 }
 
+/// The most digits that the planner reads as a decimal.
+const DIGITS_MAX: usize = 38;
+
+/// Whether a number has an exponent, or more digits than a decimal of the planner.
+pub(super) fn is_long(digits: &str) -> bool {
+    digits.contains(['e', 'E']) || digits.bytes().filter(u8::is_ascii_digit).count() > DIGITS_MAX
+}
+
+/// Such a number, as a numeric that is read from text.
+pub(super) fn long_number(digits: &str) -> Expr {
+    Expr::Cast {
+        kind: ast::CastKind::Cast,
+        expr: Box::new(Expr::value(Value::SingleQuotedString(digits.to_string()))),
+        data_type: DataType::Numeric(ast::ExactNumberInfo::None),
+        array: false,
+        format: None,
+    }
+}
+
 /// `1e100::float8` reads the digits as a float at once: by way of a decimal it would not be exact.
 pub(super) fn exact_float(expr: &mut Expr) {
     let Expr::Cast { expr: inner, data_type, .. } = expr else { return };
+    let float = matches!(sql_type(data_type), Ok(SqlType::Real | SqlType::Double));
+    if let Expr::Cast { expr: digits, data_type: DataType::Numeric(ast::ExactNumberInfo::None), .. } = inner.as_ref()
+        && float
+        && let Expr::Value(v) = digits.as_ref()
+        && let Value::SingleQuotedString(text) = &v.value
+        && is_long(text)
+    {
+        **inner = (**digits).clone();
+    }
     if let Expr::Value(v) = inner.as_mut()
         && let Value::Number(digits, _) = &v.value
-        && matches!(sql_type(data_type), Ok(SqlType::Real | SqlType::Double))
+        && float
     {
         v.value = Value::SingleQuotedString(digits.clone());
     }

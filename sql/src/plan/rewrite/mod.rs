@@ -29,7 +29,7 @@ use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::types::SqlType;
 
 use self::calls::{call, cast_by_name, function};
-use self::literals::{bare, bare_positions, exact_float, integer, interval_cast, reg_cast};
+use self::literals::{bare, bare_positions, exact_float, integer, interval_cast, is_long, long_number, reg_cast};
 use self::operators::{
     escape_cast, like_all, like_any, not, operator, operator_call, power_of_negative, regex_match, unary,
 };
@@ -169,10 +169,12 @@ impl VisitorMut for Pass {
         }
         match expr {
             Expr::Value(v) => {
-                if let Value::Number(digits, _) = &v.value
-                    && digits.parse::<i32>().is_ok()
-                {
-                    *expr = integer(expr.clone());
+                if let Value::Number(digits, _) = &v.value {
+                    if digits.parse::<i32>().is_ok() {
+                        *expr = integer(expr.clone());
+                    } else if is_long(digits) {
+                        *expr = long_number(digits);
+                    }
                 }
             }
             Expr::Collate { expr: inner, .. } => *expr = (**inner).clone(),

@@ -3,12 +3,41 @@
 use datafusion::sql::sqlparser::ast::{self, BinaryOperator, Expr, Value};
 
 use super::calls::call;
-use super::literals::integer;
+use super::literals::{integer, long_number};
+
+/// The sign of what is no literal is a function of ours, which knows numerics; that of a long number is part of it.
+fn negative(inner: &Expr) -> Option<Expr> {
+    let mut bare = inner;
+    while let Expr::Nested(nested) = bare {
+        bare = nested;
+    }
+    match bare {
+        Expr::Cast { expr, data_type, .. } => match expr.as_ref() {
+            Expr::Value(value) => {
+                if matches!(data_type, ast::DataType::Integer(None)) {
+                    return None;
+                }
+                let Value::SingleQuotedString(digits) = &value.value else {
+                    return Some(call("pg_uminus", vec![inner.clone()]));
+                };
+                let number = matches!(data_type, ast::DataType::Numeric(ast::ExactNumberInfo::None));
+                if !number || !digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
+                    return Some(call("pg_uminus", vec![inner.clone()]));
+                }
+                Some(long_number(&format!("-{digits}")))
+            }
+            _ => Some(call("pg_uminus", vec![inner.clone()])),
+        },
+        Expr::Value(_) | Expr::Interval(_) | Expr::UnaryOp { .. } => None,
+        _ => Some(call("pg_uminus", vec![inner.clone()])),
+    }
+}
 
 /// `@ x`, `|/ x`, `||/ x` and `~ x` are functions to DataFusion.
 pub(super) fn unary(op: ast::UnaryOperator, inner: &Expr) -> Option<Expr> {
     use ast::UnaryOperator as U;
     Some(match op {
+        U::Minus => return negative(inner),
         U::PGAbs => call("abs", vec![inner.clone()]),
         U::PGSquareRoot => call("sqrt", vec![inner.clone()]),
         U::PGCubeRoot => call("cbrt", vec![inner.clone()]),

@@ -55,7 +55,8 @@ pub(super) fn function_factor(factor: &mut TableFactor) {
     });
     let Some(exprs) = exprs.collect::<Option<Vec<_>>>() else { return };
     // A series of plain numbers is a relation of its own, which streams.
-    if function == "generate_series" && !ordinality && exprs.iter().all(is_number) {
+    let whole = |e: &Expr| is_number(e) && !e.to_string().contains('.');
+    if function == "generate_series" && !ordinality && exprs.iter().all(whole) {
         if let TableFactor::Function { .. } = factor {
             let args = exprs.into_iter().map(|e| FunctionArg::Unnamed(FunctionArgExpr::Expr(e))).collect();
             *factor = TableFactor::Table {

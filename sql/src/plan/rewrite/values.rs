@@ -13,9 +13,11 @@ pub(super) fn typed(values: &mut ast::Values) {
     }
     for column in 0..width {
         let Some(ty) = column_type(values.rows.iter().map(|row| &row[column])) else { continue };
+        let numeric = matches!(ty, DataType::Numeric(_) | DataType::Decimal(_));
         for row in &mut values.rows {
             let literal = &mut row[column];
-            if matches!(literal, Expr::Value(v) if matches!(v.value, Value::SingleQuotedString(_))) {
+            let text = matches!(literal, Expr::Value(v) if matches!(v.value, Value::SingleQuotedString(_)));
+            if text || (numeric && is_fraction(literal)) {
                 let cast = Expr::Cast {
                     kind: CastKind::Cast,
                     expr: Box::new(literal.clone()),

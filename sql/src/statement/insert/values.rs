@@ -175,20 +175,7 @@ fn value(
 
 /// A string as its column's type reads it; too long a one is refused by an assignment, blanks aside.
 fn input_value(text: &str, ty: &SqlType, style: &Style) -> Result<ScalarValue> {
-    let value = input::parse_text_styled(ty, text, style)?;
-    // Numbers without precision are read in their own scale; the column has one.
-    if value.data_type() == ty.arrow() { Ok(value) } else { rescaled(&value, ty) }
-}
-
-fn rescaled(value: &ScalarValue, ty: &SqlType) -> Result<ScalarValue> {
-    let overflow = || {
-        Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "numeric field overflow")
-            .detail("A column of type numeric without precision holds 28 digits before and 10 after the point.")
-            .hint("Declare the column as numeric(precision, scale).")
-    };
-    let cast = value.cast_to(&ty.arrow()).map_err(|_| overflow())?;
-    let back = cast.cast_to(&value.data_type()).map_err(|_| overflow())?;
-    if back == *value { Ok(cast) } else { Err(overflow()) }
+    input::parse_text_styled(ty, text, style)
 }
 
 /// True for a parameter that is already as its column wants it.
@@ -213,7 +200,10 @@ fn number(digits: &str, negative: bool, ty: &SqlType) -> Option<ScalarValue> {
         SqlType::BigInt => ScalarValue::Int64(Some(signed().parse().ok()?)),
         SqlType::Double => ScalarValue::Float64(Some(signed().parse().ok().filter(|f: &f64| f.is_finite())?)),
         SqlType::Real => ScalarValue::Float32(Some(signed().parse().ok().filter(|f: &f32| f.is_finite())?)),
-        SqlType::Numeric(Some((precision @ ..=38, scale))) => decimal(digits, negative, *precision, *scale)?,
+        SqlType::Numeric(Some(_)) => match ty.arrow() {
+            arrow::datatypes::DataType::Decimal128(precision, scale) => decimal(digits, negative, precision, scale)?,
+            _ => return None,
+        },
         _ => return None,
     })
 }
