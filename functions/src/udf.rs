@@ -16,7 +16,7 @@ use datafusion_expr::{
 
 use crate::Documentation;
 use crate::error::FunctionError;
-use crate::numeric::NUMERIC;
+use crate::numeric::{NUMERIC, left_open};
 use crate::time::zone::Zone;
 
 /// A type of an argument or of a result.
@@ -405,6 +405,12 @@ impl Function {
     }
 }
 
+/// The types that the arguments of a call are to have, if the function is one of these tables.
+pub(crate) fn wanted(function: &ScalarUDF, given: &[DataType]) -> Option<Vec<DataType>> {
+    let udf = function.inner().downcast_ref::<Udf>()?;
+    udf.function.form(given).ok().map(|form| form.coerced(given))
+}
+
 /// 42883 for a call with these types.
 pub(crate) fn no_such_function(name: &str, given: &[DataType]) -> DataFusionError {
     let given = given.iter().map(shown).collect::<Vec<_>>().join(", ");
@@ -494,7 +500,7 @@ impl ScalarUDFImpl for Udf {
     }
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
-        Ok(self.function.form(given)?.coerced(given))
+        Ok(left_open(self.function.form(given)?.coerced(given), given))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {

@@ -7,7 +7,7 @@ use crate::value::{Decimal, Numeric};
 use crate::{DISPLAY_SCALE_MAX, NumericError, RESULT_SCALE_MAX, Result, SIGNIFICANT_MIN, WHOLE_DIGITS_MAX};
 use Numeric::{Finite, Infinity, NaN, NegativeInfinity};
 
-const LOG10_E: f64 = 0.434_294_481_903_252;
+const LOG10_E: f64 = std::f64::consts::LOG10_E;
 /// Digits computed beyond those asked for.
 const GUARD: i32 = 10;
 

@@ -13,6 +13,7 @@ use datafusion_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Vo
 use super::collected::{Collected, sort_options, sorted, state_fields, without_nulls};
 use crate::array::polymorphic::{base, item, with_base};
 use crate::error::refuse;
+use crate::numeric::{NUMERIC, left_open};
 use crate::udf::no_such_function;
 
 /// All of them, under the names that the planner gives calls with WITHIN GROUP.
@@ -59,7 +60,7 @@ impl AggregateUDFImpl for OrderedSet {
     }
 
     fn return_type(&self, given: &[DataType]) -> Result<DataType> {
-        Ok(match (self.kind, given) {
+        Ok(match (self.kind, self.wanted(given)?.as_slice()) {
             (Kind::Mode, [_, value]) => value.clone(),
             (_, [_, fraction, value]) => with_base(fraction, value),
             _ => DataType::Null,
@@ -67,26 +68,7 @@ impl AggregateUDFImpl for OrderedSet {
     }
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
-        let shown = self.name().trim_start_matches("ordered_");
-        let plain = |t: &DataType| if *t == DataType::Utf8 { DataType::Utf8View } else { t.clone() };
-        match (self.kind, given) {
-            (Kind::Mode, [spec, value]) => Ok(vec![spec.clone(), plain(value)]),
-            (Kind::Discrete | Kind::Continuous, [spec, fraction, value]) => {
-                let (of, _) = base(fraction);
-                let value = match self.kind {
-                    Kind::Discrete => Some(plain(value)),
-                    _ if value.is_numeric() || value.is_null() => Some(DataType::Float64),
-                    _ => matches!(value, DataType::Interval(_)).then_some(INTERVAL),
-                };
-                match value {
-                    Some(value) if of.is_numeric() || matches!(of, DataType::Null | DataType::Utf8) => {
-                        Ok(vec![spec.clone(), with_base(fraction, &DataType::Float64), value])
-                    }
-                    _ => Err(no_such_function(shown, &given[1..])),
-                }
-            }
-            _ => Err(no_such_function(shown, given.get(1..).unwrap_or_default())),
-        }
+        Ok(left_open(self.wanted(given)?, given))
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
@@ -98,6 +80,38 @@ impl AggregateUDFImpl for OrderedSet {
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
         Ok(state_fields(&args, self.direct()))
     }
+}
+
+impl OrderedSet {
+    /// The types of the spec, the fraction and the values.
+    fn wanted(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        let shown = self.name().trim_start_matches("ordered_");
+        let plain = |t: &DataType| if *t == DataType::Utf8 { DataType::Utf8View } else { t.clone() };
+        let number = |t: &DataType| t.is_numeric() || *t == NUMERIC;
+        match (self.kind, given) {
+            (Kind::Mode, [spec, value]) => Ok(vec![spec.clone(), plain(value)]),
+            (Kind::Discrete | Kind::Continuous, [spec, fraction, value]) => {
+                let (of, _) = base(fraction);
+                let value = match self.kind {
+                    Kind::Discrete => Some(plain(value)),
+                    _ if number(value) || value.is_null() => Some(DataType::Float64),
+                    _ => matches!(value, DataType::Interval(_)).then_some(INTERVAL),
+                };
+                match value {
+                    Some(value) if number(of) || matches!(of, DataType::Null | DataType::Utf8) => {
+                        Ok(vec![spec.clone(), with_base(fraction, &DataType::Float64), value])
+                    }
+                    _ => Err(no_such_function(shown, &given[1..])),
+                }
+            }
+            _ => Err(no_such_function(shown, given.get(1..).unwrap_or_default())),
+        }
+    }
+}
+
+/// The types that the arguments of a call are to have, if it is one of these aggregates.
+pub(super) fn wanted(function: &AggregateUDF, given: &[DataType]) -> Option<Vec<DataType>> {
+    function.inner().downcast_ref::<OrderedSet>()?.wanted(given).ok()
 }
 
 #[derive(Debug)]

@@ -51,7 +51,7 @@ impl AggregateUDFImpl for StringAgg {
         let skip = usize::from(self.ordered);
         let text =
             |t: &DataType| matches!(t, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Null);
-        let bytes = |t: &DataType| matches!(t, DataType::Binary | DataType::BinaryView | DataType::LargeBinary);
+        let bytes = |t: &DataType| matches!(t, DataType::Binary | DataType::BinaryView);
         let open = |t: &DataType| matches!(t, DataType::Utf8 | DataType::Null);
         let of = match given.get(skip..) {
             Some([value, delimiter, rest @ ..]) if self.ordered || rest.is_empty() => {

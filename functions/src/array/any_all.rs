@@ -16,6 +16,7 @@ use datafusion_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, Scalar
 use super::elements::Elements;
 use super::polymorphic::{base, common, item, list_of, unknown, with_base};
 use crate::error::FunctionError;
+use crate::numeric::{NUMERIC, comparable, left_open};
 use crate::text::regex_matches;
 use crate::udf::shown;
 
@@ -80,6 +81,11 @@ pub(crate) fn all() -> impl Iterator<Item = ScalarUDF> {
     })
 }
 
+/// The types that the arguments of a call are to have, if the function is one of these.
+pub(super) fn wanted(function: &ScalarUDF, given: &[DataType]) -> Option<Vec<DataType>> {
+    function.inner().downcast_ref::<OverArray>()?.wanted(given).ok()
+}
+
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct OverArray {
     name: String,
@@ -103,6 +109,47 @@ impl ScalarUDFImpl for OverArray {
     }
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        Ok(left_open(self.wanted(given)?, given))
+    }
+
+    /// `x = ANY` of a constant list is `x IN (…)`, which prunes.
+    fn simplify(&self, args: Vec<Expr>, _: &SimplifyContext) -> Result<ExprSimplifyResult> {
+        let negated = match (self.comparison, self.any) {
+            (Equal, true) => false,
+            (NotEq, false) => true,
+            _ => return Ok(ExprSimplifyResult::Original(args)),
+        };
+        let [x, Expr::Literal(ScalarValue::List(list), _)] = args.as_slice() else {
+            return Ok(ExprSimplifyResult::Original(args));
+        };
+        // Numerics are compared by their keys.
+        let flat = item(list.data_type()).is_some_and(|i| item(i).is_none() && *i != NUMERIC);
+        if !flat || list.is_null(0) || list.value_length(0) == 0 {
+            return Ok(ExprSimplifyResult::Original(args));
+        }
+        let items = list.value(0);
+        let values = (0..items.len())
+            .map(|n| Ok(Expr::Literal(ScalarValue::try_from_array(&items, n)?, None)))
+            .collect::<Result<Vec<_>>>()?;
+        let list = InList { expr: Box::new(x.clone()), list: values, negated };
+        Ok(ExprSimplifyResult::Simplified(Expr::InList(list)))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let constant = args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
+        let rows = if constant { 1 } else { args.number_rows };
+        let (x, list) = (args.args[0].to_array(rows)?, args.args[1].to_array(rows)?);
+        let answers: ArrayRef = Arc::new(self.answers(&x, &list, rows)?);
+        if constant {
+            return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&answers, 0)?));
+        }
+        Ok(ColumnarValue::Array(answers))
+    }
+}
+
+impl OverArray {
+    /// The types of a value and a list that are compared.
+    fn wanted(&self, given: &[DataType]) -> Result<Vec<DataType>> {
         let [x, list] = given else {
             return Err(FunctionError::new("42883", format!("function {} does not exist", self.name)).into());
         };
@@ -137,42 +184,6 @@ impl ScalarUDFImpl for OverArray {
             }
         }
     }
-
-    /// `x = ANY` of a constant list is `x IN (…)`, which prunes.
-    fn simplify(&self, args: Vec<Expr>, _: &SimplifyContext) -> Result<ExprSimplifyResult> {
-        let negated = match (self.comparison, self.any) {
-            (Equal, true) => false,
-            (NotEq, false) => true,
-            _ => return Ok(ExprSimplifyResult::Original(args)),
-        };
-        let [x, Expr::Literal(ScalarValue::List(list), _)] = args.as_slice() else {
-            return Ok(ExprSimplifyResult::Original(args));
-        };
-        let flat = item(list.data_type()).is_some_and(|i| item(i).is_none());
-        if !flat || list.is_null(0) || list.value_length(0) == 0 {
-            return Ok(ExprSimplifyResult::Original(args));
-        }
-        let items = list.value(0);
-        let values = (0..items.len())
-            .map(|n| Ok(Expr::Literal(ScalarValue::try_from_array(&items, n)?, None)))
-            .collect::<Result<Vec<_>>>()?;
-        let list = InList { expr: Box::new(x.clone()), list: values, negated };
-        Ok(ExprSimplifyResult::Simplified(Expr::InList(list)))
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let constant = args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
-        let rows = if constant { 1 } else { args.number_rows };
-        let (x, list) = (args.args[0].to_array(rows)?, args.args[1].to_array(rows)?);
-        let answers: ArrayRef = Arc::new(self.answers(&x, &list, rows)?);
-        if constant {
-            return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&answers, 0)?));
-        }
-        Ok(ColumnarValue::Array(answers))
-    }
-}
-
-impl OverArray {
     /// Compares each row's value with each of its elements at once, and then sums a row up.
     fn answers(&self, x: &ArrayRef, list: &ArrayRef, rows: usize) -> Result<BooleanArray> {
         let elements = Elements::new(list)?;
@@ -199,6 +210,7 @@ impl OverArray {
     }
 
     fn compare(&self, left: &ArrayRef, right: &ArrayRef) -> Result<BooleanArray> {
+        let (left, right) = (&comparable(left)?, &comparable(right)?);
         Ok(match self.comparison {
             Equal => cmp::eq(left, right)?,
             NotEq => cmp::neq(left, right)?,

@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, ListArray, MutableArrayData, make_array, make_comparator};
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, MutableArrayData, make_array};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, Int32Type};
 use datafusion_common::Result;
 
-use super::elements::{Elements, offset};
+use super::elements::{Elements, comparator, offset};
 use super::polymorphic::{ArrayFunction, base, list_and_element, lists};
 use crate::error::{FunctionError, refuse};
 use crate::udf::Call;
@@ -169,7 +169,7 @@ fn joined(rows: usize, a: &ArrayRef, b: &ArrayRef, (a_item, b_item): (bool, bool
 
 /// Whether an element equals a row's value; NULL equals NULL.
 pub(super) fn equals<'a>(values: &'a ArrayRef, wanted: &'a ArrayRef) -> Result<impl Fn(usize, usize) -> bool + 'a> {
-    let compare = make_comparator(values, wanted, SortOptions::default())?;
+    let compare = comparator(values, wanted, SortOptions::default())?;
     Ok(move |at: usize, row: usize| match (values.is_null(at), wanted.is_null(row)) {
         (true, true) => true,
         (false, false) => compare(at, row).is_eq(),

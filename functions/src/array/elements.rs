@@ -5,11 +5,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, ListArray, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, DynComparator, ListArray, UInt32Array, make_comparator};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
-use arrow::compute::take;
+use arrow::compute::{SortOptions, take};
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion_common::{Result, internal_err};
+
+use crate::numeric::comparable;
 
 /// Arrays of one type.
 pub(super) struct Elements {
@@ -108,6 +110,11 @@ impl Elements {
         let offsets = self.levels.iter().map(|(_, o)| o.to_vec()).collect();
         self.wrapped(offsets, values, self.nulls.clone())
     }
+}
+
+/// Compares the elements of two arrays as values: `1.0` is `1.00`.
+pub(super) fn comparator(a: &ArrayRef, b: &ArrayRef, options: SortOptions) -> Result<DynComparator> {
+    Ok(make_comparator(&comparable(a)?, &comparable(b)?, options)?)
 }
 
 /// A number of elements as an offset.

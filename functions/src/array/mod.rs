@@ -15,9 +15,16 @@ mod subscript;
 mod text;
 mod threshold;
 
+use arrow::datatypes::DataType;
+use datafusion_expr::ScalarUDF;
 use polymorphic::ArrayFunction;
 
 use crate::udf::Function;
+
+/// The types that the arguments of a call are to have, if it is one of these functions.
+pub(crate) fn wanted(function: &ScalarUDF, given: &[DataType]) -> Option<Vec<DataType>> {
+    polymorphic::wanted(function, given).or_else(|| any_all::wanted(function, given))
+}
 
 pub(crate) const FUNCTIONS: &[Function] = &[
     bounds::ARRAY_LENGTH,

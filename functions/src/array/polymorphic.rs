@@ -10,6 +10,7 @@ use datafusion_expr::type_coercion::binary::comparison_coercion;
 use datafusion_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
 use crate::Documentation;
+use crate::numeric::{NUMERIC, left_open};
 use crate::udf::{Call, no_such_function};
 
 /// A function over arrays of any type.
@@ -35,6 +36,12 @@ impl ArrayFunction {
     pub(crate) fn documentation(&self) -> Documentation {
         Documentation { name: self.name, syntax: vec![self.syntax.to_string()], description: self.description }
     }
+}
+
+/// The types that the arguments of a call are to have, if the function is one of these.
+pub(crate) fn wanted(function: &ScalarUDF, given: &[DataType]) -> Option<Vec<DataType>> {
+    let udf = function.inner().downcast_ref::<Udf>()?;
+    (udf.function.coerce)(&given.iter().map(plain_list).collect::<Vec<_>>()).ok()?
 }
 
 struct Udf {
@@ -72,12 +79,16 @@ impl ScalarUDFImpl for Udf {
     }
 
     fn return_type(&self, given: &[DataType]) -> Result<DataType> {
-        Ok((self.function.returns)(given))
+        let given = given.iter().map(plain_list).collect::<Vec<_>>();
+        Ok((self.function.returns)(&(self.function.coerce)(&given)?.unwrap_or(given)))
     }
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
         let given = given.iter().map(plain_list).collect::<Vec<_>>();
-        (self.function.coerce)(&given)?.ok_or_else(|| no_such_function(self.function.name, &given))
+        match (self.function.coerce)(&given)? {
+            Some(wanted) => Ok(left_open(wanted, &given)),
+            None => Err(no_such_function(self.function.name, &given)),
+        }
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
@@ -140,6 +151,11 @@ pub(crate) fn common(a: &DataType, b: &DataType) -> Option<DataType> {
     if text(a) && text(b) {
         return Some(DataType::Utf8View);
     }
+    let exact = |t: &DataType| *t == NUMERIC || t.is_decimal() || t.is_integer();
+    if *a == NUMERIC || *b == NUMERIC {
+        let float = a.is_floating() || b.is_floating();
+        return if float { Some(DataType::Float64) } else { (exact(a) && exact(b)).then_some(NUMERIC) };
+    }
     let kin = (a.is_numeric() && b.is_numeric()) || (a.is_temporal() && b.is_temporal());
     if !kin {
         return None;
@@ -148,6 +164,19 @@ pub(crate) fn common(a: &DataType, b: &DataType) -> Option<DataType> {
         return Some(DataType::Float64);
     }
     comparison_coercion(a, b)
+}
+
+/// As [`common`], but what has digits behind the point keeps their number: `ARRAY[1.5] || 2` is `{1.5,2}`.
+fn kept(a: &DataType, b: &DataType) -> Option<DataType> {
+    let scale = |t: &DataType| match t {
+        DataType::Decimal128(_, s) | DataType::Decimal256(_, s) => Some(*s),
+        t if t.is_integer() => Some(0),
+        _ => None,
+    };
+    match (scale(a), scale(b)) {
+        (Some(a), Some(b)) if a != b => Some(NUMERIC),
+        _ => common(a, b),
+    }
 }
 
 /// A list and an element brought together.
@@ -159,7 +188,7 @@ pub(crate) fn list_and_element(list: &DataType, element: &DataType) -> Option<(D
             if unknown(element) || of == element || dimensions > 1 {
                 return Some((list.clone(), of.clone()));
             }
-            let both = common(of, element)?;
+            let both = kept(of, element)?;
             let list = if both == *of { list.clone() } else { list_of(&both) };
             Some((list, both))
         }
@@ -181,7 +210,7 @@ pub(crate) fn lists(a: &DataType, b: &DataType) -> Option<(DataType, DataType)> 
             }
             let both = match (of_a, of_b) {
                 (DataType::Null, other) | (other, DataType::Null) => other.clone(),
-                _ => common(of_a, of_b)?,
+                _ => kept(of_a, of_b)?,
             };
             Some((with_base(a, &both), with_base(b, &both)))
         }

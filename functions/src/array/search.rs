@@ -4,13 +4,13 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, Int32Array, Int32Builder, ListBuilder, make_comparator};
+use arrow::array::{Array, ArrayRef, BooleanArray, Int32Array, Int32Builder, ListBuilder};
 use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, Int32Type};
 use datafusion_common::Result;
 
 use super::change::equals;
-use super::elements::Elements;
+use super::elements::{Elements, comparator};
 use super::polymorphic::{ArrayFunction, list_and_element, list_of, lists};
 use crate::error::{FunctionError, refuse};
 use crate::udf::{Call, shown};
@@ -141,7 +141,7 @@ type Ranges = (std::ops::Range<usize>, std::ops::Range<usize>);
 /// A condition on the elements of two arrays; a NULL equals nothing.
 fn sets(call: &Call, holds: impl Fn(Ranges, &dyn Fn(usize, usize) -> bool) -> bool) -> Result<ArrayRef> {
     let (a, b) = (Elements::new(&call.args[0])?, Elements::new(&call.args[1])?);
-    let compare = make_comparator(&a.values, &b.values, SortOptions::default())?;
+    let compare = comparator(&a.values, &b.values, SortOptions::default())?;
     let equal = |x: usize, y: usize| a.values.is_valid(x) && b.values.is_valid(y) && compare(x, y).is_eq();
     let one = |row| (!call.has_null(row)).then(|| holds((a.range(row), b.range(row)), &equal));
     Ok(Arc::new((0..call.rows).map(one).collect::<BooleanArray>()))
@@ -150,7 +150,7 @@ fn sets(call: &Call, holds: impl Fn(Ranges, &dyn Fn(usize, usize) -> bool) -> bo
 /// Element by element, a NULL last; of two that agree so far the shorter, then that of fewer dimensions.
 fn compare(call: &Call) -> Result<ArrayRef> {
     let (a, b) = (Elements::new(&call.args[0])?, Elements::new(&call.args[1])?);
-    let compare = make_comparator(&a.values, &b.values, SortOptions { descending: false, nulls_first: false })?;
+    let compare = comparator(&a.values, &b.values, SortOptions { descending: false, nulls_first: false })?;
     let one = |row| {
         if call.has_null(row) {
             return None;

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Int32Array, make_comparator};
+use arrow::array::{Array, ArrayRef, Int32Array};
 use arrow::compute::SortOptions;
 use arrow::datatypes::DataType;
 use datafusion_common::Result;
 
-use super::elements::Elements;
+use super::elements::{Elements, comparator};
 use super::polymorphic::{ArrayFunction, list_and_element};
 use crate::error::{FunctionError, refuse};
 use crate::udf::{Call, no_such_function};
@@ -33,7 +33,7 @@ fn bucket(call: &Call) -> Result<ArrayRef> {
     if elements.dimensions() > 1 {
         return Err(FunctionError::new("2202E", "thresholds must be one-dimensional array").into());
     }
-    let compare = make_comparator(&elements.values, &call.args[0], SortOptions::default())?;
+    let compare = comparator(&elements.values, &call.args[0], SortOptions::default())?;
     let one = |row| {
         if call.has_null(row) {
             return Ok(None);

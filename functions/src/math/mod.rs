@@ -48,6 +48,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     gcd::LCM,
     modulo::FUNCTION,
     negate::FUNCTION,
+    negate::PLUS,
     num_nulls::NUM_NONNULLS,
     num_nulls::NUM_NONNULLS_ARRAY,
     num_nulls::NUM_NULLS,

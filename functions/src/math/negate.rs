@@ -8,13 +8,19 @@ use arrow::datatypes::{ArrowNativeTypeOp, ArrowPrimitiveType, DataType, Int16Typ
 use datafusion_common::Result;
 
 use crate::error::refuse;
-use crate::numeric::{Operator, operate};
+use crate::numeric::{Operator, operate, to_numeric};
 use crate::udf::{Call, Form, Function, Returns, Type};
 
 pub(super) const FUNCTION: Function = Function::new(
     "pg_uminus",
     "The number or interval with the other sign.",
     &[Form { args: &[Type::Any], variadic: false, returns: Returns::Argument(0), call: negate }],
+);
+
+pub(super) const PLUS: Function = Function::new(
+    "numeric_uplus",
+    "The number, with a scale of its own.",
+    &[Form::new(&[Type::Numeric], Type::Numeric, |call| to_numeric(&call.args[0], None))],
 );
 
 fn negate(call: &Call) -> Result<ArrayRef> {

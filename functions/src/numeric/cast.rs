@@ -92,7 +92,7 @@ pub fn from_numeric(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
         DataType::Int32 => Arc::new(collect::<Int32Type>(array, |row| {
             Ok(whole(row, i32::MIN.into(), i32::MAX.into(), "integer")? as i32)
         })?),
-        DataType::Int64 => Arc::new(collect::<Int64Type>(array, |row| Ok(whole(row, i64::MIN, i64::MAX, "bigint")?))?),
+        DataType::Int64 => Arc::new(collect::<Int64Type>(array, |row| whole(row, i64::MIN, i64::MAX, "bigint"))?),
         DataType::UInt32 => {
             Arc::new(collect::<UInt32Type>(array, |row| Ok(whole(row, 0, u32::MAX.into(), "oid")? as u32))?)
         }

@@ -4,6 +4,7 @@
 //! are read as they are, so that a kernel needs no cast before it.
 
 mod cast;
+mod convert;
 mod operator;
 mod series;
 mod sum;
@@ -21,6 +22,8 @@ use datafusion_common::{Result, internal_err};
 use sightline_numeric::{Decimal, Numeric, bytes};
 
 pub use cast::{from_numeric, to_decimal, to_numeric};
+pub(crate) use convert::left_open;
+pub use convert::{is_ours, targets};
 pub use operator::{Operator, operate, spread};
 pub use series::series;
 pub use sum::numeric_sum;
@@ -154,6 +157,11 @@ pub fn list_keys(array: &ArrayRef) -> Result<ArrayRef> {
     let item = Arc::new(Field::new("item", DataType::Binary, true));
     let made = ListArray::try_new(item, list.offsets().clone(), keys(list.values())?, list.nulls().cloned())?;
     Ok(Arc::new(made))
+}
+
+/// Numerics as [`keys`]; other arrays as they are.
+pub(crate) fn comparable(array: &ArrayRef) -> Result<ArrayRef> {
+    if *array.data_type() == NUMERIC { keys(array) } else { Ok(array.clone()) }
 }
 
 /// Numerics as bytes that are equal for equal values, and in their order.

@@ -9,11 +9,13 @@ use arrow::datatypes::{
     TimestampMicrosecondType,
 };
 use datafusion_common::Result;
+use sightline_numeric::Numeric;
 
 use super::civil::{DAY_US, civil_from_days, days_from_civil, iso_week};
 use super::unit::{Unit, unsupported};
 use super::zone::is_infinite;
-use crate::error::refuse;
+use crate::error::{refuse, refused};
+use crate::numeric::map;
 use crate::udf::{Call, Form, Function, Type};
 
 pub(super) const FUNCTION: Function = Function::new(
@@ -33,11 +35,11 @@ pub(super) const EXTRACT: Function = Function::new(
     "extract",
     "A field of a date, a time or an interval: what EXTRACT (field FROM value) is planned as.",
     &[
-        Form::new(&[Type::Text, Type::Timestamp], Type::Float8, |call| timestamp(call, floats)),
-        Form::new(&[Type::Text, Type::TimestampTz], Type::Float8, |call| timestamptz(call, floats)),
-        Form::new(&[Type::Text, Type::Date], Type::Float8, |call| date(call, floats)),
-        Form::new(&[Type::Text, Type::Time], Type::Float8, |call| time(call, floats)),
-        Form::new(&[Type::Text, Type::Interval], Type::Float8, |call| interval(call, floats)),
+        Form::new(&[Type::Text, Type::Timestamp], Type::Numeric, |call| timestamp(call, numerics)),
+        Form::new(&[Type::Text, Type::TimestampTz], Type::Numeric, |call| timestamptz(call, numerics)),
+        Form::new(&[Type::Text, Type::Date], Type::Numeric, |call| date(call, numerics)),
+        Form::new(&[Type::Text, Type::Time], Type::Numeric, |call| time(call, numerics)),
+        Form::new(&[Type::Text, Type::Interval], Type::Numeric, |call| interval(call, numerics)),
     ],
 )
 .stable();
@@ -69,11 +71,32 @@ impl Part {
     }
 }
 
+impl Part {
+    /// The exact value: a Julian day with the digits of a quotient.
+    fn numeric(self) -> sightline_numeric::Result<Option<Numeric>> {
+        Ok(Some(match self {
+            Part::Whole(n) => Numeric::new(n.into(), 0),
+            Part::Decimal(n, scale) => Numeric::new(n, scale),
+            Part::Julian(days, us) => {
+                let fraction = Numeric::new(us.into(), 0).divide(&Numeric::new(DAY_US.into(), 0))?;
+                Numeric::new(days.into(), 0).add(&fraction)?
+            }
+            Part::Infinite(false) => Numeric::Infinity,
+            Part::Infinite(true) => Numeric::NegativeInfinity,
+            Part::None => return Ok(None),
+        }))
+    }
+}
+
 /// How the fields of a batch become an array.
 type Collect = fn(&Call, &dyn Fn(usize) -> Result<Part>) -> Result<ArrayRef>;
 
 fn floats(call: &Call, part: &dyn Fn(usize) -> Result<Part>) -> Result<ArrayRef> {
     Ok(Arc::new(call.map::<Float64Type>(|row| part(row).map(Part::float))?))
+}
+
+fn numerics(call: &Call, part: &dyn Fn(usize) -> Result<Part>) -> Result<ArrayRef> {
+    map(&call.args, call.rows, |row| part(row)?.numeric().map_err(refused))
 }
 
 /// Applies `f` to each row with its unit, which is read once if it is the same for all.

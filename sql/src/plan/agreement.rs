@@ -15,9 +15,11 @@ use datafusion::logical_expr::type_coercion::binary::type_union_resolution;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{BinaryExpr, Case, Expr, ExprSchemable, LogicalPlan, Operator, Projection, Union, cast};
 use datafusion::scalar::ScalarValue;
+use sightline_functions::numeric::NUMERIC;
 use sightline_storage::error::{Error, SqlState};
 use sightline_storage::types::SqlType;
 
+use super::numeric::is_exact;
 use super::pass::over_node;
 use crate::error::to_datafusion;
 
@@ -80,11 +82,12 @@ pub(super) fn resolved_in(expr: Expr, schema: &DFSchema) -> Result<Expr> {
     expr.transform_up(|e| Ok(expr_resolved(e, schema))).map(|t| t.data)
 }
 
-/// The type that those which have one have in common, if it is not text: that is what literals are anyway.
+/// The type that those which have one have in common, if it is not text: that is what literals are anyway. Those beside
+/// numerics are read later, each with a scale of its own ([`super::numeric`]).
 fn known_type<'a>(exprs: impl Iterator<Item = &'a Expr>, schema: &DFSchema) -> Option<DataType> {
     let types = exprs.filter(|e| !is_open(e)).filter_map(|e| e.get_type(schema).ok());
     let types = types.filter(|t| kind(t).is_some()).collect::<Vec<_>>();
-    type_union_resolution(&types).filter(|t| kind(t) != Some(Kind::Text))
+    type_union_resolution(&types).filter(|t| kind(t) != Some(Kind::Text) && !is_exact(t))
 }
 
 fn give(expr: &mut Expr, ty: &DataType) -> bool {
@@ -137,6 +140,7 @@ fn union_resolved(mut union: Union) -> Transformed<LogicalPlan> {
         if kind(&ty).is_none_or(|k| k == Kind::Text) {
             continue;
         }
+        let ty = if is_exact(&ty) { NUMERIC } else { ty };
         for input in &mut union.inputs {
             let text = input.schema().fields().get(n).is_some_and(|f| kind(f.data_type()) == Some(Kind::Text));
             if !text || !is_literal_column(input, n) {

@@ -12,6 +12,7 @@ use datafusion::sql::sqlparser::ast::BinaryOperator;
 use sightline_storage::error::{Error, SqlState};
 use sightline_storage::types::SqlType;
 
+use super::numeric;
 use crate::error::to_datafusion;
 
 /// The planner of array constructors and operators.
@@ -48,7 +49,7 @@ fn function(name: &str, args: Vec<Expr>) -> Result<Expr> {
 /// `bytea || '…'`, where the literal is a bytea, too; and operators that these types do not have.
 fn scalars(expr: RawBinaryExpr, left: &DataType, right: &DataType) -> Result<PlannerResult<RawBinaryExpr>> {
     let RawBinaryExpr { op, left: l, right: r } = expr;
-    let bytes = |t: &DataType| matches!(t, DataType::Binary | DataType::BinaryView | DataType::LargeBinary);
+    let bytes = |t: &DataType| matches!(t, DataType::Binary | DataType::BinaryView);
     let plain =
         |e: &Expr, t: &DataType| !is_unknown(e) && (t.is_numeric() || t.is_temporal() || *t == DataType::Boolean);
     let missing = match op {
@@ -125,6 +126,7 @@ impl ExprPlanner for Arrays {
         if let Some(planned) = super::enums::array(&exprs, schema)? {
             return Ok(PlannerResult::Planned(planned));
         }
+        let exprs = numeric::array_items(exprs, schema)?;
         let mut known = Vec::new();
         for expr in exprs.iter().filter(|e| !is_unknown(e)) {
             known.push(expr.get_type(schema)?);

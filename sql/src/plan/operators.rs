@@ -98,9 +98,7 @@ impl ExprPlanner for Operators {
             (BinaryOperator::Multiply, Interval(_), n) if is_number(n) => {
                 arithmetic::scaled(expr.left, false, expr.right)
             }
-            (BinaryOperator::Divide, Interval(_), n) if is_number(n) => {
-                arithmetic::scaled(expr.left, true, expr.right)
-            }
+            (BinaryOperator::Divide, Interval(_), n) if is_number(n) => arithmetic::scaled(expr.left, true, expr.right),
             (BinaryOperator::Multiply, n, Time64(_)) if is_number(n) => {
                 arithmetic::scaled(cast_to(expr.right, SqlType::Interval.arrow()), false, expr.left)
             }
@@ -121,10 +119,6 @@ impl ExprPlanner for Operators {
             _ => return Ok(PlannerResult::Original(expr)),
         };
         Ok(PlannerResult::Planned(planned))
-    }
-
-    fn plan_array_literal(&self, exprs: Vec<Expr>, schema: &DFSchema) -> Result<PlannerResult<Vec<Expr>>> {
-        Ok(PlannerResult::Original(numeric::array_items(exprs, schema)?))
     }
 }
 

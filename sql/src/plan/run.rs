@@ -172,6 +172,12 @@ fn conform_array(array: &ArrayRef, ty: &SqlType) -> Result<ArrayRef> {
     if keep {
         return Ok(array.clone());
     }
+    if let (DataType::List(_), DataType::List(item)) = (array.data_type(), &wanted)
+        && let Some(body) = super::numeric::cast_body(array.data_type(), &ty.field("", true).into())
+        && *item.data_type() == sightline_functions::numeric::NUMERIC
+    {
+        return body(std::slice::from_ref(array)).map_err(from_datafusion);
+    }
     let strict = CastOptions { safe: false, ..CastOptions::default() };
     Ok(cast_with_options(array, &wanted, &strict)?)
 }

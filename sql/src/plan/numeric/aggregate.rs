@@ -18,8 +18,10 @@ use datafusion::logical_expr::function::AccumulatorArgs;
 use datafusion::logical_expr::type_coercion::functions::fields_with_udf;
 use datafusion::logical_expr::{
     Accumulator, Aggregate, AggregateUDF, AggregateUDFImpl, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder,
-    Operator, Signature, Window, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition, cast,
+    Operator, Signature, TypeSignature, Window, WindowFrame, WindowFrameBound, WindowFrameUnits,
+    WindowFunctionDefinition, cast,
 };
+use datafusion::scalar::ScalarValue;
 use sightline_functions::numeric::{self, NUMERIC};
 
 use super::nodes::{keyed, ordered, renamed};
@@ -138,18 +140,30 @@ impl AggregateUDFImpl for StandIn {
 }
 
 fn inner_types(inner: &AggregateUDF, types: &[DataType]) -> Result<Vec<DataType>> {
+    // Its error is told as it is.
+    if inner.signature().type_signature == TypeSignature::UserDefined {
+        return inner.coerce_types(types);
+    }
     let fields = types.iter().map(|t| Arc::new(Field::new("", t.clone(), true))).collect::<Vec<_>>();
     Ok(fields_with_udf(&fields, inner)?.iter().map(|f| f.data_type().clone()).collect())
 }
 
 fn sum_type(t: &DataType) -> DataType {
     match t {
-        DataType::Decimal128(p, s) => DataType::Decimal128((*p + SUM_DIGITS as u8).min(SHORT_DIGITS as u8), *s),
+        DataType::Decimal128(p, s) if is_long_sum(*p) => DataType::Decimal256(p + SUM_DIGITS as u8, *s),
+        DataType::Decimal128(p, s) => DataType::Decimal128((p + SUM_DIGITS as u8).min(SHORT_DIGITS as u8), *s),
         DataType::Decimal256(p, s) => DataType::Decimal256((*p + SUM_DIGITS as u8).min(LONG_DIGITS as u8), *s),
         DataType::Int64 | DataType::UInt64 => DataType::Decimal128(19 + SUM_DIGITS as u8, 0),
         t if integer_digits(t).is_some() => DataType::Int64,
         _ => NUMERIC,
     }
+}
+
+/// Whether a sum of such decimals may have more digits than they have room for. Products, whose precision is made of what
+/// columns declare, are believed to be smaller ([`operator`]).
+fn is_long_sum(precision: u8) -> bool {
+    let precision = i32::from(precision);
+    precision + SUM_DIGITS > SHORT_DIGITS && precision < SHORT_DIGITS
 }
 
 /// Before the expressions below are understood: a CASE that is only added up keeps one decimal for all its branches,
@@ -273,6 +287,15 @@ impl Call {
     }
 }
 
+/// A bound without a distance, as one of groups has it.
+fn peers(bound: WindowFrameBound) -> WindowFrameBound {
+    match bound {
+        WindowFrameBound::Preceding(_) => WindowFrameBound::Preceding(ScalarValue::UInt64(None)),
+        WindowFrameBound::Following(_) => WindowFrameBound::Following(ScalarValue::UInt64(None)),
+        WindowFrameBound::CurrentRow => WindowFrameBound::CurrentRow,
+    }
+}
+
 fn keyed_window(mut f: Box<WindowFunction>, schema: &DFSchema) -> Box<WindowFunction> {
     let frame = &f.params.window_frame;
     let offset = |b: &WindowFrameBound| match b {
@@ -282,8 +305,18 @@ fn keyed_window(mut f: Box<WindowFunction>, schema: &DFSchema) -> Box<WindowFunc
     // `RANGE 1.5 PRECEDING` computes with what it is ordered by.
     let ranges = frame.units == WindowFrameUnits::Range && (offset(&frame.start_bound) || offset(&frame.end_bound));
     f.params.partition_by = f.params.partition_by.into_iter().map(|e| keyed(e, schema)).collect();
-    if !ranges {
-        f.params.order_by = f.params.order_by.into_iter().map(|e| ordered(e, schema)).collect();
+    if ranges {
+        return f;
+    }
+    let order_by = f.params.order_by.clone().into_iter().map(|e| ordered(e, schema)).collect::<Vec<_>>();
+    if order_by != f.params.order_by {
+        // Without a distance a range is one of peers, which DataFusion finds for any type.
+        if f.params.window_frame.units == WindowFrameUnits::Range {
+            let WindowFrame { start_bound, end_bound, .. } = &f.params.window_frame;
+            let (start, end) = (start_bound.clone(), end_bound.clone());
+            f.params.window_frame = WindowFrame::new_bounds(WindowFrameUnits::Groups, peers(start), peers(end));
+        }
+        f.params.order_by = order_by;
     }
     f
 }
@@ -340,6 +373,7 @@ fn sum(call: &Call, arg: Expr, ty: &DataType) -> Expr {
     }
     let arg = match ty {
         DataType::Int64 | DataType::UInt64 => cast(arg, DataType::Decimal128(19, 0)),
+        DataType::Decimal128(p, s) if is_long_sum(*p) => cast(arg, DataType::Decimal256(*p, *s)),
         _ => arg,
     };
     call.with(sum_udaf(), vec![arg])
@@ -392,7 +426,9 @@ pub(super) fn expanded(node: Aggregate) -> Result<LogicalPlan> {
     if !node.group_expr.iter().any(is_keyed) && !concerns(&node.aggr_expr, &input) {
         return Ok(LogicalPlan::Aggregate(node));
     }
-    let groups = node.schema.fields().len() - node.aggr_expr.len();
+    // The id of a grouping set is DataFusion's own, which no node above names.
+    let hidden = usize::from(sets);
+    let groups = node.schema.fields().len() - node.aggr_expr.len() - hidden;
     let (mut parts, mut finals, mut group_expr) = (Parts::default(), Vec::new(), Vec::new());
     for n in 0..groups {
         let (qualifier, field) = node.schema.qualified_field(n);
@@ -412,7 +448,8 @@ pub(super) fn expanded(node: Aggregate) -> Result<LogicalPlan> {
         finals.push(resolved(expr, &input, &mut parts)?);
     }
     let made = LogicalPlan::Aggregate(Aggregate::try_new(node.input, group_expr, parts.named())?);
-    let finals = finals.into_iter().enumerate().map(|(n, e)| renamed(e, node.schema.qualified_field(n)));
+    let place = |n: usize| if n < groups { n } else { n + hidden };
+    let finals = finals.into_iter().enumerate().map(|(n, e)| renamed(e, node.schema.qualified_field(place(n))));
     LogicalPlanBuilder::from(made).project(finals.collect::<Vec<_>>())?.build()
 }
 

@@ -9,30 +9,20 @@ use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::type_coercion::functions::fields_with_udf;
 use datafusion::logical_expr::{
-    Case, ColumnarValue, Expr, ExprSchemable, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
-    Signature, cast,
+    AggregateUDF, Case, ColumnarValue, Expr, ExprSchemable, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
+    ScalarUDFImpl, Signature, TypeSignature, cast,
 };
 use datafusion::scalar::ScalarValue;
+use sightline_functions::aggregate;
+use sightline_functions::numeric::{is_ours, targets};
 
 use super::{is_numeric, operator, unify};
+use crate::plan::kernel::Kernel;
 
 /// Functions whose arguments, or all of them but those given by number, are of one type.
 const UNITED: [&str; 5] = ["coalesce", "nullif", "greatest", "least", "make_array"];
 /// Functions of lists and items of one type.
-const LISTS: [&str; 12] = [
-    "array_has",
-    "array_has_any",
-    "array_has_all",
-    "array_append",
-    "array_prepend",
-    "array_concat",
-    "array_position",
-    "array_positions",
-    "array_remove",
-    "array_remove_all",
-    "array_replace",
-    "array_replace_all",
-];
+const LISTS: [&str; 3] = ["array_has", "array_has_any", "array_has_all"];
 /// Functions of doubles.
 const FLOATS: [&str; 17] = [
     "sin", "cos", "tan", "cot", "atan", "atan2", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "cbrt", "degrees",
@@ -43,7 +33,11 @@ const FLOATS: [&str; 17] = [
 pub(in crate::plan) fn wrapped(context: &SessionContext) {
     let state = context.state();
     let wrap = |name: &&str, kind: Kind| {
-        state.scalar_functions().get(*name).map(|inner| {
+        let known = state
+            .scalar_functions()
+            .get(*name)
+            .filter(|f| f.name() == *name && sightline_functions::scalar(name).is_none());
+        known.map(|inner| {
             let signature = Signature::user_defined(inner.signature().volatility);
             ScalarUDF::new_from_impl(Wrapper { inner: inner.clone(), signature, kind })
         })
@@ -103,8 +97,19 @@ impl Wrapper {
 /// 22P02 for a literal that is no number.
 pub(super) fn converted(mut call: ScalarFunction, schema: &DFSchema) -> Result<Expr> {
     let wrapper = call.func.inner().downcast_ref::<Wrapper>();
-    let Some(wrapper) = wrapper else { return Ok(Expr::ScalarFunction(call)) };
     let types = call.args.iter().map(|a| a.get_type(schema)).collect::<Result<Vec<_>>>()?;
+    let Some(wrapper) = wrapper else {
+        // An interval has a sign, too, and a range of its own.
+        if call.func.name() == "pg_uminus" && matches!(types.as_slice(), [DataType::Interval(_)]) {
+            return Ok(Expr::Negative(Box::new(call.args.swap_remove(0))));
+        }
+        if let Some(targets) = targets(&call.func, &types) {
+            for (arg, (from, to)) in call.args.iter_mut().zip(types.iter().zip(&targets)) {
+                *arg = moved(std::mem::take(arg), from, to);
+            }
+        }
+        return Ok(Expr::ScalarFunction(call));
+    };
     let Some(targets) = wrapper.targets(&types) else { return Ok(Expr::ScalarFunction(call)) };
     if call.func.name() == "nullif"
         && let [x, y] = call.args.as_slice()
@@ -115,19 +120,40 @@ pub(super) fn converted(mut call: ScalarFunction, schema: &DFSchema) -> Result<E
         let case = Case {
             expr: None,
             when_then_expr: vec![(Box::new(equal), Box::new(nothing))],
-            else_expr: Some(Box::new(unify::converted(x, from, from)?)),
+            else_expr: Some(Box::new(unify::converted(x, from, &targets[0])?)),
         };
         return Ok(Expr::Case(case));
     }
     for (slot, (from, to)) in call.args.iter_mut().zip(types.iter().zip(&targets)) {
         let arg = std::mem::take(slot);
         *slot = match to {
+            DataType::List(_) if is_ours(from, to) => moved(arg, from, to),
             DataType::List(_) if from != to => cast(arg, to.clone()),
             DataType::List(_) => arg,
             to => unify::converted(arg, from, to)?,
         };
     }
     Ok(Expr::ScalarFunction(call))
+}
+
+/// Casts the arguments of an aggregate of ours that wants doubles.
+pub(super) fn aggregated(function: &AggregateUDF, args: &mut [Expr], schema: &DFSchema) -> Result<()> {
+    let types = args.iter().map(|a| a.get_type(schema)).collect::<Result<Vec<_>>>()?;
+    if let Some(targets) = aggregate::targets(function, &types) {
+        for (arg, (from, to)) in args.iter_mut().zip(types.iter().zip(&targets)) {
+            *arg = moved(std::mem::take(arg), from, to);
+        }
+    }
+    Ok(())
+}
+
+/// The expression by the kernel that casts it, if Arrow has none.
+pub(super) fn moved(expr: Expr, from: &DataType, to: &DataType) -> Expr {
+    let field = super::field(to.clone());
+    match super::cast_body(from, &field) {
+        Some(body) if is_ours(from, to) => Kernel::call("numeric_cast", field, vec![expr], body),
+        _ => expr,
+    }
 }
 
 impl ScalarUDFImpl for Wrapper {
@@ -158,12 +184,17 @@ impl ScalarUDFImpl for Wrapper {
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
         let types = match (self.kind, self.targets(types)) {
             // Arrow knows no cast to what they are converted to: that is done beforehand.
+            (Kind::Floats, Some(_)) => return Ok(types.to_vec()),
             (Kind::United | Kind::Lists, Some(targets)) if targets.iter().any(|t| is_numeric(item(t))) => {
                 return Ok(types.to_vec());
             }
             (_, Some(targets)) => targets,
             (_, None) => types.to_vec(),
         };
+        // Its error is told as it is.
+        if self.inner.signature().type_signature == TypeSignature::UserDefined {
+            return self.inner.coerce_types(&types);
+        }
         let fields = types.into_iter().map(|t| Arc::new(Field::new("", t, true))).collect::<Vec<_>>();
         let coerced = fields_with_udf(&fields, self.inner.as_ref())?;
         Ok(coerced.iter().map(|f| f.data_type().clone()).collect())

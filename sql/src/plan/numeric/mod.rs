@@ -44,7 +44,7 @@ fn is_numeric(t: &DataType) -> bool {
 }
 
 /// A type that numeric arithmetic is meant of, if one side of an operator has it.
-fn is_exact(t: &DataType) -> bool {
+pub(super) fn is_exact(t: &DataType) -> bool {
     is_numeric(t) || t.is_decimal()
 }
 
@@ -74,7 +74,7 @@ fn decimal(precision: i32, scale: i32) -> Option<DataType> {
     match precision {
         _ if scale < 0 || scale > precision => None,
         1..=SHORT_DIGITS => Some(DataType::Decimal128(p, s)),
-        1..=LONG_DIGITS => Some(DataType::Decimal256(p, s)),
+        _ if (1..=LONG_DIGITS).contains(&precision) => Some(DataType::Decimal256(p, s)),
         _ => None,
     }
 }

@@ -21,6 +21,9 @@ use crate::error::to_datafusion;
 /// are declared wider than their values are, and `price * (1 - discount) * (1 + tax)` shall be fast.
 const OPTIMISM: i32 = 12;
 
+/// Whoever declares a column of more digits than this means it.
+const COMMON_DIGITS: i32 = 20;
+
 fn kernel(op: Operator) -> Option<numeric::Operator> {
     Some(match op {
         Operator::Plus => numeric::Operator::Add,
@@ -64,6 +67,10 @@ pub(in crate::plan) fn expression(expr: Expr, schema: &DFSchema) -> Result<Expr>
             other => Ok(other),
         },
         Expr::ScalarFunction(call) => functions::converted(call, schema),
+        Expr::AggregateFunction(mut call) => {
+            functions::aggregated(&call.func, &mut call.params.args, schema)?;
+            Ok(Expr::AggregateFunction(call))
+        }
         other => Ok(other),
     }
 }
@@ -95,6 +102,13 @@ pub(in crate::plan) fn planned(
     if let (true, Some(text)) = (is_exact(&r), is_text_literal(&left)) {
         left = literal(text)?;
         l = left.get_type(schema)?;
+    }
+    if compares(op)
+        && let (DataType::List(a), DataType::List(b)) = (&l, &r)
+        && (is_numeric(a.data_type()) || is_numeric(b.data_type()))
+        && (is_exact(a.data_type()) && is_exact(b.data_type()))
+    {
+        return Ok(Ok(binary(list_key(left, &l), op, list_key(right, &r))));
     }
     if !is_exact(&l) && !is_exact(&r) {
         return Ok(Err((left, right)));
@@ -176,7 +190,10 @@ fn arithmetic(left: Expr, l: &DataType, op: Operator, kernel: numeric::Operator,
         };
         let constant = is_constant(&left) && is_constant(&right);
         let limit = if p1 > SHORT_DIGITS || p2 > SHORT_DIGITS { LONG_DIGITS } else { SHORT_DIGITS };
-        let optimism = if constant || op == Operator::Modulo || limit == LONG_DIGITS { 0 } else { OPTIMISM };
+        let declared = |e: &Expr, p: i32| p > COMMON_DIGITS && matches!(e, Expr::Column(_) | Expr::Cast(_));
+        let long = declared(&left, p1) || declared(&right, p2);
+        let exact = constant || long || op == Operator::Modulo || limit == LONG_DIGITS;
+        let optimism = if exact { 0 } else { OPTIMISM };
         if scale <= limit && precision <= limit + optimism {
             let side = |expr: Expr, t: &DataType, p: i32| match decimal(p, 0) {
                 Some(ty) if integer_digits(t).is_some() => integer_as(expr, ty),
@@ -281,6 +298,13 @@ fn listed(list: InList, schema: &DFSchema) -> Result<Expr> {
     Ok(Expr::InList(InList { expr: Box::new(key(*expr, &ty)), list: keys, negated }))
 }
 
+/// What an array of exact numbers is compared by.
+fn list_key(list: Expr, ty: &DataType) -> Expr {
+    let keys = DataType::new_list(DataType::Binary, true);
+    let list = functions::moved(list, ty, &DataType::new_list(NUMERIC, true));
+    call("numeric_keys", keys, vec![list], Arc::new(|arrays| numeric::list_keys(&arrays[0])))
+}
+
 /// `x = ANY (array)` of numerics goes by keys.
 fn member(mut call_: ScalarFunction, schema: &DFSchema) -> Expr {
     let types = call_.args.iter().map(|a| a.get_type(schema).unwrap_or(DataType::Null)).collect::<Vec<_>>();
@@ -288,11 +312,10 @@ fn member(mut call_: ScalarFunction, schema: &DFSchema) -> Expr {
         && is_numeric(item.data_type())
         && (is_exact(needle) || integer_digits(needle).is_some())
     {
-        let (needle_type, list_type) = (needle.clone(), DataType::new_list(DataType::Binary, true));
+        let (needle_type, list_type) = (needle.clone(), types[0].clone());
         let needle = call_.args.pop().unwrap_or_default();
         let list = call_.args.pop().unwrap_or_default();
-        let list = call("numeric_keys", list_type, vec![list], Arc::new(|arrays| numeric::list_keys(&arrays[0])));
-        call_.args = vec![list, key(needle, &needle_type)];
+        call_.args = vec![list_key(list, &list_type), key(needle, &needle_type)];
     }
     Expr::ScalarFunction(call_)
 }

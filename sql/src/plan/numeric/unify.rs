@@ -7,6 +7,7 @@ use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{Case, Expr, ExprSchemable, cast};
 use sightline_functions::numeric::NUMERIC;
 
+use super::functions::moved;
 use super::{
     SHORT_DIGITS, as_float, as_numeric, decimal, integer_digits, is_exact, is_numeric, is_text_literal, key, literal,
     shape,
@@ -124,9 +125,27 @@ fn compared(mut case: Case, schema: &DFSchema) -> Result<Case> {
     Ok(case)
 }
 
+/// The type of the items of a list in all its dimensions.
+fn base(t: &DataType) -> &DataType {
+    if let DataType::List(item) = t { base(item.data_type()) } else { t }
+}
+
+/// The list with other items.
+fn with_base(t: &DataType, to: &DataType) -> DataType {
+    match t {
+        DataType::List(item) => DataType::new_list(with_base(item.data_type(), to), true),
+        _ => to.clone(),
+    }
+}
+
 /// The items of ARRAY[…] in one type, if they are numerics.
 pub(in crate::plan) fn array_items(items: Vec<Expr>, schema: &DFSchema) -> Result<Vec<Expr>> {
     let Ok(types) = types(&items.iter().collect::<Vec<_>>(), schema) else { return Ok(items) };
+    if types.iter().any(|t| matches!(t, DataType::List(_))) {
+        let Some(to) = common(&types.iter().map(|t| base(t).clone()).collect::<Vec<_>>()) else { return Ok(items) };
+        let one = |(item, from): (Expr, &DataType)| moved(item, from, &with_base(from, &to));
+        return Ok(items.into_iter().zip(&types).map(one).collect());
+    }
     let Some(to) = common(&types) else { return Ok(items) };
     items.into_iter().zip(&types).map(|(item, from)| converted(item, from, &to)).collect()
 }

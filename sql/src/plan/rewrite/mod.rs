@@ -278,6 +278,9 @@ impl VisitorMut for Pass {
         if let Some(Err(error)) = query.with.as_ref().map(recursion::check) {
             self.learned.failed.get_or_insert(error);
         }
+        if let Some(with) = &mut query.with {
+            recursion::widen(with);
+        }
         relations::name_single_sets(query);
         if let Err(error) = fetch_as_limit(query) {
             self.learned.failed.get_or_insert(error);

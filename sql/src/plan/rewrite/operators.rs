@@ -33,14 +33,25 @@ fn negative(inner: &Expr) -> Option<Expr> {
     }
 }
 
+fn double(expr: &Expr) -> Expr {
+    Expr::Cast {
+        kind: ast::CastKind::Cast,
+        expr: Box::new(expr.clone()),
+        data_type: ast::DataType::DoublePrecision,
+        array: false,
+        format: None,
+    }
+}
+
 /// `@ x`, `|/ x`, `||/ x` and `~ x` are functions to DataFusion.
 pub(super) fn unary(op: ast::UnaryOperator, inner: &Expr) -> Option<Expr> {
     use ast::UnaryOperator as U;
     Some(match op {
         U::Minus => return negative(inner),
         U::PGAbs => call("abs", vec![inner.clone()]),
-        U::PGSquareRoot => call("sqrt", vec![inner.clone()]),
-        U::PGCubeRoot => call("cbrt", vec![inner.clone()]),
+        // These two are of doubles only.
+        U::PGSquareRoot => call("sqrt", vec![double(inner)]),
+        U::PGCubeRoot => call("cbrt", vec![double(inner)]),
         U::BitwiseNot => Expr::Nested(Box::new(Expr::BinaryOp {
             left: Box::new(inner.clone()),
             op: BinaryOperator::PGBitwiseXor,

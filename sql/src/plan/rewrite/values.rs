@@ -12,12 +12,17 @@ pub(super) fn typed(values: &mut ast::Values) {
         return;
     }
     for column in 0..width {
-        let Some(ty) = column_type(values.rows.iter().map(|row| &row[column])) else { continue };
-        let numeric = matches!(ty, DataType::Numeric(_) | DataType::Decimal(_));
+        let cells = || values.rows.iter().map(|row| &row[column]);
+        let Some(mut ty) = column_type(cells()) else { continue };
+        // Beside a numeric an integer is one, too, with a scale of its own.
+        let numeric = is_numeric(&ty) && cells().filter_map(shown_type).any(|t| is_numeric(&t));
+        if numeric {
+            ty = DataType::Numeric(ExactNumberInfo::None);
+        }
         for row in &mut values.rows {
             let literal = &mut row[column];
             let text = matches!(literal, Expr::Value(v) if matches!(v.value, Value::SingleQuotedString(_)));
-            if text || (numeric && is_fraction(literal)) {
+            if text || (numeric && is_number(literal)) {
                 let cast = Expr::Cast {
                     kind: CastKind::Cast,
                     expr: Box::new(literal.clone()),
@@ -58,4 +63,12 @@ fn is_fraction(expr: &Expr) -> bool {
         Expr::Nested(inner) | Expr::UnaryOp { op: UnaryOperator::Minus, expr: inner } => is_fraction(inner),
         _ => false,
     }
+}
+
+fn is_numeric(ty: &DataType) -> bool {
+    matches!(ty, DataType::Numeric(_) | DataType::Decimal(_))
+}
+
+fn is_number(expr: &Expr) -> bool {
+    is_fraction(expr) || matches!(expr, Expr::Cast { data_type: DataType::Integer(None), expr, .. } if is_number(expr))
 }
