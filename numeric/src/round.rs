@@ -2,7 +2,7 @@
 
 use crate::integer::Int;
 use crate::value::{Decimal, Numeric};
-use crate::{NumericError, RESULT_SCALE_MAX, Result, SCALE_MAX};
+use crate::{NumericError, Result, SCALE_MAX, WHOLE_DIGITS_MAX};
 
 impl Decimal {
     /// The number with `scale` digits after the point (negative: zeros before it), rounded half away from zero.
@@ -76,7 +76,8 @@ impl Numeric {
     /// # Errors
     /// 22003 where a digit is carried beyond the limit.
     pub fn round(&self, scale: i32) -> Result<Numeric> {
-        let scale = scale.clamp(-RESULT_SCALE_MAX, RESULT_SCALE_MAX);
+        // One place further than there are digits: what is there is less than half of it.
+        let scale = scale.clamp(-(WHOLE_DIGITS_MAX as i32) - 1, SCALE_MAX);
         match self {
             Numeric::Finite(d) => d.rescaled(scale).checked().map(Numeric::Finite),
             other => Ok(other.clone()),
@@ -85,7 +86,7 @@ impl Numeric {
 
     /// `trunc(x, scale)`.
     pub fn trunc(&self, scale: i32) -> Numeric {
-        self.map(|d| d.cut(scale.clamp(-RESULT_SCALE_MAX, RESULT_SCALE_MAX)))
+        self.map(|d| d.cut(scale.clamp(-(WHOLE_DIGITS_MAX as i32), SCALE_MAX)))
     }
 
     /// The nearest whole number that is not greater.

@@ -25,7 +25,7 @@ fn to_number(call: &Call) -> Result<ArrayRef> {
     })
 }
 
-/// Sign, digits and point of the text, as far as the template has room for them, and its places behind the point.
+/// Sign, digits and point of the text, as far as the template has room for them, and how many are behind the point.
 fn read(text: &str, template: &str) -> (String, i32) {
     let upper = template.to_uppercase();
     let point = upper.find(['.', 'D']).unwrap_or(upper.len());
@@ -46,7 +46,7 @@ fn read(text: &str, template: &str) -> (String, i32) {
         return (String::new(), 0);
     }
     let read = format!("{}{whole}.{fraction}", if negative { "-" } else { "" });
-    (read, i32::try_from(after).unwrap_or(i32::MAX))
+    (read, i32::try_from(fraction.len()).unwrap_or(i32::MAX))
 }
 
 #[cfg(test)]
@@ -58,6 +58,6 @@ mod tests {
         assert_eq!(read("12,454.8-", "99G999D9S").0, "-12454.8");
         assert_eq!(read("-34,338,492", "99G999G999").0, "-34338492.");
         assert_eq!(read("485", "9").0, "4.");
-        assert_eq!(read("0.00001-", "9.999999S"), ("-0.00001".to_string(), 6));
+        assert_eq!(read("0.00001-", "9.999999S"), ("-0.00001".to_string(), 5));
     }
 }

@@ -135,12 +135,14 @@ fn expr_resolved(mut expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
 fn union_resolved(mut union: Union) -> Transformed<LogicalPlan> {
     let mut changed = false;
     for n in 0..union.schema.fields().len() {
-        let typed = union.inputs.iter().find(|i| i.schema().fields().len() > n && !is_literal_column(i, n));
-        let Some(ty) = typed.map(|i| i.schema().field(n).data_type().clone()) else { continue };
+        let typed = union.inputs.iter().filter(|i| i.schema().fields().len() > n && !is_literal_column(i, n));
+        let types = typed.flat_map(|i| column_types(i, n)).collect::<Vec<_>>();
+        let Some(first) = types.first().cloned() else { continue };
+        let ty = type_union_resolution(&types).unwrap_or(first);
+        let ty = if types.iter().any(is_exact) && !ty.is_floating() { NUMERIC } else { ty };
         if kind(&ty).is_none_or(|k| k == Kind::Text) {
             continue;
         }
-        let ty = if is_exact(&ty) { NUMERIC } else { ty };
         for input in &mut union.inputs {
             let text = input.schema().fields().get(n).is_some_and(|f| kind(f.data_type()) == Some(Kind::Text));
             if !text || !is_literal_column(input, n) {
@@ -165,6 +167,17 @@ fn union_resolved(mut union: Union) -> Transformed<LogicalPlan> {
         union
     };
     Transformed::new_transformed(LogicalPlan::Union(plan), changed)
+}
+
+/// The type of a column, or those that a union has not brought together yet.
+fn column_types(plan: &LogicalPlan, n: usize) -> Vec<DataType> {
+    match plan {
+        LogicalPlan::Union(union) => {
+            let typed = union.inputs.iter().filter(|i| !is_literal_column(i, n));
+            typed.flat_map(|input| column_types(input, n)).collect()
+        }
+        other => other.schema().fields().get(n).map(|f| f.data_type().clone()).into_iter().collect(),
+    }
 }
 
 /// What a type can be compared with: its own kind.

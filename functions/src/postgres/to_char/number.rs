@@ -277,10 +277,8 @@ pub(super) fn to_char(input: &Input<'_>, template: &str) -> Result<String> {
     }
     let mut text = match input {
         Input::Exact(text) => round(&shifted(text, format.multi), format.post),
-        Input::Float(value) if !value.is_finite() => {
-            let digits = "#".repeat(format.pre) + "." + &"#".repeat(format.post);
-            return Ok(Printer::new(&mut format, '+', &digits, 0).run());
-        }
+        Input::Float(value) if value.is_nan() => "NaN".to_string(),
+        Input::Float(value) if value.is_infinite() => format!("{}Infinity", if *value < 0.0 { "-" } else { "" }),
         Input::Float(value) => {
             let value = value * 10_f64.powi(i32::try_from(format.multi).unwrap_or(i32::MAX));
             let length = format!("{:.0}", value.abs()).len();

@@ -16,10 +16,11 @@ use datafusion::functions_aggregate::sum::sum_udaf;
 use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
 use datafusion::logical_expr::function::AccumulatorArgs;
 use datafusion::logical_expr::type_coercion::functions::fields_with_udf;
+use datafusion::logical_expr::utils::grouping_set_to_exprlist;
 use datafusion::logical_expr::{
-    Accumulator, Aggregate, AggregateUDF, AggregateUDFImpl, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder,
-    Operator, Signature, TypeSignature, Window, WindowFrame, WindowFrameBound, WindowFrameUnits,
-    WindowFunctionDefinition, cast,
+    Accumulator, Aggregate, AggregateUDF, AggregateUDFImpl, Expr, ExprSchemable, GroupingSet, LogicalPlan,
+    LogicalPlanBuilder, Operator, Signature, TypeSignature, Window, WindowFrame, WindowFrameBound, WindowFrameUnits,
+    WindowFunctionDefinition, cast, when,
 };
 use datafusion::scalar::ScalarValue;
 use sightline_functions::numeric::{self, NUMERIC};
@@ -297,6 +298,14 @@ fn peers(bound: WindowFrameBound) -> WindowFrameBound {
 }
 
 fn keyed_window(mut f: Box<WindowFunction>, schema: &DFSchema) -> Box<WindowFunction> {
+    // The default of `lag` and `lead` is a value like the others.
+    if let [value, _, default] = f.params.args.as_mut_slice()
+        && let (Ok(of), Ok(ty)) = (value.get_type(schema), default.get_type(schema))
+        && is_numeric(&of)
+        && is_number(&ty)
+    {
+        *default = as_numeric(std::mem::take(default), &ty);
+    }
     let frame = &f.params.window_frame;
     let offset = |b: &WindowFrameBound| match b {
         WindowFrameBound::Preceding(by) | WindowFrameBound::Following(by) => !by.is_null(),
@@ -332,7 +341,7 @@ fn resolved(expr: Expr, schema: &DFSchema, parts: &mut Parts) -> Result<Expr> {
     let types = call.args().iter().map(|a| a.get_type(schema)).collect::<Result<Vec<_>>>()?;
     let Some(stand_in) = StandIn::of(&function) else {
         let args = call.args().iter().zip(&types);
-        let by_key = function.name() == "count" && call.distinct();
+        let by_key = function.name() == "count" && call.distinct() || function.name() == "grouping";
         let args = args.map(|(a, t)| if by_key && is_numeric(t) { key(a.clone(), t) } else { a.clone() }).collect();
         return Ok(parts.add(call.with(function, args)));
     };
@@ -422,8 +431,9 @@ impl Call {
 pub(super) fn expanded(node: Aggregate) -> Result<LogicalPlan> {
     let input = node.input.schema().clone();
     let sets = node.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_)));
-    let is_keyed = |e: &Expr| !sets && e.get_type(&input).is_ok_and(|t| is_numeric(&t));
-    if !node.group_expr.iter().any(is_keyed) && !concerns(&node.aggr_expr, &input) {
+    let is_keyed = |e: &Expr| e.get_type(&input).is_ok_and(|t| is_numeric(&t));
+    let grouped = grouping_set_to_exprlist(&node.group_expr)?.into_iter().cloned().collect::<Vec<_>>();
+    if !grouped.iter().any(is_keyed) && !concerns(&node.aggr_expr, &input) {
         return Ok(LogicalPlan::Aggregate(node));
     }
     // The id of a grouping set is DataFusion's own, which no node above names.
@@ -434,8 +444,26 @@ pub(super) fn expanded(node: Aggregate) -> Result<LogicalPlan> {
         let (qualifier, field) = node.schema.qualified_field(n);
         finals.push(Expr::Column(Column::new(qualifier.cloned(), field.name())));
     }
+    if sets {
+        // What a set leaves out is NULL, as its key is.
+        for (n, expr) in grouped.iter().enumerate().filter(|(_, e)| is_keyed(e)) {
+            let shown = parts.add(first_value_udaf().call(vec![expr.clone()]));
+            let left_out = Expr::Column(Column::new_unqualified(key(expr.clone(), &NUMERIC).schema_name().to_string()));
+            finals[n] = when(left_out.is_not_null(), shown).end()?;
+        }
+    }
+    let by_key = |e: Expr| if is_keyed(&e) { key(e, &NUMERIC) } else { e };
     for (n, expr) in node.group_expr.into_iter().enumerate() {
-        if is_keyed(&expr) {
+        if let Expr::GroupingSet(set) = expr {
+            group_expr.push(Expr::GroupingSet(match set {
+                GroupingSet::Rollup(exprs) => GroupingSet::Rollup(exprs.into_iter().map(by_key).collect()),
+                GroupingSet::Cube(exprs) => GroupingSet::Cube(exprs.into_iter().map(by_key).collect()),
+                GroupingSet::GroupingSets(sets) => {
+                    let keyed = |set: Vec<Expr>| set.into_iter().map(by_key).collect();
+                    GroupingSet::GroupingSets(sets.into_iter().map(keyed).collect())
+                }
+            }));
+        } else if is_keyed(&expr) {
             let bare = expr.clone().unalias();
             let shown = first_value_udaf().call(vec![bare.clone()]);
             finals[n] = parts.add(shown);

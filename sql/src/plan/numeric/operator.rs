@@ -10,6 +10,7 @@ use datafusion::scalar::ScalarValue;
 use sightline_functions::numeric::{self, NUMERIC};
 use sightline_numeric::bytes;
 use sightline_storage::error::{Error, SqlState};
+use sightline_storage::types::SqlType;
 
 use super::{
     LONG_DIGITS, SHORT_DIGITS, as_float, as_numeric, call, decimal, functions, integer_digits, is_exact, is_numeric,
@@ -90,7 +91,9 @@ pub(in crate::plan) fn planned(
     right: Expr,
     schema: &DFSchema,
 ) -> Result<Result<Expr, (Expr, Expr)>> {
-    if kernel(op).is_none() && !compares(op) {
+    let bits = matches!(op, Operator::BitwiseAnd | Operator::BitwiseOr | Operator::BitwiseXor)
+        || matches!(op, Operator::BitwiseShiftLeft | Operator::BitwiseShiftRight);
+    if kernel(op).is_none() && !compares(op) && !bits {
         return Ok(Err((left, right)));
     }
     let (mut left, mut right) = (known(left, schema)?, known(right, schema)?);
@@ -112,6 +115,9 @@ pub(in crate::plan) fn planned(
     }
     if !is_exact(&l) && !is_exact(&r) {
         return Ok(Err((left, right)));
+    }
+    if bits {
+        return missing(&l, op, &r);
     }
     if is_open(&left) || is_open(&right) {
         (left, right) = (parameter(left), parameter(right));
@@ -140,7 +146,11 @@ fn known(expr: Expr, schema: &DFSchema) -> Result<Expr> {
 
 fn missing<T>(l: &DataType, op: Operator, r: &DataType) -> Result<T> {
     // Times and intervals have rules of their own, which are asked later.
-    let name = |t: &DataType| sightline_storage::types::SqlType::from_arrow(t).to_string();
+    let name = |t: &DataType| match SqlType::from_arrow(t) {
+        SqlType::Numeric(_) => "numeric".to_string(),
+        other => other.to_string(),
+    };
+    let op = if op == Operator::BitwiseXor { "#".to_string() } else { op.to_string() };
     let error =
         Error::new(SqlState::UNDEFINED_FUNCTION, format!("operator does not exist: {} {op} {}", name(l), name(r)))
             .hint("No operator matches the given name and argument types. You might need to add explicit type casts.");
