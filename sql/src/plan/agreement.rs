@@ -19,7 +19,7 @@ use sightline_functions::numeric::NUMERIC;
 use sightline_storage::error::{Error, SqlState};
 use sightline_storage::types::SqlType;
 
-use super::numeric::is_exact;
+use super::numeric::{as_numeric, is_exact};
 use super::pass::over_node;
 use crate::error::to_datafusion;
 
@@ -143,14 +143,20 @@ fn union_resolved(mut union: Union) -> Transformed<LogicalPlan> {
         if kind(&ty).is_none_or(|k| k == Kind::Text) {
             continue;
         }
+        let literal = union.inputs.iter().any(|i| i.schema().fields().len() > n && is_literal_column(i, n));
         for input in &mut union.inputs {
-            let text = input.schema().fields().get(n).is_some_and(|f| kind(f.data_type()) == Some(Kind::Text));
-            if !text || !is_literal_column(input, n) {
+            let Some(from) = input.schema().fields().get(n).map(|f| f.data_type().clone()) else { continue };
+            let number = literal && ty == NUMERIC && (from.is_integer() || from.is_decimal());
+            if !(number || kind(&from) == Some(Kind::Text) && is_literal_column(input, n)) {
                 continue;
             }
+            let given = |column: Expr| match number {
+                true => as_numeric(column, &from),
+                false => cast(column, ty.clone()),
+            };
             let columns = input.schema().columns().into_iter().enumerate().map(|(m, column)| {
                 let name = column.name.clone();
-                if m == n { cast(Expr::Column(column), ty.clone()).alias(name) } else { Expr::Column(column) }
+                if m == n { given(Expr::Column(column)).alias(name) } else { Expr::Column(column) }
             });
             if let Ok(projection) = Projection::try_new(columns.collect(), input.clone()) {
                 *input = Arc::new(LogicalPlan::Projection(projection));

@@ -151,7 +151,6 @@ fn inner_types(inner: &AggregateUDF, types: &[DataType]) -> Result<Vec<DataType>
 
 fn sum_type(t: &DataType) -> DataType {
     match t {
-        DataType::Decimal128(p, s) if is_long_sum(*p) => DataType::Decimal256(p + SUM_DIGITS as u8, *s),
         DataType::Decimal128(p, s) => DataType::Decimal128((p + SUM_DIGITS as u8).min(SHORT_DIGITS as u8), *s),
         DataType::Decimal256(p, s) => DataType::Decimal256((*p + SUM_DIGITS as u8).min(LONG_DIGITS as u8), *s),
         DataType::Int64 | DataType::UInt64 => DataType::Decimal128(19 + SUM_DIGITS as u8, 0),
@@ -160,11 +159,11 @@ fn sum_type(t: &DataType) -> DataType {
     }
 }
 
-/// Whether a sum of such decimals may have more digits than they have room for. Products, whose precision is made of what
-/// columns declare, are believed to be smaller ([`operator`]).
-fn is_long_sum(precision: u8) -> bool {
-    let precision = i32::from(precision);
-    precision + SUM_DIGITS > SHORT_DIGITS && precision < SHORT_DIGITS
+/// Whether a sum of such values may have more digits than their type has room for. Products, whose precision is made of
+/// what columns declare, are believed to be smaller ([`operator`]).
+fn is_long_sum(arg: &Expr, precision: u8) -> bool {
+    let declared = matches!(arg, Expr::Column(_) | Expr::Cast(_));
+    declared && i32::from(precision) + SUM_DIGITS > SHORT_DIGITS
 }
 
 /// Before the expressions below are understood: a CASE that is only added up keeps one decimal for all its branches,
@@ -382,7 +381,7 @@ fn sum(call: &Call, arg: Expr, ty: &DataType) -> Expr {
     }
     let arg = match ty {
         DataType::Int64 | DataType::UInt64 => cast(arg, DataType::Decimal128(19, 0)),
-        DataType::Decimal128(p, s) if is_long_sum(*p) => cast(arg, DataType::Decimal256(*p, *s)),
+        DataType::Decimal128(p, s) if is_long_sum(&arg, *p) => cast(arg, DataType::Decimal256(*p, *s)),
         _ => arg,
     };
     call.with(sum_udaf(), vec![arg])
