@@ -10,7 +10,7 @@ use sightline_functions::numeric::NUMERIC;
 use super::functions::moved;
 use super::{
     SHORT_DIGITS, as_float, as_numeric, decimal, integer_digits, is_exact, is_numeric, is_text_literal, key, literal,
-    shape,
+    settled, shape,
 };
 
 /// The type that numbers of these types have together; none if they are no numerics, or others are among them.
@@ -140,6 +140,7 @@ fn with_base(t: &DataType, to: &DataType) -> DataType {
 
 /// The items of ARRAY[…] in one type, if they are numerics.
 pub(in crate::plan) fn array_items(items: Vec<Expr>, schema: &DFSchema) -> Result<Vec<Expr>> {
+    let items = items.into_iter().map(|item| settled(item, schema)).collect::<Result<Vec<_>>>()?;
     let Ok(types) = types(&items.iter().collect::<Vec<_>>(), schema) else { return Ok(items) };
     if types.iter().any(|t| matches!(t, DataType::List(_))) {
         let Some(to) = common(&types.iter().map(|t| base(t).clone()).collect::<Vec<_>>()) else { return Ok(items) };
