@@ -74,6 +74,10 @@ fn unlimited(ty: &SqlType) -> SqlType {
 
 /// An error of a parameter's value, with PostgreSQL's words for where it is; `quoted` if its text was read.
 fn in_parameter(e: Error, portal: &str, number: usize, quoted: bool) -> Error {
+    // PostgreSQL fits a number to its column when the statement runs.
+    if e.message() == "numeric field overflow" {
+        return e;
+    }
     let name = if portal.is_empty() { "unnamed portal".to_string() } else { format!("portal \"{portal}\"") };
     let mut context = format!("{name} parameter ${number}{}", if quoted { " = '...'" } else { "" });
     if let Some(inner) = e.get_context() {
