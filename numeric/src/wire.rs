@@ -1,6 +1,7 @@
 //! PostgreSQL's binary form: a count of groups of four digits, the power of 10000 of the first, a sign, the display scale,
 //! and the groups (`numeric_send` in its numeric.c).
 
+use crate::integer::Int;
 use crate::value::{Decimal, Numeric};
 use crate::{NumericError, Result, SCALE_MAX};
 
@@ -20,7 +21,47 @@ pub fn write(value: &Numeric, out: &mut Vec<u8>) {
         Numeric::NaN => special(NAN, out),
         Numeric::Infinity => special(INFINITY, out),
         Numeric::NegativeInfinity => special(NEGATIVE_INFINITY, out),
+        Numeric::Finite(Decimal { int: Int::Small(v), scale }) => write_scaled(*v, *scale, out),
         Numeric::Finite(d) => write_decimal(d, out),
+    }
+}
+
+/// Writes `v × 10^-scale` in binary, digit groups straight from the number: what streams of decimals are made of.
+pub fn write_scaled(v: i128, scale: u16, out: &mut Vec<u8>) {
+    // The groups from the last to the first; 38 digits and a shift are at most eleven.
+    let mut groups = [0_u16; 12];
+    let mut count = 0;
+    let mut rest = v.unsigned_abs();
+    let behind = u32::from(scale % 4);
+    if behind > 0 {
+        let unit = 10_u128.pow(behind);
+        groups[0] = ((rest % unit) as u16) * 10_u16.pow(4 - behind);
+        rest /= unit;
+        count = 1;
+    }
+    while rest > u128::from(u64::MAX) {
+        groups[count] = (rest % 10_000) as u16;
+        rest /= 10_000;
+        count += 1;
+    }
+    let mut small = rest as u64;
+    while small > 0 {
+        groups[count] = (small % 10_000) as u16;
+        small /= 10_000;
+        count += 1;
+    }
+    while count > 0 && groups[count - 1] == 0 {
+        count -= 1;
+    }
+    let skipped = groups[..count].iter().take_while(|g| **g == 0).count();
+    let weight = if count == 0 { 0 } else { count as i16 - scale.div_ceil(4) as i16 - 1 };
+    let sign = if v < 0 { NEGATIVE } else { 0 };
+    out.extend_from_slice(&((count - skipped) as u16).to_be_bytes());
+    out.extend_from_slice(&weight.to_be_bytes());
+    out.extend_from_slice(&sign.to_be_bytes());
+    out.extend_from_slice(&scale.to_be_bytes());
+    for group in groups[skipped..count].iter().rev() {
+        out.extend_from_slice(&group.to_be_bytes());
     }
 }
 
@@ -88,4 +129,25 @@ pub fn read(data: &[u8]) -> Result<Numeric> {
         whole.int.raised((scale - behind).unsigned_abs())
     };
     Decimal::of(int, scale).checked().map(Numeric::Finite)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_numbers_are_written_as_long_ones() {
+        let mut seed = 7_u128;
+        for scale in 0..=76_u16 {
+            for n in 0..500_u32 {
+                seed = seed.wrapping_mul(0x2360_ed05_1fc6_5da4_4385_df64_9fcc_f645).wrapping_add(99_991);
+                let v = ((seed << 3) as i128) >> (n % 127);
+                let v = if n % 7 == 0 { v / 10_000 * 10_000 } else { v };
+                let (mut short, mut long) = (Vec::new(), Vec::new());
+                write_scaled(v, scale, &mut short);
+                write_decimal(&Decimal::new(v, scale), &mut long);
+                assert_eq!(short, long, "{v} {scale}");
+            }
+        }
+    }
 }
