@@ -78,6 +78,15 @@ impl Cells {
         }
     }
 
+    /// As [`Cells::items`], with those of all dimensions in one row.
+    pub fn flat_items(&self, row: usize) -> (&Cells, std::ops::Range<usize>) {
+        let (mut items, mut range) = self.items(row);
+        while let Values::List(offsets, inner) = &items.values {
+            (items, range) = (inner, offsets[range.start] as usize..offsets[range.end] as usize);
+        }
+        (items, range)
+    }
+
     /// The cell's text as JSON quotes it, without the quotes: times as ISO 8601 writes them.
     pub fn write_json_text(&self, row: usize, style: &Style, out: &mut Vec<u8>) {
         let from = out.len();

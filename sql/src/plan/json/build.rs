@@ -89,10 +89,10 @@ const ALL: &[Make] = &[
     make("jsonb_build_array", How::Array, true),
     make("json_build_object", How::Object, false),
     make("jsonb_build_object", How::Object, true),
-    make("json_build_array variadic", How::ArrayOf, false),
-    make("jsonb_build_array variadic", How::ArrayOf, true),
-    make("json_build_object variadic", How::ObjectOf, false),
-    make("jsonb_build_object variadic", How::ObjectOf, true),
+    make("json_build_array_variadic", How::ArrayOf, false),
+    make("jsonb_build_array_variadic", How::ArrayOf, true),
+    make("json_build_object_variadic", How::ObjectOf, false),
+    make("jsonb_build_object_variadic", How::ObjectOf, true),
     make(ITEM, How::Item, false),
     make(MEMBER, How::Member, false),
     make(MEMBER_B, How::Member, true),
@@ -138,7 +138,12 @@ impl Maker {
         let list =
             |t: &DataType| matches!(t, DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(_, _));
         let fits = match self.make.how {
-            How::Value | How::Item | How::ArrayOf | How::ObjectOf | How::Pieces(_, _) => given.len() == 1,
+            How::ArrayOf | How::ObjectOf => match given {
+                [t] if list(t) || t.is_null() => true,
+                [_] => return Err(refused(SqlState::DATATYPE_MISMATCH, "VARIADIC argument must be an array")),
+                _ => false,
+            },
+            How::Value | How::Item | How::Pieces(_, _) => given.len() == 1,
             How::Member => given.len() == 2,
             How::Lines => {
                 let first = |t: &DataType| match self.make.name {
@@ -153,8 +158,7 @@ impl Maker {
             return Ok(());
         }
         let given = given.iter().map(|t| SqlType::from_arrow(t).to_string()).collect::<Vec<_>>().join(", ");
-        let message =
-            format!("function {}({given}) does not exist", self.make.name.split(' ').next().unwrap_or_default());
+        let message = format!("function {}({given}) does not exist", self.make.name.trim_end_matches("_variadic"));
         Err(to_datafusion(
             Error::new(SqlState::UNDEFINED_FUNCTION, message).hint(
                 "No function matches the given name and argument types. You might need to add explicit type casts.",
@@ -229,7 +233,7 @@ impl Maker {
             How::Object => self.object(args.len(), |n| (&args[n], row), out)?,
             How::ArrayOf => self.items(&args[0], row, out),
             How::ObjectOf => {
-                let (items, range) = args[0].items(row);
+                let (items, range) = args[0].flat_items(row);
                 self.object(range.len(), |n| (items, range.start + n), out)?;
             }
             How::Member => self.aggregated_member(&args[0], &args[1], row, out)?,
@@ -249,7 +253,7 @@ impl Maker {
     }
 
     fn items(&self, list: &Cells, row: usize, out: &mut Vec<u8>) {
-        let (items, range) = list.items(row);
+        let (items, range) = list.flat_items(row);
         out.push(b'[');
         for (n, i) in range.enumerate() {
             out.extend_from_slice(if n > 0 { b", " } else { b"" });
@@ -262,7 +266,7 @@ impl Maker {
         if !count.is_multiple_of(2) {
             let hint = format!(
                 "The arguments of {}() must consist of alternating keys and values.",
-                self.make.name.split(' ').next().unwrap_or_default()
+                self.make.name.trim_end_matches("_variadic")
             );
             let error =
                 Error::new(SqlState::INVALID_PARAMETER_VALUE, "argument list must have even number of elements");

@@ -3,9 +3,9 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    CastKind, DataType, ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, Ident, NamedWindowDefinition, NamedWindowExpr, ObjectName, ObjectNamePart, Query, Select,
-    TimezoneInfo, VisitMut, VisitorMut, WindowSpec, WindowType,
+    ArrayElemTypeDef, CastKind, DataType, ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentList, FunctionArguments, Ident, NamedWindowDefinition, NamedWindowExpr, ObjectName, ObjectNamePart,
+    Query, Select, TimezoneInfo, Value, VisitMut, VisitorMut, WindowSpec, WindowType,
 };
 use sightline_storage::error::{Error, Result, SqlState};
 
@@ -131,15 +131,33 @@ pub(super) fn variadic(f: &mut Function) -> Result<()> {
         f.name = ObjectName(vec![ObjectNamePart::Identifier(Ident::new(format!("{name}_variadic")))]);
         return Ok(());
     }
-    let elsewhere = matches!(name.as_str(), "json_extract_path" | "jsonb_extract_path" | "json_extract_path_text")
-        || name.starts_with("json_build")
-        || name.starts_with("jsonb_");
-    if elsewhere {
+    // These take an array as it is.
+    if name.starts_with("json_extract_path") || name.starts_with("jsonb_extract_path") {
+        if let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(path))) = list.args.last_mut()
+            && matches!(path, Expr::Value(v) if matches!(v.value, Value::SingleQuotedString(_)))
+        {
+            *path = texts(path.clone());
+        }
+        return Ok(());
+    }
+    if name.starts_with("json_build_") || name.starts_with("jsonb_build_") {
         f.name = ObjectName(vec![ObjectNamePart::Identifier(Ident::new(format!("{name}_variadic")))]);
         return Ok(());
     }
     Err(Error::new(SqlState::UNDEFINED_FUNCTION, format!("function {name} does not exist"))
         .hint("No function matches the given name and argument types. You might need to add explicit type casts."))
+}
+
+/// A literal that is an array of texts.
+fn texts(literal: Expr) -> Expr {
+    let text = ArrayElemTypeDef::SquareBracket(Box::new(DataType::Text), None);
+    Expr::Cast {
+        kind: CastKind::Cast,
+        expr: Box::new(literal),
+        data_type: DataType::Array(text),
+        array: false,
+        format: None,
+    }
 }
 
 pub(super) fn call(name: &str, arguments: Vec<Expr>) -> Expr {
