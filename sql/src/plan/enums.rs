@@ -556,6 +556,11 @@ pub(super) fn keeping(inner: Arc<AggregateUDF>) -> Arc<AggregateUDF> {
     Arc::new(AggregateUDF::new_from_impl(Keeping { inner }))
 }
 
+/// The aggregate that [`keeping`] was given.
+pub(super) fn bare(function: &AggregateUDF) -> &AggregateUDF {
+    function.inner().downcast_ref::<Keeping>().map_or(function, |kept| kept.inner.as_ref())
+}
+
 impl AggregateUDFImpl for Keeping {
     fn name(&self) -> &str {
         self.inner.name()

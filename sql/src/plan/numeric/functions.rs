@@ -17,6 +17,7 @@ use sightline_functions::aggregate;
 use sightline_functions::numeric::{is_ours, targets};
 
 use super::{is_numeric, operator, unify};
+use crate::plan::enums::bare;
 use crate::plan::kernel::Kernel;
 
 /// Functions whose arguments, or all of them but those given by number, are of one type.
@@ -139,7 +140,7 @@ pub(super) fn converted(mut call: ScalarFunction, schema: &DFSchema) -> Result<E
 /// Casts the arguments of an aggregate of ours that wants doubles.
 pub(super) fn aggregated(function: &AggregateUDF, args: &mut [Expr], schema: &DFSchema) -> Result<()> {
     let types = args.iter().map(|a| a.get_type(schema)).collect::<Result<Vec<_>>>()?;
-    if let Some(targets) = aggregate::targets(function, &types) {
+    if let Some(targets) = aggregate::targets(bare(function), &types) {
         for (arg, (from, to)) in args.iter_mut().zip(types.iter().zip(&targets)) {
             *arg = moved(std::mem::take(arg), from, to);
         }
