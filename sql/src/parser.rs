@@ -13,6 +13,7 @@ pub mod copy;
 pub mod cursor;
 pub mod definition;
 mod depth;
+mod frames;
 mod spelling;
 mod split;
 pub mod tenant;
@@ -34,6 +35,7 @@ use sightline_storage::error::{Error, Result, SqlState};
 
 pub(crate) use self::calls::VARIADIC;
 pub(crate) use self::depth::{SET_OPERATORS_MAX, bush, too_deep};
+pub(crate) use self::frames::EXCLUDE;
 
 use self::copy::Copy;
 use self::cursor::{Declare, Fetch};

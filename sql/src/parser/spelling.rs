@@ -4,9 +4,11 @@
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Whitespace};
 
+use super::frames;
+
 /// The tokens that sqlparser reads as PostgreSQL means.
 pub(super) fn respelled(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    precise_intervals(dropped(symmetric(order_using(expand_table(joined_strings(tokens))))))
+    precise_intervals(frames::plain(dropped(symmetric(order_using(expand_table(joined_strings(tokens)))))))
 }
 
 fn keyword(token: &TokenWithSpan) -> Keyword {
@@ -14,10 +16,6 @@ fn keyword(token: &TokenWithSpan) -> Keyword {
         Token::Word(w) if w.quote_style.is_none() => w.keyword,
         _ => Keyword::NoKeyword,
     }
-}
-
-fn is_word(token: &TokenWithSpan, word: &str) -> bool {
-    matches!(&token.token, Token::Word(w) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(word))
 }
 
 fn significant(token: &&TokenWithSpan) -> bool {
@@ -59,25 +57,12 @@ fn symmetric(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     tokens
 }
 
-/// What says what holds anyway: `EXCLUDE NO OTHERS` of a window's frame, `'1 day'::interval PRECEDING`, `GROUP BY ALL`
-/// before grouping sets.
+/// What says what holds anyway: `GROUP BY ALL` before grouping sets.
 fn dropped(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let places = (0..tokens.len()).filter(|n| significant(&&tokens[*n])).collect::<Vec<_>>();
     let mut drop = Vec::new();
-    // A frame's bound is a bare literal: the type that it is cast to is that of the ORDER BY.
-    for window in places.windows(4) {
-        let [a, b, c, d] = [&tokens[window[0]], &tokens[window[1]], &tokens[window[2]], &tokens[window[3]]];
-        let literal = matches!(a.token, Token::SingleQuotedString(_)) && b.token == Token::DoubleColon;
-        if literal && matches!(c.token, Token::Word(_)) && matches!(keyword(d), Keyword::PRECEDING | Keyword::FOLLOWING)
-        {
-            drop.extend_from_slice(&window[1..3]);
-        }
-    }
     for window in places.windows(3) {
         let [a, b, c] = [&tokens[window[0]], &tokens[window[1]], &tokens[window[2]]];
-        if is_word(a, "EXCLUDE") && is_word(b, "NO") && is_word(c, "OTHERS") {
-            drop.extend_from_slice(window);
-        }
         if keyword(a) == Keyword::GROUP && keyword(b) == Keyword::BY && keyword(c) == Keyword::ALL {
             drop.push(window[2]);
         }

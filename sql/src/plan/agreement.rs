@@ -258,7 +258,7 @@ pub(super) fn is_literal_column(plan: &LogicalPlan, n: usize) -> bool {
 }
 
 /// A type as a message names it.
-fn shown(field: &Field) -> String {
+pub(super) fn shown(field: &Field) -> String {
     let text = SqlType::of_field(field).to_string();
     match (text.find('('), text.find(')')) {
         (Some(open), Some(close)) if open < close => format!("{}{}", &text[..open], &text[close + 1..]),

@@ -18,6 +18,7 @@ mod dependent;
 mod domains;
 mod enum_functions;
 mod enums;
+mod frames;
 mod functions;
 mod guards;
 mod intervals;
@@ -41,6 +42,7 @@ mod run;
 mod series;
 mod shared;
 mod temporal;
+mod ties;
 mod types;
 mod user_types;
 mod yielding;
@@ -321,6 +323,7 @@ fn to_plan(
         .and_then(multisets::counted)
         .and_then(numbers::chosen)
         .and_then(json::typed)
+        .and_then(frames::framed)
         .map_err(from_datafusion)?;
     let plan = blanks::insignificant(plan).map_err(from_datafusion)?;
     dependent::rewrite(ctx, lateral::rewrite(ctx, plan)?)

@@ -24,6 +24,7 @@ use super::json::JsonOperators;
 use super::meaning::Meaning;
 use super::operators::Operators;
 use super::relations::Relations;
+use super::ties::Ties;
 use crate::catalog::table::{Table, TableOptions};
 use crate::database::DatabaseOptions;
 use crate::error::from_datafusion;
@@ -122,7 +123,8 @@ impl Shared {
             .with_runtime_env(self.runtime.clone())
             .with_default_features()
             .with_analyzer_rules(rules)
-            .with_physical_optimizer_rule(Arc::new(Guards));
+            .with_physical_optimizer_rule(Arc::new(Guards))
+            .with_physical_optimizer_rule(Arc::new(Ties));
         let planners = [Arc::new(JsonOperators) as _, Arc::new(Arrays) as _, Arc::new(Operators) as _];
         builder.expr_planners().get_or_insert_default().splice(0..0, planners);
         let state = builder.with_relation_planners(vec![Arc::new(Relations)]).build();
@@ -132,6 +134,7 @@ impl Shared {
         }
         context.register_udf(super::series::generate_series());
         context.register_udf(super::multisets::with_ties_function());
+        context.register_udf(super::frames::mark_function());
         for function in super::json::functions(&settings.format()) {
             context.register_udf(function);
         }

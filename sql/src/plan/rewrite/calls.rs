@@ -1,15 +1,11 @@
-//! Function calls and windows.
-
-use std::ops::ControlFlow;
+//! Function calls.
 
 use datafusion::sql::sqlparser::ast::{
     ArrayElemTypeDef, CastKind, DataType, ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentList, FunctionArguments, Ident, NamedWindowDefinition, NamedWindowExpr, ObjectName, ObjectNamePart,
-    Query, Select, TimezoneInfo, Value, VisitMut, VisitorMut, WindowSpec, WindowType,
+    FunctionArgumentList, FunctionArguments, Ident, ObjectName, ObjectNamePart, TimezoneInfo, Value,
 };
 use sightline_storage::error::{Error, Result, SqlState};
 
-use super::literals::bare_bound;
 use crate::plan::names::fold;
 
 pub(super) fn strip_schema(name: &mut ObjectName) {
@@ -21,33 +17,6 @@ pub(super) fn strip_schema(name: &mut ObjectName) {
 
 pub(super) fn function(f: &mut Function) {
     strip_schema(&mut f.name);
-    if let Some(WindowType::WindowSpec(spec)) = &mut f.over
-        && let Some(frame) = &mut spec.window_frame
-    {
-        bare_bound(&mut frame.start_bound);
-        frame.end_bound.iter_mut().for_each(bare_bound);
-    }
-}
-
-/// Refuses a window function with too few or too many arguments, which DataFusion looks for without asking.
-///
-/// # Errors
-/// 42883.
-pub(super) fn window_arguments(f: &Function) -> Result<()> {
-    let FunctionArguments::List(list) = &f.args else { return Ok(()) };
-    let name = f.name.to_string().to_lowercase();
-    let fits = match name.trim_start_matches("pg_catalog.") {
-        "row_number" | "rank" | "dense_rank" | "percent_rank" | "cume_dist" => list.args.is_empty(),
-        "first_value" | "last_value" | "ntile" => list.args.len() == 1,
-        "nth_value" => list.args.len() == 2,
-        "lag" | "lead" => (1..=3).contains(&list.args.len()),
-        _ => true,
-    };
-    if f.over.is_none() || fits {
-        return Ok(());
-    }
-    Err(Error::new(SqlState::UNDEFINED_FUNCTION, format!("function {name} with these arguments does not exist"))
-        .hint("No function matches the given name and argument types. You might need to add explicit type casts."))
 }
 
 /// `float8(x)` is `x::float8`, and `gen_random_uuid()` a text's cast (<https://www.postgresql.org/docs/15/sql-expressions.html#SQL-SYNTAX-TYPE-CASTS>).
@@ -175,100 +144,4 @@ pub(super) fn call(name: &str, arguments: Vec<Expr>) -> Expr {
         over: None,
         within_group: vec![],
     })
-}
-
-/// Puts named windows where they are used: DataFusion would drop the partitions and the order that `OVER (w ORDER BY x)`
-/// takes from `w` (<https://www.postgresql.org/docs/15/sql-select.html#SQL-WINDOW>).
-///
-/// # Errors
-/// 42704 for an unknown window; 42P20 for two of one name, and where a window says again what its original said.
-pub(super) fn inline_windows(select: &mut Select) -> Result<()> {
-    let mut pass = Windows { known: vec![], depth: 0, failed: None };
-    for NamedWindowDefinition(name, window) in std::mem::take(&mut select.named_window) {
-        let name = fold(&name);
-        if pass.known.iter().any(|(known, _)| *known == name) {
-            return Err(windowing(format!("window \"{name}\" is already defined")));
-        }
-        let spec = match window {
-            NamedWindowExpr::NamedWindow(original) => pass.find(&original)?,
-            NamedWindowExpr::WindowSpec(spec) => pass.inherited(spec)?,
-        };
-        pass.known.push((name, spec));
-    }
-    let _: ControlFlow<()> = select.projection.visit(&mut pass);
-    pass.failed.map_or(Ok(()), Err)
-}
-
-/// Puts windows into the calls of one select list, not into those of its subqueries.
-struct Windows {
-    known: Vec<(String, WindowSpec)>,
-    depth: usize,
-    failed: Option<Error>,
-}
-
-impl Windows {
-    fn find(&self, name: &Ident) -> Result<WindowSpec> {
-        let name = fold(name);
-        let found = self.known.iter().find(|(known, _)| *known == name);
-        let unknown = || Error::new(SqlState::UNDEFINED_OBJECT, format!("window \"{name}\" does not exist"));
-        found.map(|(_, spec)| spec.clone()).ok_or_else(unknown)
-    }
-
-    /// The window with what it takes from the one it names.
-    fn inherited(&self, mut spec: WindowSpec) -> Result<WindowSpec> {
-        let Some(name) = spec.window_name.take() else { return Ok(spec) };
-        let original = self.find(&name)?;
-        let name = fold(&name);
-        if !spec.partition_by.is_empty() {
-            return Err(windowing(format!("cannot override PARTITION BY clause of window \"{name}\"")));
-        }
-        if !spec.order_by.is_empty() && !original.order_by.is_empty() {
-            return Err(windowing(format!("cannot override ORDER BY clause of window \"{name}\"")));
-        }
-        if original.window_frame.is_some() {
-            return Err(windowing(format!("cannot copy window \"{name}\" because it has a frame clause")));
-        }
-        spec.partition_by = original.partition_by;
-        if spec.order_by.is_empty() {
-            spec.order_by = original.order_by;
-        }
-        Ok(spec)
-    }
-
-    fn inline(&self, over: &mut WindowType) -> Result<()> {
-        *over = WindowType::WindowSpec(match over {
-            WindowType::NamedWindow(name) => self.find(name)?,
-            WindowType::WindowSpec(spec) => self.inherited(spec.clone())?,
-        });
-        Ok(())
-    }
-}
-
-fn windowing(message: String) -> Error {
-    Error::new(SqlState::WINDOWING_ERROR, message)
-}
-
-impl VisitorMut for Windows {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.depth += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.depth -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if self.depth == 0
-            && let Expr::Function(Function { over: Some(over), .. }) = expr
-            && let Err(error) = self.inline(over)
-        {
-            self.failed = Some(error);
-            return ControlFlow::Break(());
-        }
-        ControlFlow::Continue(())
-    }
 }

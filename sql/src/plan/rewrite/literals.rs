@@ -1,6 +1,6 @@
 //! Literals and their casts: `integer` numbers, exact floats, intervals, `reg*` types.
 
-use datafusion::sql::sqlparser::ast::{self, DataType, Expr, LimitClause, OrderByKind, Query, Value, WindowFrameBound};
+use datafusion::sql::sqlparser::ast::{self, DataType, Expr, LimitClause, OrderByKind, Query, Value};
 use sightline_storage::types::{RegKind, SqlType};
 
 use super::calls::call;
@@ -42,27 +42,6 @@ pub(super) fn bare_positions(query: &mut Query) {
     if let Some(fetch) = &mut query.fetch {
         fetch.quantity.iter_mut().for_each(bare);
     }
-}
-
-/// A literal with a cast as the bare literal that the planner wants: `2::int8 PRECEDING`, `'1 year'::interval FOLLOWING`.
-pub(super) fn bare_bound(bound: &mut WindowFrameBound) {
-    let (WindowFrameBound::Preceding(Some(e)) | WindowFrameBound::Following(Some(e))) = bound else { return };
-    bare(e);
-    let mut literal = e.as_ref();
-    while let Expr::Cast { expr, .. } | Expr::Nested(expr) = literal {
-        literal = expr;
-    }
-    let Expr::Value(value) = literal else { return };
-    **e = match &value.value {
-        Value::SingleQuotedString(_) => Expr::Interval(ast::Interval {
-            value: Box::new(literal.clone()),
-            leading_field: None,
-            leading_precision: None,
-            last_field: None,
-            fractional_seconds_precision: None,
-        }),
-        _ => literal.clone(),
-    };
 }
 
 /// The name of a `reg*` type's input function; its output function ends in `_out`.

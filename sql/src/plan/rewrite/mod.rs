@@ -17,6 +17,7 @@ mod select_list;
 mod strings;
 mod times;
 mod values;
+mod windows;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -122,7 +123,7 @@ impl VisitorMut for Pass {
             }
         }
         if let Expr::Function(f) = expr
-            && let Err(error) = calls::window_arguments(f)
+            && let Err(error) = windows::window_arguments(f)
         {
             self.learned.failed.get_or_insert(error);
             return ControlFlow::Break(());
@@ -282,6 +283,9 @@ impl VisitorMut for Pass {
             recursion::widen(with);
         }
         relations::name_single_sets(query);
+        if let Err(error) = windows::inline_windows(query) {
+            self.learned.failed.get_or_insert(error);
+        }
         if let Err(error) = fetch_as_limit(query) {
             self.learned.failed.get_or_insert(error);
         }
@@ -306,9 +310,6 @@ impl VisitorMut for Pass {
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
         aggregates::inherit_order(select);
-        if let Err(error) = calls::inline_windows(select) {
-            self.learned.failed.get_or_insert(error);
-        }
         ControlFlow::Continue(())
     }
 
