@@ -14,8 +14,11 @@ pub mod cursor;
 pub mod definition;
 mod depth;
 mod frames;
+pub(crate) mod grouping;
+mod joins;
 mod spelling;
 mod split;
+mod subqueries;
 pub mod tenant;
 #[cfg(test)]
 mod tests;
@@ -36,6 +39,7 @@ use sightline_storage::error::{Error, Result, SqlState};
 pub(crate) use self::calls::VARIADIC;
 pub(crate) use self::depth::{SET_OPERATORS_MAX, bush, too_deep};
 pub(crate) use self::frames::EXCLUDE;
+pub(crate) use self::joins::ALIAS as JOIN_ALIAS;
 
 use self::copy::Copy;
 use self::cursor::{Declare, Fetch};

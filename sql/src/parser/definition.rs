@@ -170,7 +170,10 @@ pub(super) fn create(p: &mut Parser) -> Result<Body, ParserError> {
     if !or_replace && words(p, &["TABLE"]) {
         return create_table(p, temporary || global);
     }
-    if is_word(p, 0, "RECURSIVE") || is_word(p, 0, "MATERIALIZED") {
+    if words(p, &["RECURSIVE", "VIEW"]) {
+        return recursive_view(p, or_replace, temporary);
+    }
+    if is_word(p, 0, "MATERIALIZED") {
         return Ok(unsupported(p, "only plain views are supported", Some("Use CREATE VIEW or CREATE TABLE … AS.")));
     }
     if words(p, &["VIEW"]) {
@@ -426,6 +429,27 @@ fn create_view(p: &mut Parser, or_replace: bool, temporary: bool) -> Result<Body
         return Ok(unsupported(p, "WITH CHECK OPTION is not supported", Some("Views are read only.")));
     }
     Ok(Body::CreateView(Box::new(CreateView { name, or_replace, temporary, columns, query })))
+}
+
+/// `CREATE RECURSIVE VIEW v (a) AS query` is `CREATE VIEW v (a) AS WITH RECURSIVE v (a) AS (query) SELECT a FROM v`
+/// (<https://www.postgresql.org/docs/15/sql-createview.html>).
+fn recursive_view(p: &mut Parser, or_replace: bool, temporary: bool) -> Result<Body, ParserError> {
+    let name = object(p)?;
+    p.expect_token(&Token::LParen)?;
+    let columns = p.parse_comma_separated(|p| p.parse_identifier())?;
+    p.expect_token(&Token::RParen)?;
+    expect(p, "AS")?;
+    let term = query(p)?;
+    if is_word(p, 0, "WITH") {
+        return p.expected("end of statement", p.peek_token());
+    }
+    let Some(own) = name.0.last().and_then(|part| part.as_ident()).cloned() else {
+        return p.expected("a name", p.peek_token());
+    };
+    let list = columns.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let text = format!("WITH RECURSIVE {own} ({list}) AS ({term}) SELECT {list} FROM {own}");
+    let query = super::query(&text).map_err(|e| ParserError::ParserError(e.message().to_string()))?;
+    Ok(Body::CreateView(Box::new(CreateView { name, or_replace, temporary, columns, query: Box::new(query) })))
 }
 
 fn create_schema(p: &mut Parser) -> Result<Body, ParserError> {

@@ -4,11 +4,12 @@
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Whitespace};
 
-use super::frames;
+use super::{frames, grouping, joins, subqueries};
 
 /// The tokens that sqlparser reads as PostgreSQL means.
 pub(super) fn respelled(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    precise_intervals(frames::plain(dropped(symmetric(order_using(expand_table(joined_strings(tokens)))))))
+    let tokens = symmetric(order_using(expand_table(joined_strings(tokens))));
+    precise_intervals(joins::plain(grouping::plain(frames::plain(subqueries::plain(dropped(tokens))))))
 }
 
 fn keyword(token: &TokenWithSpan) -> Keyword {

@@ -105,6 +105,14 @@ fn first_column(query: &ast::Query) -> Named {
         SetExpr::Select(select) => match select.projection.first() {
             Some(SelectItem::ExprWithAlias { alias, .. }) => Named::Strong(unhide(&fold(alias)).to_string()),
             Some(SelectItem::UnnamedExpr(expr)) => figure(expr),
+            Some(SelectItem::Wildcard(_)) => match select.from.as_slice() {
+                [ast::TableWithJoins { relation: ast::TableFactor::Derived { subquery, .. }, joins }]
+                    if joins.is_empty() =>
+                {
+                    first_column(subquery)
+                }
+                _ => Named::None,
+            },
             _ => Named::None,
         },
         SetExpr::Query(inner) => first_column(inner),

@@ -15,6 +15,16 @@ pub(super) fn strip_schema(name: &mut ObjectName) {
     }
 }
 
+/// The name of a function, if it is one of the system's.
+pub(super) fn plain_name(f: &Function) -> String {
+    let mut name = f.name.clone();
+    strip_schema(&mut name);
+    match name.0.as_slice() {
+        [part] => part.as_ident().map(fold).unwrap_or_default(),
+        _ => String::new(),
+    }
+}
+
 pub(super) fn function(f: &mut Function) {
     strip_schema(&mut f.name);
 }

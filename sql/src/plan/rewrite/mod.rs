@@ -6,8 +6,11 @@
 mod aggregates;
 mod arrays;
 mod calls;
+mod grouping;
+mod joins;
 mod literals;
 mod operators;
+mod placement;
 mod queries;
 mod records;
 mod recursion;
@@ -18,6 +21,7 @@ mod strings;
 mod times;
 mod values;
 mod windows;
+mod with;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -36,7 +40,7 @@ use self::operators::{
 };
 use self::queries::{array_subquery, fetch_as_limit, in_subquery};
 use self::relations::{
-    function_factor, integer_series, name_table_function, nest_full_joins, set_returning, table_oids,
+    function_factor, integer_series, name_table_function, nest_merging_joins, set_returning, table_oids,
 };
 
 pub(super) use self::literals::reg_type;
@@ -95,6 +99,9 @@ struct Pass {
     learned: Learned,
     /// How many ARRAY[…] stand around the expression.
     arrays: usize,
+    /// How many joins have been numbered.
+    joins: usize,
+    scopes: with::Scopes,
 }
 
 impl Pass {
@@ -282,9 +289,12 @@ impl VisitorMut for Pass {
         if let Some(with) = &mut query.with {
             recursion::widen(with);
         }
+        self.scopes.enter(query);
         relations::name_single_sets(query);
-        if let Err(error) = windows::inline_windows(query) {
-            self.learned.failed.get_or_insert(error);
+        for done in [joins::named(query, &mut self.joins), windows::inline_windows(query)] {
+            if let Err(error) = done {
+                self.learned.failed.get_or_insert(error);
+            }
         }
         if let Err(error) = fetch_as_limit(query) {
             self.learned.failed.get_or_insert(error);
@@ -301,6 +311,7 @@ impl VisitorMut for Pass {
     }
 
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        self.scopes.leave();
         bare_positions(query);
         if let SetExpr::Values(rows) = query.body.as_mut() {
             values::typed(rows);
@@ -310,11 +321,16 @@ impl VisitorMut for Pass {
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
         aggregates::inherit_order(select);
+        for done in [placement::check(select), grouping::expand(select)] {
+            if let Err(error) = done {
+                self.learned.failed.get_or_insert(error);
+            }
+        }
         ControlFlow::Continue(())
     }
 
     fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
-        select.from.iter_mut().for_each(nest_full_joins);
+        select.from.iter_mut().for_each(nest_merging_joins);
         select.selection.iter_mut().for_each(rows::certain);
         table_oids(select);
         if let GroupByExpr::Expressions(exprs, _) = &mut select.group_by {

@@ -20,6 +20,7 @@ pub(super) fn check(with: &With) -> Result<()> {
     if !with.recursive {
         return Ok(());
     }
+    mutual(with)?;
     with.cte_tables.iter().try_for_each(check_one)
 }
 
@@ -62,6 +63,28 @@ fn is_numeric(expr: &Expr) -> bool {
         Expr::Nested(inner) | Expr::UnaryOp { expr: inner, .. } => is_numeric(inner),
         Expr::BinaryOp { left, right, .. } => is_numeric(left) || is_numeric(right),
         _ => false,
+    }
+}
+
+/// Refuses queries that need each other.
+fn mutual(with: &With) -> Result<()> {
+    let tables = &with.cte_tables;
+    let names = tables.iter().map(|cte| fold(&cte.alias.name)).collect::<Vec<_>>();
+    let needs = |n: usize, m: usize| references(tables[n].query.as_ref(), &names[m]) > 0;
+    let count = tables.len();
+    let mut reaches =
+        (0..count).map(|n| (0..count).map(|m| n != m && needs(n, m)).collect()).collect::<Vec<Vec<bool>>>();
+    for by in 0..count {
+        for n in 0..count {
+            if reaches[n][by] {
+                let further = reaches[by].clone();
+                reaches[n].iter_mut().zip(further).for_each(|(known, more)| *known |= more);
+            }
+        }
+    }
+    match (0..count).any(|n| reaches[n][n]) {
+        true => Err(Error::unsupported("mutual recursion between WITH items is not implemented")),
+        false => Ok(()),
     }
 }
 
@@ -119,6 +142,7 @@ fn check_term(term: &SetExpr, name: &str) -> Result<()> {
                 }
             }
         }
+        SetExpr::Query(query) if query.with.is_none() => check_term(&query.body, name),
         _ => Ok(()),
     }
 }
@@ -176,7 +200,7 @@ fn is(table: &ast::ObjectName, name: &str) -> bool {
 }
 
 /// How often something names the query; a WITH of its own may hide it.
-fn references(thing: &impl Visit, name: &str) -> usize {
+pub(super) fn references(thing: &impl Visit, name: &str) -> usize {
     struct Count<'a> {
         name: &'a str,
         found: usize,

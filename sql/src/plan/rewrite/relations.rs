@@ -201,8 +201,9 @@ fn single_set(factor: &TableFactor) -> Option<(String, String)> {
     differs.then(|| (shown, column.name().clone()))
 }
 
-/// `a FULL JOIN b USING (c)` gets parentheses, so that it is planned by itself: its merged columns come from either side.
-pub(super) fn nest_full_joins(table: &mut ast::TableWithJoins) {
+/// `a JOIN b USING (c)` gets parentheses, so that it is planned by itself: its merged columns come first, and their values
+/// from the side that has them.
+pub(super) fn nest_merging_joins(table: &mut ast::TableWithJoins) {
     nest_factor(&mut table.relation);
     table.joins.iter_mut().for_each(|j| nest_factor(&mut j.relation));
     while let Some(at) = table.joins.iter().position(merges) {
@@ -222,13 +223,21 @@ fn nest_factor(factor: &mut TableFactor) {
             nest_factor(&mut only.relation);
             nest_factor(&mut table_with_joins.relation);
         }
-        _ => nest_full_joins(table_with_joins),
+        _ => nest_merging_joins(table_with_joins),
     }
 }
 
 fn merges(join: &ast::Join) -> bool {
     use ast::{JoinConstraint as C, JoinOperator as J};
-    matches!(join.join_operator, J::FullOuter(C::Using(_) | C::Natural))
+    // What is lateral wants to see its left side, and has it merged by the planner.
+    let lateral = matches!(join.relation, TableFactor::Derived { lateral: true, .. });
+    let merging = match &join.join_operator {
+        J::Join(c) | J::Inner(c) | J::Left(c) | J::LeftOuter(c) | J::Right(c) | J::RightOuter(c) | J::FullOuter(c) => {
+            matches!(c, C::Using(_) | C::Natural)
+        }
+        _ => false,
+    };
+    merging && !lateral
 }
 
 fn nested(relation: TableFactor, joins: Vec<ast::Join>) -> TableFactor {
