@@ -78,6 +78,10 @@ impl Membership {
 
     async fn read(&self, outer: &[ScalarValue], ty: &DataType) -> Result<Values> {
         let plan = bound(&self.plan, &self.outer, outer)?;
+        // As of a dependent subquery: what hung on two queries around it may hang on the nearer one alone now.
+        let plan = super::lateral::rewrite(&self.ctx, plan)
+            .and_then(|p| super::dependent::rewrite(&self.ctx, p))
+            .map_err(to_datafusion)?;
         let pool = &self.ctx.database.plan.runtime().memory_pool;
         let reservation = MemoryConsumer::new("IN (SELECT …)").register(pool);
         let converter = RowConverter::new(vec![SortField::new(ty.clone())])?;

@@ -347,7 +347,7 @@ fn style_now(ctx: &QueryContext) -> crate::codec::Style {
 fn plan_view(ctx: &Arc<QueryContext>, view: &Arc<ViewDef>, depth: usize) -> Result<LogicalPlan> {
     let mut query = crate::parser::query(&view.query)?;
     user_types::resolve(ctx, &view.search_path, &mut query);
-    let learned = rewrite::rewrite(&mut query);
+    let learned = rewrite::rewrite_view(&mut query, &view.name);
     learned.check()?;
     let plan = to_plan(ctx, query, vec![], &Reading::view(ctx, view, depth)?)?;
     let exprs = plan

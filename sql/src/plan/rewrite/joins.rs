@@ -60,6 +60,8 @@ fn in_select(select: &mut Select, order_by: &mut [OrderByExpr], count: &mut usiz
     let mut pass = Names { found, depth: 0, failed: None };
     let _: ControlFlow<()> = select.projection.visit(&mut pass);
     let _: ControlFlow<()> = select.selection.visit(&mut pass);
+    // Conditions of joins.
+    let _: ControlFlow<()> = select.from.visit(&mut pass);
     let _: ControlFlow<()> = select.group_by.visit(&mut pass);
     let _: ControlFlow<()> = select.having.visit(&mut pass);
     let output = select.projection.iter().filter_map(output_name).collect::<Vec<_>>();

@@ -20,6 +20,7 @@ mod select_list;
 mod strings;
 mod times;
 mod values;
+mod whole_rows;
 mod windows;
 mod with;
 
@@ -80,6 +81,15 @@ impl Learned {
 pub(super) fn rewrite(query: &mut Query) -> Learned {
     select_list::name_columns(query, true);
     let mut pass = Pass::default();
+    let _: ControlFlow<()> = query.visit(&mut pass);
+    pass.learned
+}
+
+/// Rewrites the query of a view in place: a WITH query of the view's own name gets another, since the planner would take
+/// one for the other.
+pub(super) fn rewrite_view(query: &mut Query, view: &str) -> Learned {
+    select_list::name_columns(query, true);
+    let mut pass = Pass { scopes: with::Scopes::inside(view), ..Pass::default() };
     let _: ControlFlow<()> = query.visit(&mut pass);
     pass.learned
 }
@@ -321,6 +331,7 @@ impl VisitorMut for Pass {
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
         aggregates::inherit_order(select);
+        whole_rows::counted(select);
         for done in [placement::check(select), grouping::expand(select)] {
             if let Err(error) = done {
                 self.learned.failed.get_or_insert(error);

@@ -18,6 +18,11 @@ pub(super) struct Scopes {
 }
 
 impl Scopes {
+    /// Inside of something of this name.
+    pub(super) fn inside(name: &str) -> Scopes {
+        Scopes { outer: vec![vec![name.to_string()]], renamed: 0 }
+    }
+
     /// Comes to a query.
     pub(super) fn enter(&mut self, query: &mut Query) {
         if let Some(mut with) = query.with.take() {
