@@ -33,6 +33,7 @@ use sightline_storage::types::SqlType;
 use self::evaluate::Evaluator;
 use super::arithmetic::comparable;
 use super::kernel::{Body, Kernel};
+use super::{numbers, numeric};
 use crate::error::to_datafusion;
 
 /// The function that stands for a frame.
@@ -132,6 +133,14 @@ fn same_type(args: &mut [Expr], schema: &DFSchema) -> Result<()> {
     if let [value, _, default] = args {
         let (from, to) = (value.get_type(schema)?, default.get_type(schema)?);
         let open = matches!(default, Expr::Literal(ScalarValue::Utf8(_), None));
+        let exact = |a: &DataType, b: &DataType| numeric::is_exact(a) && (numeric::is_exact(b) || b.is_integer());
+        if exact(&from, &to) || exact(&to, &from) {
+            for (arg, ty) in [(value, from), (default, to)] {
+                *arg = numeric::as_numeric(std::mem::take(arg), &ty);
+            }
+            numbered(args);
+            return Ok(());
+        }
         let common = if open { from.clone() } else { type_union_coercion(&from, &to).unwrap_or_else(|| from.clone()) };
         for (arg, ty) in [(value, from), (default, to)] {
             if ty != common {
@@ -139,10 +148,15 @@ fn same_type(args: &mut [Expr], schema: &DFSchema) -> Result<()> {
             }
         }
     }
+    numbered(args);
+    Ok(())
+}
+
+/// The offset as a whole number of rows.
+fn numbered(args: &mut [Expr]) {
     if let [_, offset, ..] = args {
         *offset = cast(std::mem::take(offset), DataType::Int64);
     }
-    Ok(())
 }
 
 /// What is computed over a frame.
@@ -327,15 +341,15 @@ fn ranged(key: Expr, ends: &[Bound], offsets: Vec<Expr>, descending: bool, schem
     let interval = |ty: &DataType| matches!(ty, DataType::Interval(_));
     let number = |ty: &DataType| ty.is_numeric() || matches!(SqlType::from_arrow(ty), SqlType::Numeric(_));
     let integers = |ty: &DataType| ty.is_signed_integer() || ty.is_unsigned_integer();
-    let numeric = matches!(SqlType::of_field(&field), SqlType::Numeric(_));
+    let exact = matches!(SqlType::of_field(&field), SqlType::Numeric(_));
     let temporal = matches!(ty, DataType::Date32 | DataType::Timestamp(..) | DataType::Time64(_)) || interval(&ty);
     let mut exprs = Vec::new();
     for offset in offsets {
         let (_, given) = offset.to_field(schema)?;
         let open = matches!(offset, Expr::Literal(ScalarValue::Utf8(_), None)) || given.data_type().is_null();
         let from = given.data_type();
-        let (fits, wanted) = if numeric {
-            (integers(from) || matches!(SqlType::of_field(&given), SqlType::Numeric(_)), ty.clone())
+        let (fits, wanted) = if exact {
+            (integers(from) || matches!(SqlType::of_field(&given), SqlType::Numeric(_)), SqlType::Numeric(None).arrow())
         } else if integers(&ty) {
             (integers(from), DataType::Int64)
         } else if ty.is_floating() {
@@ -361,7 +375,7 @@ fn ranged(key: Expr, ends: &[Bound], offsets: Vec<Expr>, descending: bool, schem
         exprs.push(if same { offset } else { cast(offset, wanted) });
     }
     let keyed = match &ty {
-        _ if numeric => Keyed::Bounds,
+        _ if exact => Keyed::Bounds,
         ty if integers(ty) => Keyed::Integers,
         ty if ty.is_floating() => Keyed::Floats,
         DataType::Time64(_) => Keyed::Times,
@@ -384,14 +398,29 @@ fn ranged(key: Expr, ends: &[Bound], offsets: Vec<Expr>, descending: bool, schem
             let minus = (*end == Bound::Preceding) != descending;
             let op = if minus { Operator::Minus } else { Operator::Plus };
             let bound = binary_expr(column.clone(), op, offset.clone());
-            bounds.push(if interval(&ty) { comparable(bound) } else { bound });
+            bounds.push(match () {
+                () if interval(&ty) => comparable(bound),
+                () if exact => {
+                    let bound = numbers::chosen_in(bound, schema)?;
+                    let made = bound.get_type(schema)?;
+                    numeric::key(bound, &made)
+                }
+                () => bound,
+            });
+        }
+        if exact {
+            exprs.iter_mut().for_each(|e| *e = cast(std::mem::take(e), DataType::Float64));
         }
         // Whether an offset is negative shows where it compares.
         if temporal {
             exprs.iter_mut().for_each(|e| *e = comparable(std::mem::take(e)));
         }
     }
-    exprs.push(if interval(&ty) { comparable(column) } else { column });
+    exprs.push(match () {
+        () if interval(&ty) => comparable(column),
+        () if exact => numeric::key(column, &ty),
+        () => column,
+    });
     exprs.extend(bounds);
     Ok(Offsets { keyed, exprs })
 }

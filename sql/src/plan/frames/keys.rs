@@ -114,7 +114,8 @@ impl Keys {
                 for offset in [start, end].into_iter().flatten() {
                     let value = ScalarValue::try_from_array(offset, 0)?;
                     let zero = ScalarValue::new_zero(&value.data_type())?;
-                    if value.partial_cmp(&zero) == Some(Ordering::Less) {
+                    let unknown = matches!(value, ScalarValue::Float64(Some(v)) if v.is_nan());
+                    if unknown || value.partial_cmp(&zero) == Some(Ordering::Less) {
                         return Err(size());
                     }
                 }

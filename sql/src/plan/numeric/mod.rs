@@ -146,7 +146,7 @@ pub(super) fn as_numeric(expr: Expr, ty: &DataType) -> Expr {
 }
 
 /// What the expression, a number, is compared by.
-fn key(expr: Expr, ty: &DataType) -> Expr {
+pub(super) fn key(expr: Expr, ty: &DataType) -> Expr {
     if let Expr::Literal(value, _) = &expr
         && value.is_null()
     {
