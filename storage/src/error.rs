@@ -131,6 +131,7 @@ pub struct Object {
     pub table: Option<String>,
     pub column: Option<String>,
     pub constraint: Option<String>,
+    pub data_type: Option<String>,
 }
 
 /// A result of this product.

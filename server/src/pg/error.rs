@@ -33,8 +33,8 @@ pub(super) fn response(e: &Error, severity: Severity) -> ErrorResponse {
         (b'W', e.get_context().map(String::from)),
         (b'R', routine(e).map(String::from)),
     ];
-    let Object { schema, table, column, constraint } = e.get_object().cloned().unwrap_or_default();
-    let object = [(b's', schema), (b't', table), (b'c', column), (b'n', constraint)];
+    let Object { schema, table, column, constraint, data_type } = e.get_object().cloned().unwrap_or_default();
+    let object = [(b's', schema), (b't', table), (b'c', column), (b'd', data_type), (b'n', constraint)];
     let rest = rest.into_iter().chain(object);
     fields.extend(rest.filter_map(|(kind, text)| text.map(|t| (kind, without_nul(&t)))));
     ErrorResponse::new(fields)

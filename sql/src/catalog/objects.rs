@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast;
-use sightline_storage::catalog::{CheckDef, ColumnDef, RoleDef, TableDef, TenantDef, ViewDef};
+use sightline_storage::catalog::{CheckDef, ColumnDef, RoleDef, TableDef, TenantDef, TypeBody, TypeDef, ViewDef};
 use sightline_storage::error::Result;
 use sightline_storage::ids::{PG_CATALOG, RoleId, SUPERUSER, SchemaId, TableId, ViewId};
 
@@ -154,6 +154,17 @@ pub(super) fn tenants(ctx: &QueryContext) -> impl Iterator<Item = &Arc<TenantDef
 /// All CHECK constraints with their OIDs.
 pub(super) fn checks(ctx: &QueryContext) -> impl Iterator<Item = (u32, &TableDef, &CheckDef)> {
     tables(ctx).flat_map(|t| t.checks.iter().map(|c| (derived_oid("check", t.id.0, &c.name), t.as_ref(), c)))
+}
+
+/// All conditions of domains with their OIDs.
+pub(super) fn domain_checks(ctx: &QueryContext) -> impl Iterator<Item = (u32, &TypeDef, &CheckDef)> {
+    ctx.snapshot.catalog.types.values().flat_map(|t| {
+        let checks = match &t.body {
+            TypeBody::Domain(d) => d.checks.as_slice(),
+            _ => &[],
+        };
+        checks.iter().map(|c| (derived_oid("check", t.id.0, &c.name), t.as_ref(), c))
+    })
 }
 
 /// All defaults with their OIDs.

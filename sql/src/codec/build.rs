@@ -104,6 +104,7 @@ fn fixed<const N: usize>(data: &[u8]) -> Result<[u8; N]> {
 impl ColumnBuilder {
     /// An empty column of a type.
     pub fn new(ty: &SqlType) -> ColumnBuilder {
+        let ty = ty.base();
         let values = match (ty, ty.arrow()) {
             (_, DataType::Decimal128(p, s)) => {
                 Builder::Decimal128(Decimal128Builder::new().with_data_type(ty.arrow()), p, s)

@@ -59,6 +59,7 @@ impl Cells {
     /// # Errors
     /// XX000 if the array cannot be cast: a plan whose columns are not what they say.
     pub fn new(array: &ArrayRef, ty: &SqlType) -> Result<Cells> {
+        let ty = ty.base();
         let array = expected(array, ty)?;
         let nulls = if *ty == SqlType::Void { None } else { array.logical_nulls() };
         Ok(Cells { nulls, values: Values::new(&array, ty)?, ty: ty.clone() })

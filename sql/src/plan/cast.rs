@@ -100,7 +100,7 @@ pub fn compile(ctx: &QueryContext, expr: Expr, schema: &DFSchema) -> Result<Arc<
 /// Families of types between which PostgreSQL casts on assignment.
 fn assignable(from: &SqlType, to: &SqlType) -> bool {
     use SqlType as T;
-    let (from, to) = (&from.plain(), &to.plain());
+    let (from, to) = (&from.base().plain(), &to.base().plain());
     let number = |t: &T| {
         matches!(t, T::SmallInt | T::Integer | T::BigInt | T::Real | T::Double | T::Numeric(_) | T::Oid | T::Reg(_))
     };
@@ -139,6 +139,7 @@ pub fn assignment_cast(expr: Expr, from: &SqlType, to: &SqlType, column: &str) -
         )
         .hint("You will need to rewrite or cast the expression."));
     }
+    let to = to.base();
     let field = Arc::new(to.field(column, true));
     let limit = match to {
         SqlType::Varchar(Some(n)) => Some((*n, false)),

@@ -74,13 +74,14 @@ use crate::settings::Settings;
 
 pub use cast::{assignment_cast, compile, evaluate, unassignable};
 pub use columns::type_name;
+pub(crate) use domains::{DomainChecks, VALUE, column_default};
 pub(crate) use names::TEMPORARY;
 pub use names::{fold, resolve_creation, resolve_relation, resolve_temporary};
 pub use position::positioned;
 pub use run::{explain, run};
 pub use shared::Shared;
 pub use types::sql_type;
-pub use user_types::{sql_type_in, types_of, user_type};
+pub use user_types::{cast_to, sql_type_in, types_of, user_type};
 
 /// All that a statement sees while it is planned and run: one snapshot, one identity, the settings as of its start.
 pub struct QueryContext {

@@ -12,9 +12,9 @@ use sightline_storage::catalog::TypeDef;
 use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::types::SqlType;
 
+use super::QueryContext;
 use super::names::{SYSTEM_SCHEMAS, TEMPORARY, parts};
 use super::types::sql_type;
-use super::{QueryContext, domains};
 
 /// The type of this name through `path`. None for one that is built in, or that nobody made.
 pub(super) fn find(ctx: &QueryContext, path: &[String], name: &[String]) -> Option<Arc<TypeDef>> {
@@ -128,9 +128,15 @@ impl Resolver<'_> {
 }
 
 /// A type as a name that nobody can write: all of it.
-fn said(ty: &SqlType) -> DataType {
+pub(super) fn said(ty: &SqlType) -> DataType {
     let part = ObjectNamePartFunction { name: Ident::new(ty.encode()), args: Vec::new() };
     DataType::Custom(ObjectName(vec![ObjectNamePart::Function(part)]), Vec::new())
+}
+
+/// A cast to a type, whatever its name and the search path.
+pub fn cast_to(expr: Expr, ty: &SqlType) -> Expr {
+    let (expr, data_type) = (Box::new(expr), said(ty));
+    Expr::Cast { kind: ast::CastKind::Cast, expr, data_type, array: false, format: None }
 }
 
 /// What [`said`] wrote.
@@ -150,11 +156,6 @@ impl VisitorMut for Resolver<'_> {
             Expr::TypedString(typed) => self.resolve(&mut typed.data_type),
             _ => {}
         }
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        domains::check_cast(expr);
         ControlFlow::Continue(())
     }
 

@@ -22,7 +22,9 @@ use crate::answer::{Answer, Column};
 use crate::authorize::{Action, authorize};
 use crate::exec::write::{TableWriter, Written, abandon};
 use crate::parser;
-use crate::plan::{Planned, QueryContext, Relation, fold, plan_query, resolve_relation, run as run_plan};
+use crate::plan::{
+    Planned, QueryContext, Relation, cast_to, column_default, fold, plan_query, resolve_relation, run as run_plan,
+};
 use crate::session::Session;
 
 pub(super) async fn run(
@@ -154,7 +156,7 @@ pub(crate) fn parameters(
     if only_alone && known.iter().all(Option::is_some) {
         return Ok(known.into_iter().flatten().collect());
     }
-    let query = without_defaults(source, &table, &targets)?;
+    let query = without_defaults(ctx, source, &table, &targets)?;
     Ok(plan_query(ctx, &query, &known)?.parameters)
 }
 
@@ -244,7 +246,7 @@ async fn from_query(
     parameters: Vec<ScalarValue>,
 ) -> Result<Written> {
     let source = insert.source.as_ref().ok_or_else(|| Error::internal("an INSERT without rows"))?;
-    let mut source = without_defaults(source, table, &targets)?;
+    let mut source = without_defaults(ctx, source, table, &targets)?;
     values_as_selects(&mut source)?;
     let planned = query::plan(ctx, &source, types)?;
     let columns = source_columns(&planned);
@@ -321,7 +323,12 @@ fn values_as_selects(query: &mut ast::Query) -> Result<()> {
 }
 
 /// The query with the DEFAULT expressions in place of the word DEFAULT in VALUES.
-fn without_defaults(source: &ast::Query, table: &TableDef, targets: &[usize]) -> Result<ast::Query> {
+fn without_defaults(
+    ctx: &QueryContext,
+    source: &ast::Query,
+    table: &TableDef,
+    targets: &[usize],
+) -> Result<ast::Query> {
     let mut query = source.clone();
     if let ast::SetExpr::Values(values) = query.body.as_mut() {
         for row in &mut values.rows {
@@ -329,14 +336,14 @@ fn without_defaults(source: &ast::Query, table: &TableDef, targets: &[usize]) ->
             for (item, position) in row.content.iter_mut().zip(targets) {
                 let column = &table.columns[*position];
                 if values::is_default(item) {
-                    *item = match &column.default {
-                        Some(text) => parser::parse_expr(text)?,
+                    *item = match column_default(ctx, column) {
+                        Some(text) => parser::parse_expr(&text)?,
                         None => ast::Expr::value(ast::Value::Null),
                     };
                 } else if values::is_text_literal(item) {
                     // Like PostgreSQL: a bare string takes the type of its column, row by row.
                     let literal = std::mem::replace(item, ast::Expr::value(ast::Value::Null));
-                    *item = parser::parse_expr(&format!("CAST({literal} AS {})", column.ty))?;
+                    *item = cast_to(literal, &column.ty);
                 }
             }
         }

@@ -52,7 +52,7 @@ pub(crate) async fn run(session: &mut Session, prepared: &Prepared, parameters: 
         Body::CreateType(create) => user_type::create(session, create),
         Body::AlterType(alter) => user_type::alter(session, alter),
         Body::CreateDomain(create) => user_type::domain::create(session, create),
-        Body::AlterDomain(alter) => user_type::domain::alter(session, alter),
+        Body::AlterDomain(alter) => user_type::domain::alter(session, alter).await,
         Body::Schema(schema) => schema::create(session, schema),
         Body::Comment(on) => comment::run(session, on).await,
         Body::Tenant(tenant) => tenant::run(session, tenant).await,

@@ -141,7 +141,7 @@ fn described(ctx: &QueryContext, schema: &SchemaDef) -> impl Iterator<Item = Str
     tables
         .map(move |t| format!("table {prefix}{}", names::quoted(&t.name)))
         .chain(views.map(move |v| format!("view {view_prefix}{}", names::quoted(&v.name))))
-        .chain(types.map(move |t| format!("{} {type_prefix}{}", t.kind(), names::quoted(&t.name))))
+        .chain(types.map(move |t| format!("type {type_prefix}{}", names::quoted(&t.name))))
 }
 
 fn not_empty(ctx: &QueryContext, schema: &SchemaDef) -> Error {

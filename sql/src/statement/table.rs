@@ -19,8 +19,8 @@ use crate::parser::definition::{Drop, Kind};
 use crate::plan::{QueryContext, Relation, fold, resolve_relation};
 use crate::session::Session;
 
-pub(super) use alter::{alter, drop_column, new_schema, rename};
-pub(super) use create::{column_type, create, create_as};
+pub(super) use alter::{alter, any_row, drop_column, new_schema, rename};
+pub(super) use create::{column_type, create, create_as, default_text};
 pub(crate) use dependents::{check_views, dependent_views};
 
 pub(super) fn truncate(session: &mut Session, tables: &[ast::ObjectName]) -> Result<Answer> {

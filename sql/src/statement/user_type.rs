@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast;
 use sightline_storage::catalog::user_type::{first_numbers, number_between};
-use sightline_storage::catalog::{TypeBody, TypeDef};
+use sightline_storage::catalog::{ColumnDef, TableDef, TypeBody, TypeDef};
 use sightline_storage::command::Op;
 use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::ids::TypeId;
@@ -351,26 +351,21 @@ pub(super) fn drop_types(
     let mut n = 0;
     while let Some(def) = going.get(n).cloned() {
         n += 1;
-        let shown = |ty: &SqlType| format!("{} {ty}", def.kind());
+        let shown = |ty: &SqlType| format!("type {ty}");
         let own = catalog.sql_type(&def);
-        for table in catalog.tables.values() {
-            let own = table.columns.iter().filter(|c| c.ty.users().first() == Some(&def.id.0));
-            let (arrays, plain): (Vec<_>, Vec<_>) = own.partition(|c| matches!(c.ty, SqlType::Array(_)));
-            for column in arrays.into_iter().chain(plain) {
-                lines.push((
-                    format!("column {} of table {}", names::quoted(&column.name), names::quoted(&table.name)),
-                    shown(&column.ty),
-                ));
-            }
-        }
-        for view in catalog.views.values().filter(|v| v.depends_on.contains(&def.id.0)) {
-            lines.push((format!("view {}", names::quoted(&view.name)), shown(&own)));
-        }
+        let columns = catalog.tables.values().flat_map(|t| t.columns.iter().map(move |c| (t, c)));
+        let columns = columns.filter(|(_, c)| c.ty.users().first() == Some(&def.id.0));
+        let (arrays, plain): (Vec<_>, Vec<_>) = columns.partition(|(_, c)| matches!(c.ty, SqlType::Array(_)));
+        let column = |(table, column): (&Arc<TableDef>, &ColumnDef)| {
+            let what = format!("column {} of table {}", names::quoted(&column.name), names::quoted(&table.name));
+            (what, shown(&column.ty))
+        };
+        lines.extend(arrays.into_iter().map(column));
         for other in catalog.types.values().filter(|t| t.uses().contains(&def.id.0)) {
             if going.iter().any(|t| t.id == other.id) {
                 continue;
             }
-            let (kind, name) = (other.kind(), names::quoted(&other.name));
+            let name = names::quoted(&other.name);
             match &other.body {
                 TypeBody::Composite(fields) => {
                     for (field, ty) in fields.iter().filter(|(_, ty)| ty.users().contains(&def.id.0)) {
@@ -378,9 +373,13 @@ pub(super) fn drop_types(
                         lines.push((column, shown(ty)));
                     }
                 }
-                _ => lines.push((format!("{kind} {name}"), shown(&own))),
+                _ => lines.push((format!("type {name}"), shown(&own))),
             }
             going.push(other.clone());
+        }
+        lines.extend(plain.into_iter().map(column));
+        for view in catalog.views.values().filter(|v| v.depends_on.contains(&def.id.0)) {
+            lines.push((format!("view {}", names::quoted(&view.name)), shown(&own)));
         }
     }
     if lines.is_empty() {
@@ -390,7 +389,7 @@ pub(super) fn drop_types(
         let text = match types {
             [one] => {
                 let name = catalog.sql_type(one);
-                format!("cannot drop {} {name} because other objects depend on it", one.kind())
+                format!("cannot drop type {name} because other objects depend on it")
             }
             _ => "cannot drop desired object(s) because other objects depend on them".to_string(),
         };

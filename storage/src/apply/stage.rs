@@ -369,7 +369,7 @@ impl<'a> Stage<'a> {
         let catalog = self.catalog();
         let tables = catalog.tables.values().filter(|t| t.schema == id).map(|t| ("table", &t.name));
         let views = catalog.views.values().filter(|v| v.schema == id).map(|v| ("view", &v.name));
-        let types = catalog.types.values().filter(|t| t.schema == id).map(|t| (t.kind(), &t.name));
+        let types = catalog.types.values().filter(|t| t.schema == id).map(|t| ("type", &t.name));
         let inside = tables
             .chain(views)
             .chain(types)
@@ -462,6 +462,6 @@ fn owned_by(catalog: &TenantCatalog, role: RoleId) -> Vec<String> {
     let schemas = catalog.schemas.values().filter(|s| s.owner == role).map(|s| format!("owner of schema {}", s.name));
     let tables = catalog.tables.values().filter(|t| t.owner == role).map(|t| format!("owner of table {}", t.name));
     let views = catalog.views.values().filter(|v| v.owner == role).map(|v| format!("owner of view {}", v.name));
-    let types = catalog.types.values().filter(|t| t.owner == role).map(|t| format!("owner of {} {}", t.kind(), t.name));
+    let types = catalog.types.values().filter(|t| t.owner == role).map(|t| format!("owner of type {}", t.name));
     schemas.chain(tables).chain(views).chain(types).collect()
 }

@@ -53,7 +53,7 @@ impl Stage<'_> {
 
     pub(super) fn drop_type(&mut self, id: TypeId) -> Result<(), Reject> {
         let Some(def) = self.catalog().user_type(id).cloned() else { return stale() };
-        let name = format!("{} {}", def.kind(), def.name);
+        let name = format!("type {}", def.name);
         self.check_no_dependents(id.0, &name)?;
         let catalog = self.catalog();
         let columns = catalog.tables.values().flat_map(|t| t.columns.iter().map(move |c| (t, c)));
@@ -61,7 +61,7 @@ impl Stage<'_> {
             .filter(|(_, c)| c.ty.users().contains(&id.0))
             .map(|(t, c)| format!("column {} of table {} depends on {name}", c.name, t.name));
         let types = catalog.types.values().filter(|t| t.uses().contains(&id.0));
-        let types = types.map(|t| format!("{} {} depends on {name}", t.kind(), t.name));
+        let types = types.map(|t| format!("type {} depends on {name}", t.name));
         let users = columns.chain(types).collect::<Vec<_>>();
         if !users.is_empty() {
             return Err(depends(&name, &users));

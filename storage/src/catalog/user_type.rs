@@ -50,11 +50,6 @@ pub struct DomainDef {
 }
 
 impl TypeDef {
-    /// `type` or `domain`, as messages call it.
-    pub fn kind(&self) -> &'static str {
-        if matches!(self.body, TypeBody::Domain(_)) { "domain" } else { "type" }
-    }
-
     /// The OIDs of the types it is made of.
     pub fn uses(&self) -> Vec<u32> {
         match &self.body {

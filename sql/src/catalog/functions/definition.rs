@@ -71,6 +71,8 @@ fn pg_get_viewdef(ctx: &QueryContext, args: &[Value]) -> Result<Value> {
 
 fn pg_get_constraintdef(ctx: &QueryContext, args: &[Value]) -> Result<Value> {
     let pretty = args.get(1).and_then(Value::bool).unwrap_or(false);
-    let found = args[0].oid().and_then(|oid| objects::checks(ctx).find(|(o, _, _)| *o == oid));
-    Ok(found.map(|(_, _, check)| information_schema::check_clause(&check.expr, pretty)).into())
+    let of_tables = objects::checks(ctx).map(|(oid, _, check)| (oid, check));
+    let mut all = of_tables.chain(objects::domain_checks(ctx).map(|(oid, _, check)| (oid, check)));
+    let found = args[0].oid().and_then(|oid| all.find(|(o, _)| *o == oid));
+    Ok(found.map(|(_, check)| information_schema::check_clause(&check.expr, pretty)).into())
 }

@@ -23,6 +23,7 @@ pub(super) fn build(ctx: &QueryContext, relation: &'static Relation) -> Result<R
             "confmatchtype",
             "conislocal",
             "conbin",
+            "contypid",
         ],
     );
     for (oid, table, check) in objects::checks(ctx) {
@@ -38,6 +39,23 @@ pub(super) fn build(ctx: &QueryContext, relation: &'static Relation) -> Result<R
             " ".into(),
             true.into(),
             (&check.expr).into(),
+            0.into(),
+        ]);
+    }
+    for (oid, def, check) in objects::domain_checks(ctx) {
+        rows.push([
+            oid.into(),
+            (&check.name).into(),
+            def.schema.0.into(),
+            "c".into(),
+            true.into(),
+            0.into(),
+            " ".into(),
+            " ".into(),
+            " ".into(),
+            true.into(),
+            (&check.expr).into(),
+            def.id.0.into(),
         ]);
     }
     rows.finish()

@@ -17,7 +17,7 @@ use sightline_storage::types::SqlType;
 use crate::codec::{Cells, Style};
 use crate::error::from_datafusion;
 use crate::parser;
-use crate::plan::{QueryContext, assignment_cast, compile, evaluate, plan_expr};
+use crate::plan::{DomainChecks, QueryContext, assignment_cast, column_default, compile, evaluate, plan_expr};
 
 /// Bytes of one value that an error shows.
 const SHOWN_MAX: usize = 64;
@@ -30,6 +30,8 @@ pub(crate) struct Shape {
     /// What fills each column of the table.
     fills: Vec<Fill>,
     checks: Vec<Check>,
+    /// By position of the column.
+    domains: Vec<(usize, DomainChecks)>,
     /// Rows it does not hold for are left out.
     filter: Option<Arc<dyn PhysicalExpr>>,
     /// The columns of the last batch, and how each is cast to its target; none needs no cast.
@@ -61,19 +63,24 @@ impl Shape {
     pub(crate) fn new(ctx: &Arc<QueryContext>, table: &Arc<TableDef>, targets: Vec<usize>) -> Result<Shape> {
         let mut fills = Vec::with_capacity(table.columns.len());
         for (position, column) in table.columns.iter().enumerate() {
-            fills.push(match (targets.iter().position(|t| *t == position), &column.default) {
+            fills.push(match (targets.iter().position(|t| *t == position), &column_default(ctx, column)) {
                 (Some(source), _) => Fill::Source(source),
                 (None, Some(text)) => default_fill(ctx, text, &column.ty, &column.name)?,
                 (None, None) => Fill::Constant(crate::codec::input::null(&column.ty)?),
             });
         }
         let checks = checks(ctx, table)?;
+        let mut domains = Vec::new();
+        for (position, column) in table.columns.iter().enumerate() {
+            domains.extend(DomainChecks::of(ctx, &column.ty)?.map(|checks| (position, checks)));
+        }
         Ok(Shape {
             ctx: ctx.clone(),
             table: table.clone(),
             schema: table.arrow_schema(),
             fills,
             checks,
+            domains,
             filter: None,
             known: None,
         })
@@ -137,6 +144,9 @@ impl Shape {
     /// # Errors
     /// 23502, 23514.
     pub(crate) fn checked(&self, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+        for (position, domain) in &self.domains {
+            domain.check(&columns[*position])?;
+        }
         if let Some((column, row)) = first_null(&self.table, &columns) {
             let text = format!(
                 "null value in column \"{column}\" of relation \"{}\" violates not-null constraint",

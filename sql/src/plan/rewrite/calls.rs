@@ -139,6 +139,11 @@ fn texts(literal: Expr) -> Expr {
     }
 }
 
+/// A call of a function that no user can write, by its name.
+pub(in crate::plan) fn named_call(name: &str, argument: Expr) -> Expr {
+    call(name, vec![argument])
+}
+
 pub(super) fn call(name: &str, arguments: Vec<Expr>) -> Expr {
     Expr::Function(Function {
         name: ObjectName(vec![ObjectNamePart::Identifier(Ident::new(name))]),

@@ -44,6 +44,7 @@ use self::relations::{
     function_factor, integer_series, name_table_function, nest_merging_joins, set_returning, table_oids,
 };
 
+pub(in crate::plan) use self::calls::named_call;
 pub(super) use self::literals::reg_type;
 
 /// Functions that return sets: in a select list they become `unnest(…)` of DataFusion's list-returning ones.
@@ -253,6 +254,7 @@ impl VisitorMut for Pass {
             Expr::Cast { .. } => {
                 exact_float(expr);
                 reg_cast(expr);
+                super::domains::check_cast(expr);
             }
             Expr::Interval(interval) => {
                 if let Some(cast) = interval_cast(interval) {

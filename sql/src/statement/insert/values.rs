@@ -16,7 +16,7 @@ use crate::codec::{Style, input};
 use crate::error::from_datafusion;
 use crate::exec::write::{Shape, TableWriter, Written, append};
 use crate::parser;
-use crate::plan::{QueryContext, evaluate};
+use crate::plan::{QueryContext, column_default, evaluate};
 
 /// More rows than this go through the writer, which knows what to do with large amounts, so many at a time.
 const ROWS_MAX: usize = 8192;
@@ -105,8 +105,8 @@ fn arrays(table: &TableDef, columns: Vec<Vec<ScalarValue>>) -> Result<Vec<ArrayR
 
 fn default_value(ctx: &Arc<QueryContext>, table: &TableDef, position: usize) -> Result<ScalarValue> {
     let column = &table.columns[position];
-    match &column.default {
-        Some(text) => evaluate(ctx, &parser::parse_expr(text)?, &column.ty),
+    match column_default(ctx, column) {
+        Some(text) => evaluate(ctx, &parser::parse_expr(&text)?, &column.ty),
         None => input::null(&column.ty),
     }
 }

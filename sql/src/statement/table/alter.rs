@@ -338,7 +338,10 @@ fn widens(old: &SqlType, new: &SqlType) -> bool {
 }
 
 /// True if the table has a row that fulfils the condition.
-async fn any_row(ctx: &Arc<QueryContext>, table: &TableDef, condition: &str) -> Result<bool> {
+///
+/// # Errors
+/// Those of planning and running it.
+pub(in crate::statement) async fn any_row(ctx: &Arc<QueryContext>, table: &TableDef, condition: &str) -> Result<bool> {
     let schema = names::schema_by_id(ctx, table.schema)?;
     let text = format!("SELECT 1 FROM {}.{} WHERE {condition} LIMIT 1", quoted(&schema.name), quoted(&table.name));
     let planned = plan_query(ctx, &parser::query(&text)?, &[])?;

@@ -335,7 +335,8 @@ pub(in crate::statement) fn default_text(
     column: &str,
 ) -> Result<Option<String>> {
     if matches!(expr, ast::Expr::Value(v) if v.value == ast::Value::Null) {
-        return Ok(None);
+        // It takes the place of a domain's own.
+        return Ok(matches!(ty, SqlType::Domain(_)).then(|| "NULL".to_string()));
     }
     let mut columns = false;
     let _: ControlFlow<()> = ast::visit_expressions(expr, |e| {
