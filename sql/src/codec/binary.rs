@@ -41,6 +41,7 @@ impl Cells {
                 write_list(offsets[row] as usize..offsets[row + 1] as usize, items, out);
             }
             Values::Enum(..) => self.write_text(row, &Style::default(), out),
+            Values::Struct(_, fields) if matches!(self.ty, SqlType::Composite(_)) => write_record(fields, row, out),
             // Shown as text, so its binary form is that text.
             Values::Struct(..) => self.write_text(row, &Style::default(), out),
             Values::Void => {}
@@ -57,6 +58,19 @@ impl Cells {
             SqlType::Reg(_) => out.extend_from_slice(&text.parse().unwrap_or(0u32).to_be_bytes()),
             SqlType::InternalChar => out.push(text.as_bytes().first().copied().unwrap_or(0)),
             _ => out.extend_from_slice(text.as_bytes()),
+        }
+    }
+}
+
+/// The number of fields, and of each its type, its length and its bytes.
+fn write_record(fields: &[Cells], row: usize, out: &mut Vec<u8>) {
+    out.extend_from_slice(&(fields.len() as i32).to_be_bytes());
+    for field in fields {
+        out.extend_from_slice(&field.shown_oid().to_be_bytes());
+        if field.is_null(row) {
+            out.extend_from_slice(&(-1i32).to_be_bytes());
+        } else {
+            with_length(out, |out| field.write_binary(row, out));
         }
     }
 }

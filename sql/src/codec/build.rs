@@ -18,6 +18,7 @@ use sightline_storage::types::{EnumType, SqlType};
 use super::array::Element;
 use super::datetime::{PG_EPOCH_DAYS, PG_EPOCH_US};
 use super::input::INCORRECT_BINARY;
+use super::record::RecordBuilder;
 use super::{Style, array, datetime_input, float, interval_input, json, numeric, precise, scalar};
 
 /// A growing column of one type.
@@ -48,6 +49,7 @@ enum Builder {
     Interval(IntervalMonthDayNanoBuilder),
     Uuid(FixedSizeBinaryBuilder),
     List(Box<ListBuilder>),
+    Record(Box<RecordBuilder>),
     /// Only counts.
     Void(usize),
 }
@@ -120,6 +122,7 @@ impl ColumnBuilder {
                 length: 0,
             })),
             (SqlType::Enum(of), _) => Builder::Enum(Int32Builder::new(), Labels::new(of)),
+            (SqlType::Composite(of), _) => Builder::Record(Box::new(RecordBuilder::new(of))),
             (_, DataType::Boolean) => Builder::Bool(BooleanBuilder::new()),
             (_, DataType::Int16) => Builder::Int16(Int16Builder::new()),
             (_, DataType::Int32) => Builder::Int32(Int32Builder::new()),
@@ -168,6 +171,7 @@ impl ColumnBuilder {
             Builder::Interval(b) => b.append_null(),
             Builder::Uuid(b) => b.append_null(),
             Builder::List(b) => b.close(false),
+            Builder::Record(b) => b.append_null(),
             Builder::Void(n) => *n += 1,
         }
     }
@@ -206,6 +210,7 @@ impl ColumnBuilder {
             }
             Builder::Uuid(b) => b.append_value(scalar::parse_uuid(text)?)?,
             Builder::List(b) => b.append_text(text, style)?,
+            Builder::Record(b) => b.append_text(text, style)?,
             Builder::Void(n) => *n += 1,
         }
         Ok(())
@@ -262,6 +267,7 @@ impl ColumnBuilder {
             Builder::Interval(b) => b.append_value(precise::interval(ty, from_pg_interval(fixed(data)?)?)),
             Builder::Uuid(b) => b.append_value(fixed::<16>(data)?)?,
             Builder::List(b) => b.append_binary(data)?,
+            Builder::Record(b) => b.append_binary(data)?,
             Builder::Void(n) => *n += 1,
         }
         Ok(())
@@ -291,6 +297,7 @@ impl ColumnBuilder {
             Builder::Interval(b) => Arc::new(b.finish()),
             Builder::Uuid(b) => Arc::new(b.finish()),
             Builder::List(b) => b.finish(&self.ty)?,
+            Builder::Record(b) => b.finish(&self.ty)?,
             Builder::Void(n) => Arc::new(NullArray::new(std::mem::take(n))),
         })
     }

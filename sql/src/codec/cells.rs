@@ -65,6 +65,11 @@ impl Cells {
         Ok(Cells { nulls, values: Values::new(&array, ty)?, ty: ty.clone() })
     }
 
+    /// `pg_type.oid` of the cells.
+    pub(super) fn shown_oid(&self) -> u32 {
+        self.ty.oid()
+    }
+
     /// Whether the cell is NULL.
     pub fn is_null(&self, row: usize) -> bool {
         self.nulls.as_ref().is_some_and(|n| n.is_null(row))
@@ -140,8 +145,15 @@ impl Values {
             DataType::Struct(fields) => {
                 let columns = array.as_struct().columns().iter().zip(fields);
                 let names = fields.iter().map(|f| f.name().clone()).collect();
-                let columns = columns.map(|(c, f)| Cells::new(c, &SqlType::of_field(f))).collect::<Result<_>>()?;
-                Values::Struct(names, columns)
+                let own = |n: usize| match ty {
+                    SqlType::Composite(of) => of.fields.get(n).map(|(_, ty)| ty.clone()),
+                    _ => None,
+                };
+                let columns = columns.enumerate().map(|(n, (column, field))| {
+                    let ty = own(n).unwrap_or_else(|| SqlType::of_field(field));
+                    Cells::new(column, &ty)
+                });
+                Values::Struct(names, columns.collect::<Result<_>>()?)
             }
             _ => Values::Void,
         })

@@ -20,6 +20,7 @@ pub mod interval_input;
 pub mod json;
 pub mod numeric;
 pub mod precise;
+pub mod record;
 pub mod scalar;
 pub mod text;
 

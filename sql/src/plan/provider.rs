@@ -18,7 +18,7 @@ use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use sightline_storage::catalog::ViewDef;
 
 use super::types::PgTypePlanner;
-use super::{QueryContext, Relation, domains, enum_functions, functions, names};
+use super::{QueryContext, Relation, composites, domains, enum_functions, functions, json, names};
 use crate::authorize::{Action, authorize};
 use crate::session::Identity;
 
@@ -122,6 +122,8 @@ impl ContextProvider for Provider<'_> {
         functions::session_function(self.ctx, name)
             .or_else(|| enum_functions::find(name))
             .or_else(|| domains::function(self.ctx, name))
+            .or_else(|| composites::function(self.ctx, name))
+            .or_else(|| json::subscripts(name))
             .or_else(|| crate::catalog::system_function(self.ctx, name))
             .or_else(|| self.state.scalar_functions().get(name).cloned())
     }

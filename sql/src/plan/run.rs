@@ -166,6 +166,8 @@ fn conform_array(array: &ArrayRef, ty: &SqlType) -> Result<ArrayRef> {
     let keep = match ty {
         SqlType::Numeric(_) => array.data_type().is_decimal() || *array.data_type() == wanted,
         SqlType::Reg(_) | SqlType::Void => true,
+        // Rows are shown as they are, by what their fields say.
+        SqlType::Composite(_) | SqlType::Text if matches!(array.data_type(), DataType::Struct(_)) => true,
         SqlType::Array(_) if printer(ty).is_some() => true,
         _ => *array.data_type() == wanted,
     };

@@ -23,7 +23,8 @@ use crate::authorize::{Action, authorize};
 use crate::exec::write::{TableWriter, Written, abandon};
 use crate::parser;
 use crate::plan::{
-    Planned, QueryContext, Relation, cast_to, column_default, fold, plan_query, resolve_relation, run as run_plan,
+    Planned, QueryContext, Relation, cast_to, column_default, fold, is_row, plan_query, resolve_relation,
+    run as run_plan,
 };
 use crate::session::Session;
 
@@ -340,6 +341,9 @@ fn without_defaults(
                         Some(text) => parser::parse_expr(&text)?,
                         None => ast::Expr::value(ast::Value::Null),
                     };
+                } else if !column.ty.users().is_empty() && (is_row(item) || is_null(item)) {
+                    let row = std::mem::replace(item, ast::Expr::value(ast::Value::Null));
+                    *item = cast_to(row, &column.ty);
                 } else if values::is_text_literal(item) {
                     // Like PostgreSQL: a bare string takes the type of its column, row by row.
                     let literal = std::mem::replace(item, ast::Expr::value(ast::Value::Null));
@@ -354,4 +358,9 @@ fn without_defaults(
 /// Names of the columns an INSERT or COPY lists.
 pub(super) fn folded(columns: &[ast::Ident]) -> impl Iterator<Item = String> {
     columns.iter().map(fold)
+}
+
+/// A bare NULL, which has no type yet.
+fn is_null(expr: &ast::Expr) -> bool {
+    matches!(expr, ast::Expr::Value(v) if v.value == ast::Value::Null)
 }

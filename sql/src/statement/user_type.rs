@@ -175,8 +175,9 @@ fn alter_attribute(
 ) -> Result<()> {
     let shown = ctx.snapshot.catalog.sql_type(def).to_string();
     let id = def.id.0;
+    // Only composite types are relations.
     let TypeBody::Composite(fields) = &mut def.body else {
-        return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, format!("{shown} is not a composite type")));
+        return Err(Error::new(SqlState::UNDEFINED_TABLE, format!("relation \"{shown}\" does not exist")));
     };
     let at = |fields: &[(String, SqlType)], name: &str| fields.iter().position(|(n, _)| n == name);
     let missing = |name: &str| {
@@ -197,7 +198,8 @@ fn alter_attribute(
     }
     match action {
         TypeAction::RenameAttribute(from, to) => {
-            let found = at(fields, from).ok_or_else(|| missing(from))?;
+            let unknown = || Error::new(SqlState::UNDEFINED_COLUMN, format!("column \"{from}\" does not exist"));
+            let found = at(fields, from).ok_or_else(unknown)?;
             if at(fields, to).is_some() {
                 let text = format!("column \"{to}\" of relation \"{shown}\" already exists");
                 return Err(Error::new(SqlState::DUPLICATE_COLUMN, text));

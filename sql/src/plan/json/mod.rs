@@ -4,6 +4,7 @@
 mod build;
 mod cast;
 mod operators;
+mod subscripts;
 mod types;
 
 use datafusion::common::{DFSchema, Result};
@@ -15,6 +16,7 @@ use sightline_storage::types::SqlType;
 pub(super) use self::build::{aggregate_halves, functions};
 pub(super) use self::cast::json_cast;
 pub(super) use self::operators::JsonOperators;
+pub(super) use self::subscripts::function as subscripts;
 pub(super) use self::types::{typed, typed_in};
 use super::functions::undefined;
 use crate::error::to_datafusion;

@@ -141,7 +141,7 @@ fn no_operator(left: &SqlType, op: &Op, right: &SqlType) -> datafusion::error::D
 }
 
 /// `j['a']` and `j[0]` are steps of a path.
-fn subscript(access: RawFieldAccessExpr, schema: &DFSchema) -> Result<Expr> {
+pub(super) fn subscript(access: RawFieldAccessExpr, schema: &DFSchema) -> Result<Expr> {
     let mismatch = |message: String| Error::new(SqlState::DATATYPE_MISMATCH, message);
     let step = match access.field_access {
         GetFieldAccess::NamedStructField { name } => Expr::Literal(name, None),

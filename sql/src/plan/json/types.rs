@@ -16,7 +16,7 @@ use sightline_functions::json::SORT_KEY;
 use sightline_storage::error::{Error, SqlState};
 use sightline_storage::types::SqlType;
 
-use super::{as_type, function, type_of};
+use super::{as_type, function, subscripts, type_of};
 use crate::error::to_datafusion;
 use crate::plan::kernel::Kernel;
 
@@ -103,6 +103,9 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                 ))),
                 _ => Ok(Transformed::no(Expr::ScalarFunction(call))),
             }
+        }
+        Expr::ScalarFunction(call) if matches!(call.func.name(), "array_subscript" | "array_section") => {
+            subscripts::resolved(call, schema).map(Transformed::yes)
         }
         Expr::ScalarFunction(call) if call.args.iter().any(|a| type_of(a, schema) == SqlType::Unknown) => {
             read_literals(call, schema)

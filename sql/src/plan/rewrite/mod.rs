@@ -6,6 +6,7 @@
 mod aggregates;
 mod arrays;
 mod calls;
+mod composites;
 mod grouping;
 mod joins;
 mod literals;
@@ -45,6 +46,7 @@ use self::relations::{
 };
 
 pub(in crate::plan) use self::calls::named_call;
+pub(crate) use self::composites::is_row;
 pub(super) use self::literals::reg_type;
 
 /// Functions that return sets: in a select list they become `unnest(…)` of DataFusion's list-returning ones.
@@ -138,6 +140,14 @@ impl VisitorMut for Pass {
             Ok(None) => {}
             Err(error) => {
                 self.learned.failed.get_or_insert(error);
+            }
+        }
+        match composites::plain(expr) {
+            Ok(Some(rewritten)) => *expr = rewritten,
+            Ok(None) => {}
+            Err(error) => {
+                self.learned.failed.get_or_insert(error);
+                return ControlFlow::Break(());
             }
         }
         if let Expr::Function(f) = expr

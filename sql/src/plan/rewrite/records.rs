@@ -9,6 +9,7 @@ use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::types::SqlType;
 
 use super::calls::{call, quoted_call};
+use super::composites;
 use super::relations::table_alias;
 use crate::plan::names::fold;
 use crate::plan::types::sql_type;
@@ -30,16 +31,36 @@ pub(super) fn record_factor(factor: &TableFactor) -> Result<Option<TableFactor>>
     let set = match function.as_str() {
         "json_to_record" | "jsonb_to_record" => false,
         "json_to_recordset" | "jsonb_to_recordset" => true,
+        "json_populate_record" | "jsonb_populate_record" => false,
+        "json_populate_recordset" | "jsonb_populate_recordset" => true,
         _ => return Ok(None),
     };
-    let [FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))] = args.as_slice() else { return Ok(None) };
+    // What a member is missing in is taken from the first argument, which tells the columns.
+    let (base, argument) = match args.as_slice() {
+        [FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))] if function.contains("_to_") => (None, argument),
+        [FunctionArg::Unnamed(FunctionArgExpr::Expr(base)), FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))]
+            if function.contains("_populate_") =>
+        {
+            (Some(base), argument)
+        }
+        _ => return Ok(None),
+    };
     let missing = || {
         let message = "a column definition list is required for functions returning \"record\"";
         Error::new(SqlState::SYNTAX_ERROR, message)
     };
-    let mut alias = alias.clone().ok_or_else(missing)?;
-    let columns = alias.columns.iter().map(|c| c.data_type.clone().map(|t| (c.name.clone(), t)));
-    let columns = columns.collect::<Option<Vec<_>>>().filter(|c| !c.is_empty()).ok_or_else(missing)?;
+    let (mut alias, columns) = match base {
+        Some(base) => match composites::columns_of(base) {
+            Some(columns) => (alias.clone().unwrap_or_else(|| table_alias(&function)), columns),
+            None => return Ok(None),
+        },
+        None => {
+            let alias = alias.clone().ok_or_else(missing)?;
+            let columns = alias.columns.iter().map(|c| c.data_type.clone().map(|t| (c.name.clone(), t)));
+            let columns = columns.collect::<Option<Vec<_>>>().filter(|c| !c.is_empty()).ok_or_else(missing)?;
+            (alias, columns)
+        }
+    };
     let Ok(mut query) = crate::parser::query("SELECT 1") else { return Ok(None) };
     let Ok(mut inner) = crate::parser::query("SELECT 1") else { return Ok(None) };
     let text = |text: &str| Expr::value(Value::SingleQuotedString(text.to_string()));
@@ -58,7 +79,12 @@ pub(super) fn record_factor(factor: &TableFactor) -> Result<Option<TableFactor>>
             .map(|(name, ty)| {
                 let of = Expr::Identifier(Ident::with_quote('"', OBJECT));
                 let value = quoted_call(reader(ty), vec![of, text(&fold(name)), text(&function)]);
-                SelectItem::ExprWithAlias { expr: cast(value, ty), alias: Ident::with_quote('"', fold(name)) }
+                let mut value = cast(value, ty);
+                if let Some(base) = base {
+                    let object = Expr::Identifier(Ident::with_quote('"', OBJECT));
+                    value = composites::or_base(base, &object, &fold(name), value);
+                }
+                SelectItem::ExprWithAlias { expr: value, alias: Ident::with_quote('"', fold(name)) }
             })
             .collect();
         let relation = TableFactor::Derived {

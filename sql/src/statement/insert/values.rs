@@ -16,7 +16,7 @@ use crate::codec::{Style, input};
 use crate::error::from_datafusion;
 use crate::exec::write::{Shape, TableWriter, Written, append};
 use crate::parser;
-use crate::plan::{QueryContext, column_default, evaluate};
+use crate::plan::{QueryContext, column_default, evaluate, is_row};
 
 /// More rows than this go through the writer, which knows what to do with large amounts, so many at a time.
 const ROWS_MAX: usize = 8192;
@@ -40,6 +40,9 @@ pub(super) async fn direct(
     check_width(width, targets, named)?;
     if rows.iter().any(|row| row.content.len() != width) {
         return Err(Error::new(SqlState::SYNTAX_ERROR, "VALUES lists must all be the same length"));
+    }
+    if rows.iter().flat_map(|row| &row.content).any(is_row) {
+        return Ok(None);
     }
     if rows.len() <= ROWS_MAX {
         let values = values(ctx, table, targets, rows, parameters)?;

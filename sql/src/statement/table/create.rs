@@ -288,12 +288,24 @@ pub(super) fn column_def(
     Ok((def, checks))
 }
 
+/// Whether there is an interval inside of a composite type, where parts cannot hold one.
+fn holds_interval(ty: &SqlType, inside: bool) -> bool {
+    match ty.base() {
+        SqlType::Array(item) => holds_interval(item, inside),
+        SqlType::Composite(of) => of.fields.iter().any(|(_, ty)| holds_interval(ty, true)),
+        other => inside && other.plain() == SqlType::Interval,
+    }
+}
+
 /// A type that a column of a table may have.
 ///
 /// # Errors
 /// 42704, 0A000.
 pub(in crate::statement) fn column_type(ctx: &QueryContext, ty: &ast::DataType) -> Result<SqlType> {
     let ty = sql_type_in(ctx, ty)?;
+    if holds_interval(&ty, false) {
+        return Err(Error::unsupported(format!("columns of type {ty} are not supported: it has an interval in it")));
+    }
     let inner = match &ty {
         SqlType::Array(item) => item.as_ref(),
         ty => ty,

@@ -28,10 +28,6 @@ use crate::statement::{done, names, table};
 pub(in crate::statement) fn create(session: &mut Session, create: &CreateDomain) -> Result<Answer> {
     let ctx = session.context()?;
     let base = table::column_type(&ctx, &create.ty)?;
-    if let SqlType::Composite(c) = &base {
-        let text = format!("\"{}\" is not a valid base type for a domain", c.id);
-        return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, text));
-    }
     let inherited = match &base {
         SqlType::Domain(d) => match ctx.snapshot.catalog.types.values().find(|t| t.id.0 == d.id.oid).map(|t| &t.body) {
             Some(TypeBody::Domain(def)) => def.default.clone(),
