@@ -125,8 +125,15 @@ fn arrow(e: &ArrowError) -> Error {
     }
 }
 
-fn overflow(_text: &str) -> Error {
-    Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "value out of range: overflow")
+/// The smallest integers have no positive counterpart: nothing else overflows in a division, and they tell the type.
+const SMALLEST: [(&str, &str); 3] =
+    [(": -32768 / -1", "smallint"), (": -2147483648 / -1", "integer"), (": -9223372036854775808 / -1", "bigint")];
+
+fn overflow(text: &str) -> Error {
+    let divided = SMALLEST.iter().find(|(operands, _)| text.contains(operands));
+    let message =
+        divided.map_or_else(|| "value out of range: overflow".to_string(), |(_, ty)| format!("{ty} out of range"));
+    Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, message)
 }
 
 fn pattern(text: &str) -> Regex {
@@ -228,7 +235,7 @@ fn meant(field: &Column, name: &str, valid: &[Column]) -> Option<String> {
 }
 
 /// How many letters must be put in, taken out or changed to make one text of the other.
-fn levenshtein(a: &str, b: &str) -> usize {
+pub(crate) fn levenshtein(a: &str, b: &str) -> usize {
     let b = b.chars().collect::<Vec<_>>();
     let mut row = (0..=b.len()).collect::<Vec<_>>();
     for (i, x) in a.chars().enumerate() {
@@ -408,8 +415,16 @@ fn plan(text: &str) -> Error {
     Error::new(SqlState::SYNTAX_ERROR, line)
 }
 
+static NO_PARAMETER: LazyLock<Regex> = LazyLock::new(|| pattern(r"Placeholder '(\$\d+)' was not provided"));
+
 fn execution(text: &str) -> Error {
     let line = first_line(text);
+    if let Some(found) = NO_PARAMETER.captures(text) {
+        return Error::new(SqlState::UNDEFINED_PARAMETER, format!("there is no parameter {}", &found[1]));
+    }
+    if text.contains("step can't be 0") {
+        return Error::new(SqlState::INVALID_PARAMETER_VALUE, "step size cannot equal zero");
+    }
     if text.contains("more than one row") || text.contains("returned more than one") {
         return Error::new(
             SqlState::CARDINALITY_VIOLATION,

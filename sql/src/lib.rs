@@ -1,5 +1,6 @@
 //! What is said: sessions, our statements, the catalog as relations, planning and execution on DataFusion.
 
+mod analysis;
 pub mod answer;
 pub mod authorize;
 pub mod catalog;

@@ -14,6 +14,7 @@ pub mod cursor;
 pub mod definition;
 mod depth;
 mod frames;
+mod grammar;
 pub(crate) mod grouping;
 mod joins;
 mod spelling;
@@ -59,6 +60,8 @@ pub struct Statement {
     pub text: String,
     /// Characters of the query string before `text`: error positions count from there.
     pub offset: usize,
+    /// What stood before `text` where both were parsed as one: the places of the tree count from its start.
+    pub before: String,
     /// The whole query string it came in, as `pg_cursors` and `pg_prepared_statements` show it.
     pub source: Arc<str>,
     pub body: Body,
@@ -226,7 +229,8 @@ pub fn query(text: &str) -> Result<ast::Query> {
 fn parse_one(text: &str, offset: usize) -> Result<Statement> {
     let body = with_parser(text, offset, |p| body(p, text, offset))?;
     let redacted = if let Body::Role(statement) = &body { statement.redacted() } else { None };
-    Ok(Statement { text: redacted.unwrap_or_else(|| text.to_string()), offset, source: Arc::default(), body })
+    let text = redacted.unwrap_or_else(|| text.to_string());
+    Ok(Statement { text, offset, before: String::new(), source: Arc::default(), body })
 }
 
 /// Runs a rule over the whole text.
@@ -240,6 +244,9 @@ fn with_parser<T>(text: &str, offset: usize, rule: impl FnOnce(&mut Parser) -> R
         Error::new(SqlState::SYNTAX_ERROR, format!("syntax error at or near \"{at}\"")).position(position).source(e)
     })?;
     depth::check(&tokens)?;
+    if let Some(fault) = grammar::check(&tokens) {
+        return Err(grammar_error(&fault, &tokens, text, offset));
+    }
     let tokens = calls::plain_calls(spelling::respelled(tokens));
     let empty =
         |t: &&TokenWithSpan| matches!(&t.token, Token::Word(w) if w.quote_style.is_some() && w.value.is_empty());
@@ -259,6 +266,26 @@ fn with_parser<T>(text: &str, offset: usize, rule: impl FnOnce(&mut Parser) -> R
         _ => parser.expected("end of statement", parser.peek_token()),
     });
     parsed.map_err(|e| syntax_error(e, parser, text, offset))
+}
+
+/// A fault of [`grammar`] in PostgreSQL's words.
+fn grammar_error(fault: &grammar::Fault, tokens: &[TokenWithSpan], text: &str, offset: usize) -> Error {
+    let Some(at) = fault.at else {
+        return Error::new(SqlState::SYNTAX_ERROR, "syntax error at end of input")
+            .position(offset + text.chars().count() + 1);
+    };
+    let start = char_position(text, at.line, at.column);
+    let message = fault.message.clone().unwrap_or_else(|| {
+        let end = tokens.iter().find(|t| t.span.start == at).map_or(at, |t| t.span.end);
+        let length = char_position(text, end.line, end.column).saturating_sub(start).max(1);
+        let near = text.chars().skip(start - 1).take(length).collect::<String>();
+        format!("syntax error at or near \"{near}\"")
+    });
+    let error = Error::new(SqlState::SYNTAX_ERROR, message).position(offset + start);
+    match fault.hint {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
 }
 
 /// What sqlparser takes and PostgreSQL does not: two strings on one line, the WHERE of `SELECT * FROM WHERE a = 1` for a table, `?` and `:a` for

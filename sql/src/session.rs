@@ -308,7 +308,7 @@ impl Session {
         self.registered.running.lock().active = false;
         answer.map_err(|e| {
             self.fail_transaction();
-            crate::plan::positioned(e, &prepared.statement.text).moved(prepared.statement.offset)
+            crate::plan::positioned(e, &prepared.statement).moved(prepared.statement.offset)
         })
     }
 

@@ -67,6 +67,41 @@ pub fn system_function_names() -> impl Iterator<Item = &'static str> {
     functions::names()
 }
 
+/// Whether there is a collation of this name; those of ICU are taken, and sort by code point as all do.
+pub(crate) fn is_collation(name: &str) -> bool {
+    matches!(name, "default" | "C" | "POSIX" | "C.UTF-8" | "C.utf8" | "ucs_basic") || name.ends_with("-x-icu")
+}
+
+/// The columns of a relation of the system.
+pub(crate) fn system_columns(schema: &str, name: &str) -> impl Iterator<Item = &'static str> {
+    relation::find(schema, name).into_iter().flat_map(|r| r.columns.iter().map(|c| c.name))
+}
+
+/// `typcategory` and `typispreferred` of a built-in type.
+pub(crate) fn type_category(oid: u32) -> Option<(char, bool)> {
+    pg_catalog::pg_type::by_oid(oid).map(|t| (t.category.chars().next().unwrap_or('X'), t.preferred))
+}
+
+/// The element type of a built-in array type.
+pub(crate) fn type_element(oid: u32) -> Option<u32> {
+    pg_catalog::pg_type::by_oid(oid).filter(|t| t.is_array()).map(|t| t.item)
+}
+
+/// The array type over a built-in type.
+pub(crate) fn type_array(oid: u32) -> Option<u32> {
+    pg_catalog::pg_type::by_oid(oid).map(|t| t.array).filter(|a| *a != 0)
+}
+
+/// A built-in type as messages name it.
+pub(crate) fn type_shown(oid: u32) -> Option<String> {
+    pg_catalog::pg_type::format(oid, None)
+}
+
+/// The OID of a built-in type by its internal name, such as `int4`.
+pub(crate) fn type_by_name(name: &str) -> Option<u32> {
+    pg_catalog::pg_type::oid_by_name(name)
+}
+
 /// What builds a relation's rows.
 type Build =
     fn(&QueryContext, &'static relation::Relation) -> sightline_storage::error::Result<arrow::array::RecordBatch>;

@@ -94,6 +94,14 @@ pub struct AlterTable {
     pub actions: Vec<AlterAction>,
 }
 
+impl AlterTable {
+    /// Whether it adds a column, of which the type may be none.
+    pub fn adds_column(&self) -> bool {
+        let adds = |a: &AlterAction| matches!(a, AlterAction::Standard(o) if matches!(o.as_ref(), ast::AlterTableOperation::AddColumn { .. }));
+        self.actions.iter().any(adds)
+    }
+}
+
 /// One action of ALTER TABLE.
 #[derive(Clone, Debug)]
 pub enum AlterAction {

@@ -9,7 +9,8 @@ use super::{frames, grouping, joins, subqueries};
 /// The tokens that sqlparser reads as PostgreSQL means.
 pub(super) fn respelled(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let tokens = symmetric(order_using(expand_table(joined_strings(tokens))));
-    precise_intervals(joins::plain(grouping::plain(frames::plain(subqueries::plain(dropped(tokens))))))
+    let tokens = joins::plain(grouping::plain(frames::plain(subqueries::plain(dropped(tokens)))));
+    double_equals(precise_intervals(tokens))
 }
 
 fn keyword(token: &TokenWithSpan) -> Keyword {
@@ -21,6 +22,14 @@ fn keyword(token: &TokenWithSpan) -> Keyword {
 
 fn significant(token: &&TokenWithSpan) -> bool {
     !matches!(token.token, Token::Whitespace(_))
+}
+
+/// `==` is an operator that PostgreSQL has not.
+fn double_equals(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    for token in tokens.iter_mut().filter(|t| t.token == Token::DoubleEq) {
+        token.token = Token::CustomBinaryOperator("==".to_string());
+    }
+    tokens
 }
 
 /// `ORDER BY x USING <` is `ORDER BY x ASC`, with `>` it is DESC.

@@ -427,6 +427,7 @@ fn inner(p: &mut Parser, text: &str, offset: usize) -> Result<Arc<Statement>, Pa
     let start = p.peek_token_ref().span.start;
     let skipped = super::char_position(text, start.line, start.column) - 1;
     let body = super::body(p, text, offset)?;
+    let before = text.chars().take(skipped).collect::<String>();
     let text = text.chars().skip(skipped).collect::<String>();
-    Ok(Arc::new(Statement { source: text.as_str().into(), text, offset: offset + skipped, body }))
+    Ok(Arc::new(Statement { source: text.as_str().into(), text, offset: offset + skipped, before, body }))
 }

@@ -34,7 +34,7 @@ pub(super) enum Named {
 }
 
 /// The column name of an expression without an alias.
-pub(super) fn column_name(expr: &Expr) -> String {
+pub(crate) fn column_name(expr: &Expr) -> String {
     match figure(expr) {
         Named::Strong(name) | Named::Weak(name) => name,
         Named::None => "?column?".to_string(),

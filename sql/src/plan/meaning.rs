@@ -53,6 +53,12 @@ impl Meaning {
             Expr::Negative(inner) if matches!(inner.get_type(schema)?, DataType::Interval(_)) => {
                 Ok(Transformed::yes(arithmetic::negated(*inner)))
             }
+            Expr::Negative(inner)
+                if matches!(inner.get_type(schema)?, DataType::Int16 | DataType::Int32 | DataType::Int64)
+                    && !matches!(inner.as_ref(), Expr::Literal(..)) =>
+            {
+                checked_negation(*inner, schema)
+            }
             other => Ok(Transformed::no(other)),
         }
     }
@@ -528,6 +534,16 @@ fn checked_op(op: Operator, ty: SqlType) -> Body {
     })
 }
 
+/// The smallest integer has no positive counterpart.
+fn checked_negation(inner: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let ty = SqlType::from_arrow(&inner.get_type(schema)?);
+    let field = Arc::new(arrow::datatypes::Field::new("", ty.arrow(), true));
+    let name = format!("- {ty}");
+    let body: Body =
+        Arc::new(move |arrays| arrow::compute::kernels::numeric::neg(&arrays[0]).map_err(|_| out_of_range(&ty)));
+    Ok(Transformed::yes(Kernel::call(&name, field, vec![inner], body)))
+}
+
 fn has_infinity(array: &ArrayRef) -> bool {
     // Places of NULLs may hold anything: they are looked at only if the quick look finds something.
     match array.data_type() {
@@ -552,7 +568,12 @@ fn checked_division(left: &ArrayRef, right: &ArrayRef) -> Result<ArrayRef> {
     if zero {
         return Err(to_datafusion(Error::new(SqlState::DIVISION_BY_ZERO, "division by zero")));
     }
-    Ok(div(left, right)?)
+    let done = div(left, right)?;
+    if has_infinity(&done) && !has_infinity(left) && !has_infinity(right) {
+        let message = "value out of range: overflow";
+        return Err(to_datafusion(Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, message)));
+    }
+    Ok(done)
 }
 
 fn by_zero<T: arrow::datatypes::ArrowPrimitiveType>(

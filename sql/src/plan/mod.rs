@@ -74,6 +74,7 @@ use crate::session::{Identity, Limits};
 use crate::settings::Settings;
 
 pub use cast::{assignment_cast, compile, evaluate, unassignable};
+pub(crate) use columns::column_name;
 pub use columns::type_name;
 pub(crate) use domains::{DomainChecks, VALUE, column_default};
 pub(crate) use names::TEMPORARY;

@@ -8,13 +8,22 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
 use regex::Regex;
 use sightline_storage::error::{Error, SqlState};
 
+use crate::parser::{Body, Statement};
+
 static NAMED: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r#"^(?:relation|column|column reference|function|type|schema|missing FROM-clause entry for table) "?([^"\s(]+)"?"#)
-        .expect("a constant pattern")
+    Regex::new(concat!(
+        r#"^(?:relation|column|column reference|function|type|schema|missing FROM-clause entry for table) "#,
+        r#""?([^"\s(]+)"?(?:$|\(| does not exist$| is ambiguous$| must appear| of relation)"#
+    ))
+    .expect("a constant pattern")
 });
 
+static PARAMETER: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^there is no parameter (\$\d+)$").expect("a constant pattern"));
+
 /// The codes whose message names a word of the statement.
-const CODES: [SqlState; 6] = [
+const CODES: [SqlState; 7] = [
+    SqlState::INVALID_SCHEMA_NAME,
     SqlState::UNDEFINED_TABLE,
     SqlState::UNDEFINED_COLUMN,
     SqlState::UNDEFINED_FUNCTION,
@@ -23,10 +32,37 @@ const CODES: [SqlState; 6] = [
     SqlState::UNDEFINED_OBJECT,
 ];
 
-/// The error with its position in `text`, if it names a word that stands there.
-pub fn positioned(e: Error, text: &str) -> Error {
-    if e.get_position().is_some() {
+/// The error with its position in the statement, if it names a word that stands there. Of commands that are no queries
+/// PostgreSQL tells no place.
+pub fn positioned(e: Error, statement: &Statement) -> Error {
+    let text = &statement.text;
+    let places = matches!(
+        statement.body,
+        Body::Query(_)
+            | Body::Insert(_)
+            | Body::CreateTable(_)
+            | Body::CreateView(_)
+            | Body::AlterTable(_)
+            | Body::Execute { .. }
+            | Body::Explain(_)
+            | Body::Prepare { .. }
+            | Body::Declare(_)
+    );
+    let without_place = match &statement.body {
+        // A schema for something new has a place only in CREATE TABLE.
+        Body::CreateView(_) => e.code() == SqlState::INVALID_SCHEMA_NAME,
+        Body::CreateTable(table) => e.code() == SqlState::INVALID_SCHEMA_NAME && table.query.is_some(),
+        Body::AlterTable(alter) => e.code() != SqlState::UNDEFINED_OBJECT || !alter.adds_column(),
+        _ => false,
+    };
+    if !places || without_place || e.get_position().is_some() {
         return e;
+    }
+    if let Some(found) = PARAMETER.captures(e.message()) {
+        return match text.find(&found[1]) {
+            Some(at) => e.position(text[..at].chars().count() + 1),
+            None => e,
+        };
     }
     if let Some(found) = LITERAL.captures(e.message()) {
         return match literal(text, &found[1]) {
@@ -37,7 +73,7 @@ pub fn positioned(e: Error, text: &str) -> Error {
     if !CODES.contains(&e.code()) || names_by_itself(text) {
         return e;
     }
-    let found = NAMED.captures(e.message()).and_then(|f| find(text, &f[1]));
+    let found = NAMED.captures(e.message()).and_then(|f| find(text, &f[1]).or_else(|| literal(text, &f[1])));
     match found {
         Some(position) => e.position(position),
         None => e,

@@ -24,7 +24,7 @@ pub fn sql_type(ty: &ast::DataType) -> Result<SqlType> {
         T::BigInt(_) | T::Int8(_) => SqlType::BigInt,
         T::Real | T::Float4 => SqlType::Real,
         T::Float(info) => float(info)?,
-        T::Double(_) | T::DoublePrecision | T::Float8 => SqlType::Double,
+        T::DoublePrecision | T::Float8 => SqlType::Double,
         T::Numeric(info) | T::Decimal(info) | T::Dec(info) => numeric(info)?,
         T::Text => SqlType::Text,
         T::Varchar(n) | T::CharacterVarying(n) | T::CharVarying(n) => SqlType::Varchar(length("varchar", n)?),

@@ -7,6 +7,7 @@ use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::types::SqlType;
 
 use super::{FirstPlan, Prepared, Session};
+use crate::analysis;
 use crate::answer::{Answer, Column};
 use crate::parser::{Body, Statement};
 use crate::plan::plan_query;
@@ -99,7 +100,7 @@ impl Session {
             // It was begun, and it will not be executed.
             self.registered.running.lock().active = false;
         }
-        prepared.map_err(|e| crate::plan::positioned(e, &statement.text).moved(statement.offset))
+        prepared.map_err(|e| crate::plan::positioned(e, &statement).moved(statement.offset))
     }
 
     async fn look_at(&mut self, statement: &Arc<Statement>, declared: &[Option<SqlType>]) -> Result<Prepared> {
@@ -160,6 +161,7 @@ impl Session {
         match body {
             Body::Query(query) => {
                 let ctx = self.context()?;
+                analysis::check_query(&ctx, statement, query, declared)?;
                 let planned = plan_query(&ctx, query, declared)?;
                 let types = (planned.parameters.clone(), Some(planned.columns.clone()));
                 self.first_plan = Some(FirstPlan { statement: statement.clone(), ctx, planned });
@@ -170,6 +172,9 @@ impl Session {
                     return Ok((Vec::new(), None));
                 }
                 let ctx = self.write_context()?;
+                if !statement::insert::is_plain(insert) {
+                    analysis::check_insert(&ctx, statement, insert, declared)?;
+                }
                 Ok((statement::insert::parameters(&ctx, insert, declared)?, None))
             }
             Body::Explain(explain) => {
@@ -177,17 +182,27 @@ impl Session {
                 Ok((parameters, Some(statement::explain::columns())))
             }
             Body::CreateTable(table) => match &table.query {
-                Some(query) if !declared.is_empty() => {
+                Some(query) => {
                     let ctx = self.context()?;
+                    analysis::check_query(&ctx, statement, query, declared)?;
+                    if declared.is_empty() {
+                        return Ok((Vec::new(), None));
+                    }
                     Ok((plan_query(&ctx, query, declared)?.parameters, None))
                 }
                 _ => Ok((as_declared(), None)),
             },
+            Body::CreateView(view) => {
+                let ctx = self.context()?;
+                analysis::check_query(&ctx, statement, &view.query, declared)?;
+                Ok((as_declared(), None))
+            }
             Body::Show(name) => Ok((as_declared(), Some(statement::set::show_columns(&self.settings, name)?))),
             Body::Execute { name, .. } => Ok((as_declared(), self.find_prepared(name)?.columns)),
             Body::Declare(declare) => {
                 statement::cursor::check(declare)?;
                 let ctx = self.context()?;
+                analysis::check_query(&ctx, statement, &declare.query, declared)?;
                 let planned = plan_query(&ctx, &declare.query, declared)?;
                 let parameters = planned.parameters.clone();
                 self.first_plan = Some(FirstPlan { statement: statement.clone(), ctx, planned });

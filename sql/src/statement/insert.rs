@@ -18,6 +18,7 @@ use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::types::SqlType;
 
 use super::{done, names, query};
+use crate::analysis;
 use crate::answer::{Answer, Column};
 use crate::authorize::{Action, authorize};
 use crate::exec::write::{TableWriter, Written, abandon};
@@ -26,28 +27,68 @@ use crate::plan::{
     Planned, QueryContext, Relation, cast_to, column_default, fold, is_row, plan_query, resolve_relation,
     run as run_plan,
 };
-use crate::session::Session;
+use crate::session::{Prepared, Session};
 
 pub(super) async fn run(
     session: &mut Session,
+    prepared: &Prepared,
     insert: &ast::Insert,
-    types: &[SqlType],
     parameters: Vec<ScalarValue>,
 ) -> Result<Answer> {
     supported(insert)?;
     let ctx = if reads(insert) { session.context()? } else { session.write_context()? };
-    let table = target(&ctx, insert)?;
+    let types = &prepared.parameters;
+    // With parameters it has been looked at when it was prepared.
+    let plain = is_plain(insert);
+    if !plain && types.is_empty() {
+        analysis::check_insert(&ctx, &prepared.statement, insert, &[])?;
+    }
+    let done = insert_rows(session, &ctx, insert, types, parameters).await;
+    match done {
+        // Values alone are not analysed, until one is wrong: then its place is found.
+        Err(e) if plain && types.is_empty() && e.get_position().is_none() => {
+            analysis::check_insert(&ctx, &prepared.statement, insert, &[])?;
+            Err(e)
+        }
+        done => done,
+    }
+}
+
+/// True for VALUES of literals and parameters only, which fit or are refused one by one.
+pub(crate) fn is_plain(insert: &ast::Insert) -> bool {
+    fn plain(item: &ast::Expr) -> bool {
+        match item {
+            ast::Expr::Value(_) => true,
+            ast::Expr::UnaryOp { op: ast::UnaryOperator::Minus, expr } => plain(expr),
+            other => values::is_default(other),
+        }
+    }
+    match rows_of(insert) {
+        Rows::Defaults => true,
+        Rows::Values(rows) => rows.iter().flat_map(|row| &row.content).all(plain),
+        Rows::Query => false,
+    }
+}
+
+async fn insert_rows(
+    session: &mut Session,
+    ctx: &Arc<QueryContext>,
+    insert: &ast::Insert,
+    types: &[SqlType],
+    parameters: Vec<ScalarValue>,
+) -> Result<Answer> {
+    let table = target(ctx, insert)?;
     let allowed = authorize(&ctx.identity, Action::Insert(&table))?;
     let targets = targets(&table, insert)?;
     let written = match rows_of(insert) {
-        Rows::Defaults => values::defaults(&ctx, &table)?,
+        Rows::Defaults => values::defaults(ctx, &table)?,
         Rows::Values(rows) => {
-            match values::direct(&ctx, &table, &targets, !insert.columns.is_empty(), rows, &parameters).await? {
+            match values::direct(ctx, &table, &targets, !insert.columns.is_empty(), rows, &parameters).await? {
                 Some(written) => written,
-                None => from_query(&ctx, &table, targets, insert, types, parameters).await?,
+                None => from_query(ctx, &table, targets, insert, types, parameters).await?,
             }
         }
-        Rows::Query => from_query(&ctx, &table, targets, insert, types, parameters).await?,
+        Rows::Query => from_query(ctx, &table, targets, insert, types, parameters).await?,
     };
     let rows = written.rows;
     finish(session, allowed, written).await?;

@@ -33,7 +33,7 @@ use crate::session::{Prepared, Session};
 pub(crate) async fn run(session: &mut Session, prepared: &Prepared, parameters: Vec<ScalarValue>) -> Result<Answer> {
     match &prepared.statement.body {
         Body::Query(query) => query::run(session, prepared, query, parameters).await,
-        Body::Insert(insert) => insert::run(session, insert, &prepared.parameters, parameters).await,
+        Body::Insert(insert) => insert::run(session, prepared, insert, parameters).await,
         Body::Copy(copy) => copy::run(session, copy).await,
         Body::Truncate(names) => table::truncate(session, names),
         Body::CreateTable(table) if table.execute.is_some() => prepare::create_as(session, table).await,

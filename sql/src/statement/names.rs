@@ -18,7 +18,7 @@ const NAME_BYTES_MAX: usize = 63;
 /// # Errors
 /// 42P01, 42809 for a view, 42501 for a relation of the system.
 pub(crate) fn table(ctx: &QueryContext, name: &ast::ObjectName) -> Result<Arc<TableDef>> {
-    match resolve_relation(ctx, name)? {
+    match in_schema(ctx, name)? {
         Relation::Table(table) => Ok(table),
         Relation::View(view) => Err(wrong_kind(&view.name, "table")),
         Relation::System(_, name) => Err(system(&name)),
@@ -30,11 +30,29 @@ pub(crate) fn table(ctx: &QueryContext, name: &ast::ObjectName) -> Result<Arc<Ta
 /// # Errors
 /// As [`table`].
 pub(crate) fn view(ctx: &QueryContext, name: &ast::ObjectName) -> Result<Arc<ViewDef>> {
-    match resolve_relation(ctx, name)? {
+    match in_schema(ctx, name)? {
         Relation::View(view) => Ok(view),
         Relation::Table(table) => Err(wrong_kind(&table.name, "view")),
         Relation::System(_, name) => Err(system(&name)),
     }
+}
+
+/// A relation; commands that change one tell of a schema that does not exist before they tell of the relation.
+fn in_schema(ctx: &QueryContext, name: &ast::ObjectName) -> Result<Relation> {
+    resolve_relation(ctx, name).map_err(|e| {
+        let schema = match name.0.as_slice() {
+            [schema, _] if e.code() == SqlState::UNDEFINED_TABLE => schema.as_ident().map(fold),
+            _ => None,
+        };
+        let missing = |s: &String| {
+            let system = matches!(s.as_str(), "pg_catalog" | "information_schema" | "sys" | "pg_temp");
+            !system && !ctx.snapshot.catalog.schemas.contains_key(s)
+        };
+        match schema.filter(missing) {
+            Some(schema) => Error::new(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{schema}\" does not exist")),
+            None => e,
+        }
+    })
 }
 
 fn wrong_kind(name: &str, kind: &str) -> Error {

@@ -25,12 +25,12 @@ pub(in crate::catalog) struct Type {
     len: i16,
     pub(super) by_value: bool,
     kind: &'static str,
-    category: &'static str,
-    preferred: bool,
+    pub(in crate::catalog) category: &'static str,
+    pub(in crate::catalog) preferred: bool,
     delimiter: &'static str,
     subscript: u32,
     pub(in crate::catalog) item: u32,
-    array: u32,
+    pub(in crate::catalog) array: u32,
     /// `typinput`, `typoutput`, `typreceive`, `typsend`, `typmodin`, `typmodout`, `typanalyze`.
     functions: [u32; 7],
     pub(super) align: &'static str,
@@ -63,6 +63,13 @@ impl Type {
     }
 }
 
+impl Type {
+    /// int2vector and oidvector have elements too, but names of their own: their storage tells them apart.
+    pub(in crate::catalog) fn is_array(&self) -> bool {
+        self.item != 0 && self.category == "A" && self.storage != "p"
+    }
+}
+
 static ALL: LazyLock<Vec<Type>> = LazyLock::new(|| {
     TYPES.lines().map(Type::parse).collect::<Option<Vec<_>>>().expect("types.tsv is checked by a test")
 });
@@ -89,8 +96,7 @@ pub(in crate::catalog) fn oid_by_name(name: &str) -> Option<u32> {
 /// `format_type`: the type as SQL writes it. The modifier is none for SQL NULL. None if there is no such type.
 pub(in crate::catalog) fn format(oid: u32, typmod: Option<i32>) -> Option<String> {
     let ty = by_oid(oid)?;
-    // int2vector and oidvector are arrays too, but have names of their own: their storage tells them apart.
-    if ty.item != 0 && ty.category == "A" && ty.storage != "p" {
+    if ty.is_array() {
         return format(ty.item, typmod).map(|item| format!("{item}[]"));
     }
     let modifier = typmod.filter(|m| *m >= 4).map(|m| m - 4);

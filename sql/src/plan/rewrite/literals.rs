@@ -44,6 +44,21 @@ pub(super) fn bare_positions(query: &mut Query) {
     }
 }
 
+/// A string literal for a condition is a boolean.
+pub(super) fn condition(expr: &mut Expr) {
+    if let Expr::Value(value) = expr
+        && let Value::SingleQuotedString(_) = value.value
+    {
+        *expr = Expr::Cast {
+            kind: ast::CastKind::Cast,
+            expr: Box::new(expr.clone()),
+            data_type: DataType::Boolean,
+            array: false,
+            format: None,
+        };
+    }
+}
+
 /// The name of a `reg*` type's input function; its output function ends in `_out`.
 pub(in crate::plan) fn reg_type(kind: RegKind) -> &'static str {
     match kind {

@@ -354,6 +354,7 @@ impl VisitorMut for Pass {
 
     fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
         select.from.iter_mut().for_each(nest_merging_joins);
+        select.selection.iter_mut().chain(&mut select.having).for_each(literals::condition);
         select.selection.iter_mut().for_each(rows::certain);
         table_oids(select);
         if let GroupByExpr::Expressions(exprs, _) = &mut select.group_by {

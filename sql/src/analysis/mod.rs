@@ -1,0 +1,184 @@
+//! PostgreSQL's analysis of a statement: what names, functions and operators mean, and of what types all is. It finds
+//! faults, with their places in the text, and makes nothing; the planner plans what passes.
+//!
+//! DataFusion plans more than PostgreSQL allows, casts where PostgreSQL refuses, and names in its errors neither types
+//! as PostgreSQL does nor places. So a statement passes through here first:
+//!
+//! 1. [`from`] puts the tables of FROM into a [`scope`], where names are found.
+//! 2. [`select`] goes through the clauses in PostgreSQL's order, since the first fault is the one that is told.
+//! 3. [`expression`] and [`call`] give each expression its type: [`overload`] chooses functions and operators by
+//!    PostgreSQL's rules over its own catalog, [`types`] knows its casts. A string literal that gets a type is read at
+//!    once, so that a bad one is told with its place.
+//! 4. [`grouping`] looks for columns outside of GROUP BY.
+//!
+//! What PostgreSQL has not (functions of ours, types of users) has an open type, of which nothing is said: a fault told
+//! here is one for sure, and what is not sure is left to the planner.
+
+mod call;
+mod expression;
+mod from;
+mod grouping;
+mod overload;
+mod place;
+mod scope;
+mod select;
+#[cfg(test)]
+mod tests;
+mod types;
+mod write;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use datafusion::sql::sqlparser::ast::{self, Expr, WindowSpec};
+use datafusion::sql::sqlparser::tokenizer::Location;
+use sightline_storage::error::{Error, Result, SqlState};
+use sightline_storage::types::SqlType;
+
+use self::place::Places;
+use self::scope::{Place, Scope};
+use crate::codec::Style;
+use crate::parser::Statement;
+use crate::plan::QueryContext;
+
+/// The part of a query that an expression stands in, which decides what it may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Clause {
+    Select,
+    Join,
+    FromFunction,
+    Where,
+    Having,
+    Filter,
+    GroupBy,
+    OrderBy,
+    Limit,
+    Offset,
+    Values,
+    /// PARTITION BY and ORDER BY of a window.
+    Window,
+}
+
+impl Clause {
+    fn shown(self) -> &'static str {
+        match self {
+            Clause::Select => "SELECT",
+            Clause::Join => "JOIN conditions",
+            Clause::FromFunction => "functions in FROM",
+            Clause::Where => "WHERE",
+            Clause::Having => "HAVING",
+            Clause::Filter => "FILTER",
+            Clause::GroupBy => "GROUP BY",
+            Clause::OrderBy => "ORDER BY",
+            Clause::Limit => "LIMIT",
+            Clause::Offset => "OFFSET",
+            Clause::Values => "VALUES",
+            Clause::Window => "window definitions",
+        }
+    }
+}
+
+/// Looks through one statement.
+pub(super) struct Analysis<'a> {
+    ctx: &'a Arc<QueryContext>,
+    places: Places<'a>,
+    /// Characters of the text before the statement.
+    skipped: usize,
+    declared: &'a [Option<SqlType>],
+    style: Style,
+    scopes: Vec<Scope>,
+    /// What columns' names were found to mean, by the address of the expression.
+    meant: HashMap<usize, Place>,
+    /// Aggregates by the address of their call, and the level of the query that they belong to.
+    aggregates: HashMap<usize, usize>,
+    /// Windows of OVER, looked at once all else of their query has been.
+    windows: Vec<&'a WindowSpec>,
+    /// Where the last set-returning function stands.
+    last_set: Option<Location>,
+    /// For each aggregate around: the level of the innermost column in it, and whether another aggregate is in it.
+    around: Vec<call::Around>,
+}
+
+/// Refuses a query that PostgreSQL refuses.
+///
+/// # Errors
+/// PostgreSQL's of its analysis, with their places.
+pub(crate) fn check_query(
+    ctx: &Arc<QueryContext>,
+    statement: &Statement,
+    query: &ast::Query,
+    declared: &[Option<SqlType>],
+) -> Result<()> {
+    let text = format!("{}{}", statement.before, statement.text);
+    Analysis::new(ctx, statement, &text, declared).query(query).map(|_| ())
+}
+
+/// Refuses an INSERT that PostgreSQL refuses.
+///
+/// # Errors
+/// As [`check_query`].
+pub(crate) fn check_insert(
+    ctx: &Arc<QueryContext>,
+    statement: &Statement,
+    insert: &ast::Insert,
+    declared: &[Option<SqlType>],
+) -> Result<()> {
+    let text = format!("{}{}", statement.before, statement.text);
+    Analysis::new(ctx, statement, &text, declared).insert(insert)
+}
+
+impl<'a> Analysis<'a> {
+    fn new(
+        ctx: &'a Arc<QueryContext>,
+        statement: &Statement,
+        text: &'a str,
+        declared: &'a [Option<SqlType>],
+    ) -> Analysis<'a> {
+        Analysis {
+            ctx,
+            places: Places::new(text),
+            skipped: statement.before.chars().count(),
+            declared,
+            style: Style { now_us: Some(ctx.now_us), ..ctx.settings.style().clone() },
+            scopes: vec![],
+            meant: HashMap::new(),
+            aggregates: HashMap::new(),
+            windows: vec![],
+            last_set: None,
+            around: vec![],
+        }
+    }
+
+    fn error(&self, code: SqlState, message: impl Into<String>, at: Location) -> Error {
+        self.placed(Error::new(code, message), at)
+    }
+
+    /// An error of others, with its place.
+    fn placed(&self, error: Error, at: Location) -> Error {
+        match self.places.position(at) {
+            Some(position) => error.position(position.saturating_sub(self.skipped).max(1)),
+            None => error,
+        }
+    }
+
+    /// An error at an expression.
+    fn error_at(&self, code: SqlState, message: impl Into<String>, expr: &Expr) -> Error {
+        self.error(code, message, self.places.start(expr))
+    }
+
+    fn scope(&mut self) -> &mut Scope {
+        self.scopes.last_mut().expect("a query is being looked at")
+    }
+
+    fn clause(&self) -> Clause {
+        self.scopes.last().map_or(Clause::Select, |s| s.clause)
+    }
+
+    /// Does something in a clause.
+    fn within<T>(&mut self, clause: Clause, work: impl FnOnce(&mut Analysis<'a>) -> Result<T>) -> Result<T> {
+        let before = std::mem::replace(&mut self.scope().clause, clause);
+        let done = work(self);
+        self.scope().clause = before;
+        done
+    }
+}
