@@ -1,6 +1,7 @@
 #!/bin/bash
 # Writes sql/src/catalog/pg_catalog/*.tsv from a fresh PostgreSQL 15: what its catalogs look like (columns, types, OIDs)
-# and the rows that describe built-in types and functions. Needs Debian's postgresql-15; run as root or as postgres.
+# and the rows that describe built-in types and functions; and sql/src/analysis/*.tsv, what the analysis of statements
+# knows of functions, operators and casts. Needs Debian's postgresql-15; run as root or as postgres.
 # Run it only to follow a new minor release: the files are checked in and nothing reads PostgreSQL at build time.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/../.." && pwd)
@@ -46,4 +47,26 @@ WHERE pronamespace = 11 AND (
   OR oid IN (SELECT unnest(ARRAY[typinput::oid, typoutput::oid, typreceive::oid, typsend::oid]) FROM pg_type))
 ORDER BY oid" > "$out/functions.tsv"
 
-wc "$out"/*.tsv
+analysis=$here/sql/src/analysis
+
+# A line a name: kind, whether it returns a set, result (0: several columns), defaults, type of further arguments, arguments.
+query "
+SELECT proname || E'\t' || string_agg(concat(prokind, CASE WHEN proretset THEN 's' ELSE '-' END,
+    CASE WHEN proargmodes::text ~ '[ot]' THEN 0 ELSE prorettype END, ',', pronargdefaults, ',', provariadic, ',',
+    coalesce(nullif(proargtypes::text, ''), '-')), E'\t' ORDER BY pronargs, proargtypes::text)
+FROM pg_proc
+WHERE pronamespace = 11 AND prokind <> 'p' AND prorettype NOT IN (2279, 3838, 325, 269, 3115, 3310)
+  AND NOT proargtypes::oid[] && '{2281,2275,325,269,3310}'::oid[]
+GROUP BY proname ORDER BY proname COLLATE \"C\"" > "$analysis/functions.tsv"
+
+# A line a name: left (0: in front of its operand), right, result.
+query "
+SELECT oprname || E'\t' || string_agg(concat(oprleft, ',', oprright, ',', oprresult), E'\t' ORDER BY oprleft, oprright)
+FROM pg_operator WHERE oprkind IN ('b', 'l') GROUP BY oprname ORDER BY oprname COLLATE \"C\"" > "$analysis/operators.tsv"
+
+# A line a source: target, context (i, a, e), method (f, b, i).
+query "
+SELECT concat(castsource, E'\t', string_agg(concat(casttarget, castcontext, castmethod), E'\t' ORDER BY casttarget))
+FROM pg_cast GROUP BY castsource ORDER BY castsource" > "$analysis/casts.tsv"
+
+wc "$out"/*.tsv "$analysis"/*.tsv

@@ -464,6 +464,8 @@ impl<'a> Analysis<'a> {
                 | Clause::Limit
                 | Clause::Offset
                 | Clause::Window
+                | Clause::Check
+                | Clause::Default
         );
         if refused {
             let message = format!("set-returning functions are not allowed in {}", clause.shown());

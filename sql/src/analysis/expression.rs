@@ -4,9 +4,10 @@ use datafusion::sql::sqlparser::ast::{
     self, AccessExpr, BinaryOperator, CaseWhen, DataType, Expr, Ident, Subscript, UnaryOperator, Value as Literal,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
-use sightline_storage::error::{Result, SqlState};
+use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::types::SqlType;
 
+use super::comparison::row_items;
 use super::overload::{Found, choose_operator};
 use super::scope::Meant;
 use super::types::{
@@ -51,30 +52,10 @@ pub(super) fn literal(expr: &Expr) -> Option<&str> {
 }
 
 /// An expression without the parentheses around it.
-fn bare(expr: &Expr) -> &Expr {
+pub(super) fn bare(expr: &Expr) -> &Expr {
     match expr {
         Expr::Nested(inner) => bare(inner),
         other => other,
-    }
-}
-
-/// The items of `(a, b)` and `ROW(a, b)`.
-fn row_items(expr: &Expr) -> Option<Vec<&Expr>> {
-    use ast::{FunctionArg, FunctionArgExpr, FunctionArguments};
-    match bare(expr) {
-        Expr::Tuple(items) => Some(items.iter().collect()),
-        Expr::Function(f) if f.name.to_string().eq_ignore_ascii_case("row") => match &f.args {
-            FunctionArguments::List(list) => list
-                .args
-                .iter()
-                .map(|a| match a {
-                    FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) => Some(e),
-                    _ => None,
-                })
-                .collect(),
-            _ => None,
-        },
-        _ => None,
     }
 }
 
@@ -106,11 +87,17 @@ impl<'a> Analysis<'a> {
     }
 
     fn type_of(&mut self, expr: &'a Expr) -> Result<Ty> {
+        if let Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } = expr {
+            self.subquery_may_stand(expr)?;
+        }
         Ok(match expr {
             Expr::Nested(inner) => self.type_of(inner)?,
             Expr::Value(value) => self.constant(&value.value),
             Expr::Identifier(ident) => self.name(expr, ident)?,
             Expr::CompoundIdentifier(parts) => {
+                if self.clause() == Clause::Default {
+                    return Err(self.no_column(parts[0].span.start));
+                }
                 let meant = self.qualified(parts)?;
                 self.found(expr, meant)
             }
@@ -280,6 +267,19 @@ impl<'a> Analysis<'a> {
         })
     }
 
+    fn subquery_may_stand(&self, expr: &'a Expr) -> Result<()> {
+        let what = match self.clause() {
+            Clause::Check => "check constraint",
+            Clause::Default => "DEFAULT expression",
+            _ => return Ok(()),
+        };
+        let at = match expr {
+            Expr::InSubquery { subquery, .. } => self.places.operator(self.places.subquery(subquery)),
+            other => self.places.start(other),
+        };
+        Err(self.error(SqlState::FEATURE_NOT_SUPPORTED, format!("cannot use subquery in {what}"), at))
+    }
+
     /// A bound of BETWEEN, without the mark of SYMMETRIC.
     fn bound(&mut self, expr: &'a Expr) -> Result<Value<'a>> {
         match expr {
@@ -322,8 +322,16 @@ impl<'a> Analysis<'a> {
         {
             return Ok(ty);
         }
+        if self.clause() == Clause::Default {
+            return Err(self.no_column(ident.span.start));
+        }
         let meant = self.column(&name, ident.span.start)?;
         Ok(self.found(expr, meant))
+    }
+
+    fn no_column(&self, at: Location) -> Error {
+        let message = "cannot use column reference in DEFAULT expression";
+        self.error(SqlState::FEATURE_NOT_SUPPORTED, message, at)
     }
 
     fn found(&mut self, expr: &'a Expr, meant: Meant) -> Ty {
@@ -426,48 +434,6 @@ impl<'a> Analysis<'a> {
             return self.in_subquery(left, &name, query, &place);
         }
         self.compared(&name, left, right, |a| a.places.operator(a.places.start(right)))
-    }
-
-    /// An operator between two expressions, or item by item between two rows.
-    fn compared(
-        &mut self,
-        name: &str,
-        left: &'a Expr,
-        right: &'a Expr,
-        place: impl Fn(&Analysis<'a>) -> Location,
-    ) -> Result<Ty> {
-        if let (Some(l), Some(r)) = (row_items(left), row_items(right)) {
-            let l = l.into_iter().map(|e| self.expression(e)).collect::<Result<Vec<_>>>()?;
-            let r = r.into_iter().map(|e| self.expression(e)).collect::<Result<Vec<_>>>()?;
-            return self.rows_compared(name, &l, &r, place);
-        }
-        let (l, r) = (self.expression(left)?, self.expression(right)?);
-        self.operated(name, Some(l), r, place)
-    }
-
-    fn rows_compared(
-        &self,
-        name: &str,
-        left: &[Value<'a>],
-        right: &[Value<'a>],
-        place: impl Fn(&Analysis<'a>) -> Location,
-    ) -> Result<Ty> {
-        if left.len() != right.len() {
-            let message = "unequal number of entries in row expressions";
-            return Err(self.error(SqlState::SYNTAX_ERROR, message, place(self)));
-        }
-        if left.is_empty() {
-            let message = "cannot compare rows of zero length";
-            return Err(self.error(SqlState::FEATURE_NOT_SUPPORTED, message, place(self)));
-        }
-        for (l, r) in left.iter().zip(right) {
-            let ty = self.operated(name, Some(*l), *r, &place)?;
-            if ty != BOOL && ty != OPEN {
-                let message = format!("row comparison operator must yield type boolean, not type {}", shown(ty));
-                return Err(self.error(SqlState::DATATYPE_MISMATCH, message, place(self)));
-            }
-        }
-        Ok(BOOL)
     }
 
     fn unary(&mut self, op: UnaryOperator, inner: &'a Expr) -> Result<Ty> {
@@ -623,9 +589,8 @@ impl<'a> Analysis<'a> {
 
     fn typed(&mut self, data_type: &DataType, value: &ast::ValueWithSpan) -> Result<Ty> {
         let Ok(ty) = sql_type(data_type) else { return Ok(OPEN) };
-        let text = match &value.value {
-            Literal::SingleQuotedString(s) | Literal::EscapedStringLiteral(s) => s,
-            _ => return Ok(of_sql(&ty)),
+        let (Literal::SingleQuotedString(text) | Literal::EscapedStringLiteral(text)) = &value.value else {
+            return Ok(of_sql(&ty));
         };
         self.read(&ty, text, value.span.start)?;
         Ok(of_sql(&ty))
@@ -730,124 +695,6 @@ impl<'a> Analysis<'a> {
         }
         let (text, pattern) = (self.expression(expr)?, self.expression(pattern)?);
         self.operated(name, Some(text), pattern, |a| a.places.operator(a.at(&pattern)))?;
-        Ok(BOOL)
-    }
-
-    fn in_list(&mut self, expr: &'a Expr, list: &'a [Expr], negated: bool) -> Result<Ty> {
-        let name = if negated { "<>" } else { "=" };
-        let Some(first) = list.first() else { return Ok(BOOL) };
-        let place = |a: &Analysis<'a>| a.places.operator(a.places.start(first));
-        if row_items(expr).is_some() || list.iter().any(|e| row_items(e).is_some()) {
-            for item in list {
-                self.compared(name, expr, item, place)?;
-            }
-            return Ok(BOOL);
-        }
-        let value = self.expression(expr)?;
-        let items = list.iter().map(|e| self.expression(e)).collect::<Result<Vec<_>>>()?;
-        let (constants, columns): (Vec<Value<'a>>, Vec<_>) = items.iter().partition(|i| !self.has_column(i));
-        let mut rest = columns;
-        if constants.len() > 1 {
-            let types = std::iter::once(value.ty).chain(constants.iter().map(|v| v.ty)).collect::<Vec<_>>();
-            let common = common_type(&types).ok();
-            let all = common.filter(|c| types.iter().all(|t| can_cast(*t, *c, Context::Implicit)));
-            match all {
-                Some(OPEN) => {}
-                Some(common) if array_of(common).is_some() => {
-                    for item in &constants {
-                        self.give(item, common)?;
-                    }
-                    self.operated(name, Some(value), Value { ty: common, expr: None }, place)?;
-                }
-                _ => rest = items,
-            }
-        } else {
-            rest = items;
-        }
-        for item in rest {
-            self.operated(name, Some(value), item, place)?;
-        }
-        Ok(BOOL)
-    }
-
-    /// Whether a column of this query is in it.
-    fn has_column(&self, value: &Value<'a>) -> bool {
-        let Some(expr) = value.expr else { return true };
-        let mut found = false;
-        let _ = ast::visit_expressions(expr, |e| {
-            found |= matches!(e, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
-            std::ops::ControlFlow::<()>::Continue(())
-        });
-        found
-    }
-
-    fn in_subquery(
-        &mut self,
-        expr: &'a Expr,
-        name: &str,
-        subquery: &'a ast::Query,
-        place: &dyn Fn(&Analysis<'a>) -> Location,
-    ) -> Result<Ty> {
-        let values = match row_items(expr) {
-            Some(items) => items.into_iter().map(|e| self.expression(e)).collect::<Result<Vec<_>>>()?,
-            None => vec![self.expression(expr)?],
-        };
-        let Some(columns) = self.query(subquery)? else { return Ok(BOOL) };
-        if values.len() == 1 && matches!(values[0].ty, RECORD | OPEN) && columns.len() != 1 {
-            return Ok(BOOL);
-        }
-        let misfit = match values.len().cmp(&columns.len()) {
-            std::cmp::Ordering::Less => Some("subquery has too many columns"),
-            std::cmp::Ordering::Greater => Some("subquery has too few columns"),
-            std::cmp::Ordering::Equal => None,
-        };
-        if let Some(message) = misfit {
-            return Err(self.error(SqlState::SYNTAX_ERROR, message, place(self)));
-        }
-        for (value, column) in values.into_iter().zip(columns) {
-            self.operated(name, Some(value), Value { ty: column.ty, expr: None }, place)?;
-        }
-        Ok(BOOL)
-    }
-
-    /// `x op ANY (…)`.
-    fn over_array(&mut self, left: &'a Expr, op: &'a BinaryOperator, right: &'a Expr) -> Result<Ty> {
-        let name = match op {
-            BinaryOperator::PGCustomBinaryOperator(parts) => parts.last().cloned().unwrap_or_default(),
-            other => other.to_string(),
-        };
-        let mut right = right;
-        while let Expr::Nested(inner) = right {
-            right = inner;
-        }
-        if let Expr::Subquery(query) = right {
-            let place = |a: &Analysis<'a>| a.places.operator(a.places.subquery(query));
-            return self.in_subquery(left, &name, query, &place);
-        }
-        let (value, array) = (self.expression(left)?, self.expression(right)?);
-        let place = |a: &Analysis<'a>| a.places.operator(a.at(&array));
-        let item = match array.ty {
-            OPEN | RECORD => return Ok(BOOL),
-            UNKNOWN => UNKNOWN,
-            ty => match element(ty) {
-                Some(item) => item,
-                None => {
-                    let message = "op ANY/ALL (array) requires array on right side";
-                    return Err(self.error(SqlState::WRONG_OBJECT_TYPE, message, place(self)));
-                }
-            },
-        };
-        let result = self.operated(&name, Some(value), Value { ty: item, expr: None }, place)?;
-        if result != BOOL && result != OPEN {
-            let message = "op ANY/ALL (array) requires operator to yield boolean";
-            return Err(self.error(SqlState::WRONG_OBJECT_TYPE, message, place(self)));
-        }
-        if item == UNKNOWN
-            && let Found::One((types, _)) = choose_operator(&name, Some(value.ty), UNKNOWN)
-            && let Some(ty) = types.get(1).and_then(|t| array_of(*t))
-        {
-            self.give(&array, ty)?;
-        }
         Ok(BOOL)
     }
 

@@ -6,7 +6,7 @@
 //!
 //! 1. [`from`] puts the tables of FROM into a [`scope`], where names are found.
 //! 2. [`select`] goes through the clauses in PostgreSQL's order, since the first fault is the one that is told.
-//! 3. [`expression`] and [`call`] give each expression its type: [`overload`] chooses functions and operators by
+//! 3. [`expression`], [`comparison`] and [`call`] give each expression its type: [`overload`] chooses functions and operators by
 //!    PostgreSQL's rules over its own catalog, [`types`] knows its casts. A string literal that gets a type is read at
 //!    once, so that a bad one is told with its place.
 //! 4. [`grouping`] looks for columns outside of GROUP BY.
@@ -15,6 +15,8 @@
 //! here is one for sure, and what is not sure is left to the planner.
 
 mod call;
+mod comparison;
+mod definition;
 mod expression;
 mod from;
 mod grouping;
@@ -39,6 +41,7 @@ use self::place::Places;
 use self::scope::{Place, Scope};
 use crate::codec::Style;
 use crate::parser::Statement;
+use crate::parser::definition::CreateTable;
 use crate::plan::QueryContext;
 
 /// The part of a query that an expression stands in, which decides what it may hold.
@@ -57,6 +60,9 @@ pub(super) enum Clause {
     Values,
     /// PARTITION BY and ORDER BY of a window.
     Window,
+    /// Of a table.
+    Check,
+    Default,
 }
 
 impl Clause {
@@ -74,6 +80,8 @@ impl Clause {
             Clause::Offset => "OFFSET",
             Clause::Values => "VALUES",
             Clause::Window => "window definitions",
+            Clause::Check => "check constraints",
+            Clause::Default => "DEFAULT expressions",
         }
     }
 }
@@ -125,6 +133,15 @@ pub(crate) fn check_insert(
 ) -> Result<()> {
     let text = format!("{}{}", statement.before, statement.text);
     Analysis::new(ctx, statement, &text, declared).insert(insert)
+}
+
+/// Refuses a CREATE TABLE that PostgreSQL refuses.
+///
+/// # Errors
+/// As [`check_query`].
+pub(crate) fn check_table(ctx: &Arc<QueryContext>, statement: &Statement, table: &CreateTable) -> Result<()> {
+    let text = format!("{}{}", statement.before, statement.text);
+    Analysis::new(ctx, statement, &text, &[]).table_definition(table)
 }
 
 impl<'a> Analysis<'a> {

@@ -114,6 +114,11 @@ impl<'a> Places<'a> {
         }
     }
 
+    /// The type behind a column's name; with `digits` the number in its parentheses.
+    pub(super) fn type_after(&self, name: Location, digits: bool) -> Location {
+        self.start_of(self.index(name) + if digits { 2 } else { 0 })
+    }
+
     /// The comma before an argument.
     pub(super) fn comma_before(&self, argument: &Expr) -> Location {
         self.start_of(self.before(self.start(argument)))

@@ -232,18 +232,17 @@ impl<'a> Analysis<'a> {
             self.limits(query)?;
         }
         self.window_specs(select)?;
-        if self.scope().aggregates || !groups.is_empty() || select.having.is_some() || has_group_by(select) {
-            if known {
-                let listed = outputs.iter().filter_map(|o| o.expr);
-                let sorted = sorted.iter().filter_map(|s| *s);
-                let on = match &select.distinct {
-                    Some(Distinct::On(exprs)) => exprs.as_slice(),
-                    _ => &[],
-                };
-                let exprs = listed.chain(sorted).chain(on).chain(&select.having).collect::<Vec<_>>();
-                self.grouped(&exprs, &groups)?;
-                self.starred_are_grouped(select, &groups)?;
-            }
+        let grouped = self.scope().aggregates || !groups.is_empty() || select.having.is_some() || has_group_by(select);
+        if grouped && known {
+            let listed = outputs.iter().filter_map(|o| o.expr);
+            let sorted = sorted.iter().filter_map(|s| *s);
+            let on = match &select.distinct {
+                Some(Distinct::On(exprs)) => exprs.as_slice(),
+                _ => &[],
+            };
+            let exprs = listed.chain(sorted).chain(on).chain(&select.having).collect::<Vec<_>>();
+            self.grouped(&exprs, &groups)?;
+            self.starred_are_grouped(select, &groups)?;
         }
         Ok(known.then(|| outputs.into_iter().map(|o| Column { name: o.name, ty: o.ty }).collect()))
     }

@@ -201,10 +201,8 @@ impl Walk<'_> {
                 let array = before == "ARRAY" || self.levels.last().is_some_and(|l| l.array);
                 self.levels.push(Level { array, ..Level::default() });
             }
-            Token::RParen | Token::RBracket => {
-                if self.levels.len() > 1 {
-                    self.levels.pop();
-                }
+            Token::RParen | Token::RBracket if self.levels.len() > 1 => {
+                self.levels.pop();
             }
             Token::Word(_) => {
                 let word = word(Some(&token));

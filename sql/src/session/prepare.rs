@@ -9,6 +9,7 @@ use sightline_storage::types::SqlType;
 use super::{FirstPlan, Prepared, Session};
 use crate::analysis;
 use crate::answer::{Answer, Column};
+use crate::parser::copy::CopySource;
 use crate::parser::{Body, Statement};
 use crate::plan::plan_query;
 use crate::statement;
@@ -190,8 +191,20 @@ impl Session {
                     }
                     Ok((plan_query(&ctx, query, declared)?.parameters, None))
                 }
-                _ => Ok((as_declared(), None)),
+                None if table.execute.is_none() && table.unsupported.is_none() => {
+                    let ctx = self.write_context()?;
+                    analysis::check_table(&ctx, statement, table)?;
+                    Ok((as_declared(), None))
+                }
+                None => Ok((as_declared(), None)),
             },
+            Body::Copy(copy) => {
+                if let CopySource::Query(query) = &copy.source {
+                    let ctx = self.context()?;
+                    analysis::check_query(&ctx, statement, query, declared)?;
+                }
+                Ok((as_declared(), None))
+            }
             Body::CreateView(view) => {
                 let ctx = self.context()?;
                 analysis::check_query(&ctx, statement, &view.query, declared)?;

@@ -10,6 +10,7 @@ mod copy;
 mod crash;
 mod docs;
 mod driver;
+mod faults;
 #[path = "../format.rs"]
 mod format;
 mod login;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
 fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     slt::trials(&mut trials);
+    faults::trials(&mut trials);
     wire::trials(&mut trials);
     protocol::trials(&mut trials);
     login::trials(&mut trials);

@@ -1,0 +1,63 @@
+//! CREATE TABLE: the types of its columns, DEFAULT and CHECK.
+
+use datafusion::sql::sqlparser::ast::{ColumnOption, Expr, TableConstraint};
+use sightline_storage::error::{Result, SqlState};
+
+use super::scope::{Column, Named, Scope};
+use super::types::{OPEN, Ty, UNKNOWN, of_sql};
+use super::{Analysis, Clause};
+use crate::parser::definition::CreateTable;
+use crate::plan::{fold, sql_type_in};
+
+impl<'a> Analysis<'a> {
+    /// Looks at the columns and constraints of a new table.
+    ///
+    /// # Errors
+    /// 42704, 22023 for types; those of expressions; 0A000 and 42803 for what these may not hold.
+    pub(super) fn table_definition(&mut self, table: &'a CreateTable) -> Result<()> {
+        let mut columns = Vec::with_capacity(table.columns.len());
+        for column in &table.columns {
+            let ty = match sql_type_in(self.ctx, &column.data_type) {
+                Ok(ty) => of_sql(&ty),
+                Err(e) if matches!(e.code(), SqlState::INVALID_PARAMETER_VALUE | SqlState::UNDEFINED_OBJECT) => {
+                    let digits = e.message().starts_with("precision for type");
+                    let at = self.places.type_after(column.name.span.end, digits);
+                    return Err(self.placed(e, at));
+                }
+                Err(_) => OPEN,
+            };
+            columns.push(Column { name: fold(&column.name), ty });
+        }
+        let name = table.name.0.last().and_then(|p| p.as_ident()).map(fold).unwrap_or_default();
+        self.scopes.push(Scope::new());
+        for (column, known) in table.columns.iter().zip(&columns) {
+            for option in &column.options {
+                if let ColumnOption::Default(expr) = &option.option {
+                    self.default(expr, known.ty)?;
+                }
+            }
+        }
+        self.scope().tables.push(Named { name, columns, open: false }.table());
+        for option in table.columns.iter().flat_map(|c| &c.options) {
+            if let ColumnOption::Check(check) = &option.option {
+                self.within(Clause::Check, |a| a.condition(&check.expr, "CHECK"))?;
+            }
+        }
+        for constraint in &table.constraints {
+            if let TableConstraint::Check(check) = constraint {
+                self.within(Clause::Check, |a| a.condition(&check.expr, "CHECK"))?;
+            }
+        }
+        self.scopes.pop();
+        Ok(())
+    }
+
+    fn default(&mut self, expr: &'a Expr, ty: Ty) -> Result<()> {
+        let value = self.within(Clause::Default, |a| a.expression(expr))?;
+        // A value of another type is refused by who stores it; PostgreSQL tells no place either.
+        if value.ty == UNKNOWN && ty != OPEN {
+            self.give(&value, ty)?;
+        }
+        Ok(())
+    }
+}
