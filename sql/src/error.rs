@@ -422,6 +422,9 @@ fn execution(text: &str) -> Error {
     if let Some(found) = NO_PARAMETER.captures(text) {
         return Error::new(SqlState::UNDEFINED_PARAMETER, format!("there is no parameter {}", &found[1]));
     }
+    if text.contains("NTILE requires a positive integer") {
+        return Error::new(SqlState::new("22014"), "argument of ntile must be greater than zero");
+    }
     if text.contains("step can't be 0") {
         return Error::new(SqlState::INVALID_PARAMETER_VALUE, "step size cannot equal zero");
     }
