@@ -78,7 +78,9 @@ async fn run(records: Vec<Record>, tenant: String, extended: bool) -> Outcome {
     client.simple("SET timezone = 'UTC'").await?;
     let mut failures = Vec::new();
     for record in &records {
-        let got = outcome(&mut client, &record.sql, extended && record.wanted != "ok").await?;
+        // Without values for its parameters the extended protocol fails before the statement does.
+        let extended = extended && record.wanted != "ok" && !record.sql.contains('$');
+        let got = outcome(&mut client, &record.sql, extended).await?;
         if got != record.wanted {
             failures.push(format!("{}\nwanted: {}\ngot: {got}", record.sql, record.wanted));
         }
