@@ -11,6 +11,7 @@ use super::expression::Value;
 use super::scope::{Column, Named, Table, open_column};
 use super::types::{OPEN, Ty, can_cast, common_type, of_sql, shown};
 use super::{Analysis, Clause, types};
+use crate::parser::joins;
 use crate::plan::{Relation, fold, resolve_relation};
 
 /// The places of a join's tables among those of the query.
@@ -95,7 +96,14 @@ impl<'a> Analysis<'a> {
                     .filter_map(|n| n.0.last().and_then(|p| p.as_ident()))
                     .map(|i| (fold(i), i.span.start))
                     .collect::<Vec<_>>();
-                self.merged(start..middle, middle..end, &named)
+                // `USING (…) AS j`: the parser put the alias among the names.
+                let alias = named.iter().find_map(|(name, _)| name.strip_prefix(joins::ALIAS).map(str::to_string));
+                let named = named.into_iter().filter(|(name, _)| !name.starts_with(joins::ALIAS)).collect::<Vec<_>>();
+                self.merged(start..middle, middle..end, &named)?;
+                if let Some(alias) = alias {
+                    self.push(Table { shows: false, ..Named::unknown(alias).table() });
+                }
+                Ok(())
             }
             Some(JoinConstraint::Natural) => {
                 let right = self.side_columns(middle..end);

@@ -1,8 +1,9 @@
 //! Queries, clause by clause in PostgreSQL's order.
 
 use datafusion::sql::sqlparser::ast::{
-    Cte, Distinct, Expr, GroupByExpr, LimitClause, OrderByExpr, OrderByKind, Query, Select, SelectItem,
-    SelectItemQualifiedWildcardKind, SetExpr, SetOperator, Spanned, UnaryOperator, Value as Literal, Values, With,
+    Cte, Distinct, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, LimitClause, ObjectName,
+    OrderByExpr, OrderByKind, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, SetOperator,
+    Spanned, UnaryOperator, Value as Literal, Values, With,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 use sightline_storage::error::{Result, SqlState};
@@ -11,6 +12,7 @@ use super::expression::Value;
 use super::scope::{Column, Named, Scope};
 use super::types::{JSON, TEXT, Ty, UNKNOWN, can_cast, common_type, shown};
 use super::{Analysis, Clause, types};
+use crate::parser::{frames, grouping};
 use crate::plan::{column_name, fold};
 
 /// The columns of a query; none if they are not known here.
@@ -517,7 +519,9 @@ impl<'a> Analysis<'a> {
         }));
         for spec in specs {
             self.within(Clause::Window, |a| {
-                for key in &spec.order_by {
+                // The parser puts EXCLUDE among the keys.
+                let mark = |e: &Expr| matches!(e, Expr::Identifier(i) if i.value.starts_with(frames::EXCLUDE));
+                for key in spec.order_by.iter().filter(|k| !mark(&k.expr)) {
                     a.expression(&key.expr)?;
                 }
                 for key in &spec.partition_by {
@@ -627,12 +631,28 @@ fn order_keys(query: &Query) -> Vec<&OrderByExpr> {
 }
 
 /// The expressions of grouping sets.
+fn is_set(name: &ObjectName) -> bool {
+    let marks = [grouping::SETS, grouping::ROLLUP, grouping::CUBE, grouping::EMPTY, grouping::DISTINCT];
+    matches!(name.0.as_slice(), [part] if part.as_ident().is_some_and(|i| marks.contains(&i.value.as_str())))
+}
+
 fn flatten<'a>(expr: &'a Expr, into: &mut Vec<&'a Expr>) {
     match expr {
         Expr::Rollup(sets) | Expr::Cube(sets) | Expr::GroupingSets(sets) => {
             sets.iter().flatten().for_each(|e| flatten(e, into));
         }
         Expr::Tuple(items) => items.iter().for_each(|e| flatten(e, into)),
+        // The parser makes calls of grouping sets.
+        Expr::Function(f) if is_set(&f.name) => {
+            if let FunctionArguments::List(list) = &f.args {
+                for arg in &list.args {
+                    if let FunctionArg::Unnamed(FunctionArgExpr::Expr(e)) = arg {
+                        flatten(e, into);
+                    }
+                }
+            }
+        }
+        Expr::Nested(inner) if matches!(inner.as_ref(), Expr::Function(f) if is_set(&f.name)) => flatten(inner, into),
         other => into.push(other),
     }
 }

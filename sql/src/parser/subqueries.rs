@@ -5,6 +5,9 @@
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
+/// What the query is called within the one that is made around it.
+const ALIAS: &str = "__query";
+
 fn keyword(token: &TokenWithSpan) -> Keyword {
     match &token.token {
         Token::Word(w) if w.quote_style.is_none() => w.keyword,
@@ -40,7 +43,8 @@ pub(super) fn plain(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             out.extend(words.map(|token| TokenWithSpan { token, span }));
         }
         if closes.contains(&n) {
-            out.push(TokenWithSpan { token: Token::RParen, span });
+            let words = [Token::make_word(ALIAS, Some('"')), Token::RParen];
+            out.extend(words.map(|token| TokenWithSpan { token, span }));
         }
     }
     out
