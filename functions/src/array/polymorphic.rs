@@ -4,6 +4,7 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use arrow::array::{Array, ArrayRef, AsArray, ListArray};
 use arrow::datatypes::{DataType, Field};
 use datafusion_common::{Result, ScalarValue};
 use datafusion_expr::type_coercion::binary::comparison_coercion;
@@ -24,7 +25,7 @@ pub(crate) struct ArrayFunction {
     pub(super) coerce: fn(&[DataType]) -> Result<Option<Vec<DataType>>>,
     /// The type of the result, by the types that [`ArrayFunction::coerce`] gave.
     pub(super) returns: fn(&[DataType]) -> DataType,
-    pub(super) call: fn(&Call) -> Result<arrow::array::ArrayRef>,
+    pub(super) call: fn(&Call) -> Result<ArrayRef>,
 }
 
 impl ArrayFunction {
@@ -96,10 +97,23 @@ impl ScalarUDFImpl for Udf {
         let rows = if constant { 1 } else { args.number_rows };
         let arrays = args.args.iter().map(|a| a.to_array(rows)).collect::<Result<Vec<_>>>()?;
         let result = (self.function.call)(&Call::new(arrays, rows, args.config_options))?;
+        let result = promised(result, args.return_field.data_type())?;
         if constant {
             return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?));
         }
         Ok(ColumnarValue::Array(result))
+    }
+}
+
+/// The array with the names and types of users that the planner knows of its items.
+fn promised(array: ArrayRef, to: &DataType) -> Result<ArrayRef> {
+    match (to, array.as_list_opt::<i32>()) {
+        (DataType::List(field), Some(list)) if array.data_type() != to => {
+            let (_, offsets, values, nulls) = list.clone().into_parts();
+            let values = promised(values, field.data_type())?;
+            Ok(Arc::new(ListArray::try_new(field.clone(), offsets, values, nulls)?))
+        }
+        _ => Ok(array),
     }
 }
 
