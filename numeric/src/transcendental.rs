@@ -256,6 +256,10 @@ fn power(a: &Decimal, b: &Decimal) -> Result<Decimal> {
     let negative = a.sign() < 0 && is_odd(b);
     let base = Decimal { int: if a.sign() < 0 { a.int.clone().negated() } else { a.int.clone() }, scale: a.scale };
     let rough_ln = rough(&logarithm(&base, (8 - logarithm_weight(&base)).max(0))) * rough(b);
+    // Not a number: of a base next to 1 and an exponent that no double holds.
+    if rough_ln.is_nan() {
+        return Err(NumericError::overflow());
+    }
     if rough_ln.abs() > f64::from(RESULT_SCALE_MAX) * 3.01 {
         if rough_ln > 0.0 {
             return Err(NumericError::overflow());

@@ -234,8 +234,15 @@ fn meant(field: &Column, name: &str, valid: &[Column]) -> Option<String> {
     }
 }
 
+/// The bytes of a name in PostgreSQL.
+const NAME_BYTES: usize = 63;
+
 /// How many letters must be put in, taken out or changed to make one text of the other.
 pub(crate) fn levenshtein(a: &str, b: &str) -> usize {
+    // Names are not longer than this; a text that is resembles none.
+    if a.len().max(b.len()) > 4 * NAME_BYTES {
+        return a.len().max(b.len());
+    }
     let b = b.chars().collect::<Vec<_>>();
     let mut row = (0..=b.len()).collect::<Vec<_>>();
     for (i, x) in a.chars().enumerate() {

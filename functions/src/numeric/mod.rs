@@ -8,6 +8,7 @@ mod convert;
 mod operator;
 mod series;
 mod sum;
+mod sum_decimal;
 
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ pub use convert::{is_ours, targets};
 pub use operator::{Operator, operate, spread};
 pub use series::series;
 pub use sum::numeric_sum;
+pub use sum_decimal::decimal_sum;
 
 use crate::error::refused;
 use crate::udf::Call;

@@ -4,7 +4,7 @@
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Whitespace};
 
-/// What marks an exclusion, with the word for it behind: the last column of the window's ORDER BY. plan/rewrite/frames.rs
+/// What marks an exclusion, with the word for it behind: the last column of the window's ORDER BY. plan/rewrite/windows.rs
 /// takes it off.
 pub(crate) const EXCLUDE: &str = "__exclude_";
 
@@ -24,11 +24,13 @@ pub(super) fn plain(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     if tokens.iter().any(|t| is(t, "PRECEDING") || is(t, "FOLLOWING")) {
         tokens = nested_bounds(tokens);
     }
-    while let Some(at) = tokens.iter().position(|t| is(t, "EXCLUDE")) {
-        match excluded(&tokens, at) {
-            Some((frame, end, what)) => tokens = marked(tokens, frame, at, end, what),
-            None => break,
+    let mut from = 0;
+    while let Some(at) = tokens.iter().skip(from).position(|t| is(t, "EXCLUDE")).map(|n| n + from) {
+        if let Some((frame, end, what)) = excluded(&tokens, at) {
+            tokens = marked(tokens, frame, at, end, what);
         }
+        // Another may be the name of a column.
+        from = at + 1;
     }
     tokens
 }

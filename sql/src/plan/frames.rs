@@ -35,20 +35,21 @@ use super::arithmetic::comparable;
 use super::kernel::{Body, Kernel};
 use super::{numbers, numeric};
 use crate::error::to_datafusion;
+use crate::session::Limits;
 
 /// The function that stands for a frame.
 pub(super) const MARK: &str = "__frame";
 
 /// Rewrites the windows of a plan fresh from the planner, once the types of its numbers are chosen.
-pub(super) fn framed(plan: LogicalPlan) -> Result<LogicalPlan> {
+pub(super) fn framed(plan: LogicalPlan, limits: &Limits) -> Result<LogicalPlan> {
     plan.transform_up_with_subqueries(|node| match node {
-        LogicalPlan::Window(window) => rewritten(window),
+        LogicalPlan::Window(window) => rewritten(window, limits),
         other => Ok(Transformed::no(other)),
     })
     .map(|t| t.data)
 }
 
-fn rewritten(window: Window) -> Result<Transformed<LogicalPlan>> {
+fn rewritten(window: Window, limits: &Limits) -> Result<Transformed<LogicalPlan>> {
     let schema = merge_schema(&[&window.input]);
     let names = NamePreserver::new_for_projection();
     let mut below = Vec::new();
@@ -57,7 +58,7 @@ fn rewritten(window: Window) -> Result<Transformed<LogicalPlan>> {
     for expr in window.window_expr {
         let saved = names.save(&expr);
         let done = expr.transform_up(|e| match e {
-            Expr::WindowFunction(call) => function(*call, &schema, &mut below),
+            Expr::WindowFunction(call) => function(*call, &schema, &mut below, limits),
             other => Ok(Transformed::no(other)),
         })?;
         changed |= done.transformed;
@@ -73,7 +74,12 @@ fn rewritten(window: Window) -> Result<Transformed<LogicalPlan>> {
 }
 
 /// One call with all it needs as arguments, if it is one of ours. Arguments with subqueries go `below`, to a projection.
-fn function(mut call: WindowFunction, schema: &DFSchema, below: &mut Vec<Expr>) -> Result<Transformed<Expr>> {
+fn function(
+    mut call: WindowFunction,
+    schema: &DFSchema,
+    below: &mut Vec<Expr>,
+    limits: &Limits,
+) -> Result<Transformed<Expr>> {
     let mark = call.params.order_by.pop_if(|o| is_mark(&o.expr)).map(|o| o.expr);
     let Some(what) = What::of(&call, mark.is_some(), schema)? else {
         return Ok(Transformed::new_transformed(Expr::from(call), mark.is_some()));
@@ -94,6 +100,7 @@ fn function(mut call: WindowFunction, schema: &DFSchema, below: &mut Vec<Expr>) 
         filter: filter.is_some(),
         order: order_by.iter().map(options).collect(),
         keyed: offsets.keyed,
+        stop: Stop(limits.clone()),
         signature: Signature::user_defined(Volatility::Immutable),
     };
     args.extend(filter.map(|f| *f));
@@ -425,6 +432,32 @@ fn ranged(key: Expr, ends: &[Bound], offsets: Vec<Expr>, descending: bool, schem
     Ok(Offsets { keyed, exprs })
 }
 
+/// What stops the statement. It is no part of what a function is.
+#[derive(Clone, Debug)]
+struct Stop(Limits);
+
+impl PartialEq for Stop {
+    fn eq(&self, _: &Stop) -> bool {
+        true
+    }
+}
+
+impl Eq for Stop {}
+
+impl std::hash::Hash for Stop {
+    fn hash<H: std::hash::Hasher>(&self, _: &mut H) {}
+}
+
+impl Stop {
+    /// Gives up if the statement was stopped: a frame may take longer than anybody waits.
+    ///
+    /// # Errors
+    /// 57014.
+    fn check(&self) -> Result<()> {
+        self.0.check().map_err(to_datafusion)
+    }
+}
+
 /// A window function of ours, for one place.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Framed {
@@ -437,6 +470,7 @@ struct Framed {
     /// How the columns of the order, which come then, are sorted.
     order: Vec<SortOptions>,
     keyed: Keyed,
+    stop: Stop,
     signature: Signature,
 }
 

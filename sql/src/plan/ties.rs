@@ -30,6 +30,8 @@ use parking_lot::Mutex;
 
 /// More rows are sorted by DataFusion.
 const ROWS_MAX: usize = 10_000;
+/// And so are more bytes, which it can spill; three times the rows'.
+const BYTES_MAX: usize = 48 << 20;
 
 /// The rule.
 #[derive(Debug)]
@@ -116,9 +118,10 @@ async fn sorted(
     let (mut batches, mut count) = (Vec::new(), 0);
     while let Some(batch) = input.next().await.transpose()? {
         count += batch.num_rows();
-        reservation.try_grow(batch.get_array_memory_size())?;
+        // The rows are copied twice below.
+        let room = reservation.try_grow(3 * batch.get_array_memory_size()).is_ok();
         batches.push(batch);
-        if count > ROWS_MAX {
+        if count > ROWS_MAX || !room || reservation.size() > BYTES_MAX {
             drop(reservation);
             let all = futures::stream::iter(batches.into_iter().map(Ok)).chain(input);
             let rest = Rest { schema: schema.clone(), rows: Mutex::new(Some(all.boxed())) };

@@ -184,17 +184,16 @@ fn alter_attribute(
         let text = format!("column \"{name}\" of relation \"{shown}\" does not exist");
         Error::new(SqlState::UNDEFINED_COLUMN, text)
     };
-    if !matches!(action, TypeAction::RenameAttribute(..)) {
-        let tables = ctx.snapshot.catalog.tables.values();
-        let used = tables.flat_map(|t| t.columns.iter().map(move |c| (t, c))).find(|(_, c)| c.ty.users().contains(&id));
-        if let Some((table, column)) = used {
-            let text = format!(
-                "cannot alter type \"{shown}\" because column \"{}.{}\" uses it",
-                names::quoted(&table.name),
-                names::quoted(&column.name)
-            );
-            return Err(Error::unsupported(text));
-        }
+    // Also to rename an attribute: parts know the fields of their rows by name.
+    let tables = ctx.snapshot.catalog.tables.values();
+    let used = tables.flat_map(|t| t.columns.iter().map(move |c| (t, c))).find(|(_, c)| c.ty.users().contains(&id));
+    if let Some((table, column)) = used {
+        let text = format!(
+            "cannot alter type \"{shown}\" because column \"{}.{}\" uses it",
+            names::quoted(&table.name),
+            names::quoted(&column.name)
+        );
+        return Err(Error::unsupported(text));
     }
     match action {
         TypeAction::RenameAttribute(from, to) => {
@@ -228,7 +227,12 @@ fn alter_attribute(
         },
         TypeAction::AlterAttribute(name, ty) => {
             let found = at(fields, name).ok_or_else(|| missing(name))?;
-            fields[found].1 = sql_type_in(ctx, ty)?;
+            let ty = table::column_type(ctx, ty)?;
+            if ty.users().contains(&id) {
+                let text = format!("composite type {shown} cannot be made a member of itself");
+                return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, text));
+            }
+            fields[found].1 = ty;
         }
         TypeAction::AddValue { .. } | TypeAction::RenameValue(..) => {}
     }

@@ -46,6 +46,10 @@ impl Stage<'_> {
             return stale();
         }
         let def = self.catalog().whole_type(&def).unwrap_or(def);
+        if def.is_too_large() {
+            let text = format!("type \"{}\" is made of too many types, or too deeply", def.name);
+            return mistake(SqlState::PROGRAM_LIMIT_EXCEEDED, text);
+        }
         self.put(Kind::Type, def.id.0, TypeMessage::from(&def).encode_to_vec());
         self.catalog_mut().types.insert((def.schema, def.name.clone()), Arc::new(def));
         Ok(())

@@ -86,6 +86,46 @@ pub fn number_between(left: Option<i32>, right: Option<i32>, after: bool) -> Opt
     i32::try_from(number).ok()
 }
 
+/// The most simple types that a user's type may be made of, and how deep they may lie. A definition holds those that it
+/// is made of whole, so without a bound a row of rows of rows would fill the memory of all nodes.
+const LEAVES_MAX: usize = 1_600;
+const DEPTH_MAX: usize = 32;
+
+/// How many simple types a type is made of; more than [`LEAVES_MAX`] if it is too deep.
+fn leaves(ty: &SqlType, depth: usize) -> usize {
+    if depth > DEPTH_MAX {
+        return LEAVES_MAX + 1;
+    }
+    match ty {
+        SqlType::Array(item) => leaves(item, depth + 1),
+        SqlType::Domain(domain) => leaves(&domain.base, depth + 1),
+        SqlType::Composite(composite) => {
+            let mut sum = 0_usize;
+            for (_, field) in &composite.fields {
+                sum = sum.saturating_add(leaves(field, depth + 1));
+                if sum > LEAVES_MAX {
+                    break;
+                }
+            }
+            sum
+        }
+        _ => 1,
+    }
+}
+
+impl TypeDef {
+    /// Whether the type is made of more types, or deeper ones, than a catalog holds.
+    pub(crate) fn is_too_large(&self) -> bool {
+        match &self.body {
+            TypeBody::Enum(_) => false,
+            TypeBody::Domain(domain) => leaves(&domain.base, 1) > LEAVES_MAX,
+            TypeBody::Composite(fields) => {
+                fields.iter().map(|(_, ty)| leaves(ty, 1)).fold(0, usize::saturating_add) > LEAVES_MAX
+            }
+        }
+    }
+}
+
 impl TenantCatalog {
     /// The type as queries know it.
     pub fn sql_type(&self, def: &TypeDef) -> SqlType {

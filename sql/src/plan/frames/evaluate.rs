@@ -29,6 +29,11 @@ pub(super) struct Evaluator {
     schema: Schema,
 }
 
+/// After so many rows a function looks whether its statement was stopped.
+const CHECKED_ROWS: usize = 64;
+/// The most bytes of the values of one partition.
+const BYTES_MAX: usize = 1 << 30;
+
 impl Evaluator {
     pub(super) fn new(function: Framed, exprs: &[Arc<dyn PhysicalExpr>], fields: &[FieldRef]) -> Result<Evaluator> {
         let named = |(n, f): (usize, &FieldRef)| f.as_ref().clone().with_name(format!("c{n}"));
@@ -322,7 +327,11 @@ impl Evaluator {
         };
         let mut running = fresh(sliding)?;
         let mut values: Vec<ScalarValue> = Vec::with_capacity(count);
-        for pieces in frames.pieces() {
+        let mut bytes = 0;
+        for (n, pieces) in frames.pieces().enumerate() {
+            if n % CHECKED_ROWS == 0 {
+                self.function.stop.check()?;
+            }
             let wanted = Pieces(pieces.0.map(|p| place(p.start)..place(p.end)));
             if let Some(last) = values.last()
                 && wanted == running.held
@@ -337,7 +346,12 @@ impl Evaluator {
                 }
                 running.held = wanted;
             }
-            values.push(running.accumulator.evaluate()?);
+            let value = running.accumulator.evaluate()?;
+            bytes += value.size();
+            if bytes > BYTES_MAX {
+                return Err(to_datafusion(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "requested length too large")));
+            }
+            values.push(value);
         }
         ScalarValue::iter_to_array(values)
     }

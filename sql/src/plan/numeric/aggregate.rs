@@ -382,6 +382,9 @@ fn sum(call: &Call, arg: Expr, ty: &DataType) -> Expr {
     let arg = match ty {
         DataType::Int64 | DataType::UInt64 => cast(arg, DataType::Decimal128(19, 0)),
         DataType::Decimal128(p, s) if is_long_sum(&arg, *p) => cast(arg, DataType::Decimal256(*p, *s)),
+        DataType::Decimal128(p, _) if i32::from(*p) + SUM_DIGITS > SHORT_DIGITS && !call.distinct() => {
+            return call.with(numeric::decimal_sum(), vec![arg]);
+        }
         _ => arg,
     };
     call.with(sum_udaf(), vec![arg])

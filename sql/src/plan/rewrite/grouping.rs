@@ -11,6 +11,8 @@ use crate::parser::grouping::{CUBE, DISTINCT, EMPTY, ROLLUP, SETS};
 
 /// PostgreSQL's limit.
 const SETS_MAX: usize = 4096;
+/// The most columns of all sets together: each is a copy of its expression.
+const COLUMNS_MAX: usize = 100_000;
 /// PostgreSQL's limit on what a CUBE multiplies.
 const CUBE_MAX: usize = 12;
 
@@ -36,7 +38,9 @@ pub(super) fn expand(select: &mut Select) -> Result<()> {
     let mut all: Vec<Set> = vec![vec![]];
     for item in items {
         let sets = sets_of(item)?;
-        if all.len().saturating_mul(sets.len()) > SETS_MAX {
+        let columns = |sets: &[Set]| sets.iter().map(Vec::len).sum::<usize>();
+        let made = columns(&all).saturating_mul(sets.len()).saturating_add(columns(&sets).saturating_mul(all.len()));
+        if all.len().saturating_mul(sets.len()) > SETS_MAX || made > COLUMNS_MAX {
             return Err(too_many());
         }
         all = all.iter().flat_map(|before| sets.iter().map(|set| [before.clone(), set.clone()].concat())).collect();
@@ -137,6 +141,10 @@ fn sets_of(item: Expr) -> Result<Vec<Set>> {
         }
         ROLLUP => {
             let parts = arguments.into_iter().map(columns).collect::<Vec<_>>();
+            let columns = parts.iter().rev().zip(1..).map(|(part, sets)| part.len() * sets).sum::<usize>();
+            if parts.len() >= SETS_MAX || columns > COLUMNS_MAX {
+                return Err(too_many());
+            }
             (0..=parts.len()).rev().map(|n| parts[..n].concat()).collect()
         }
         CUBE => {
@@ -146,6 +154,9 @@ fn sets_of(item: Expr) -> Result<Vec<Set>> {
                 return Err(Error::new(SqlState::TOO_MANY_COLUMNS, text));
             }
             let count = parts.len();
+            if parts.iter().map(Vec::len).sum::<usize>() << count.saturating_sub(1) > COLUMNS_MAX {
+                return Err(too_many());
+            }
             let chosen = |mask: usize| (0..count).filter(move |n| mask & (1 << (count - 1 - n)) != 0);
             (0..1_usize << count).rev().map(|mask| chosen(mask).flat_map(|n| parts[n].clone()).collect()).collect()
         }
