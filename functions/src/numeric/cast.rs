@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray, new_null_array};
+use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{
     ArrowPrimitiveType, DataType, Decimal128Type, Decimal256Type, Float32Type, Float64Type, Int16Type, Int32Type,
     Int64Type, UInt32Type, i256,
@@ -10,7 +11,7 @@ use arrow::datatypes::{
 use datafusion_common::{Result, internal_err};
 use sightline_numeric::Numeric;
 
-use super::{Numbers, map};
+use super::{NUMERIC, Numbers, map};
 use crate::error::{refuse, refused};
 
 /// Integers, decimals and floats as numerics; with `fit`, precision and scale, rounded and checked.
@@ -112,6 +113,25 @@ pub fn from_numeric(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
         })?),
         other => return internal_err!("a numeric is no {other}"),
     })
+}
+
+/// As Arrow's cast, but strict, and of numerics, too.
+///
+/// # Errors
+/// 22003, and Arrow's for what is no value of the type.
+pub fn cast_array(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
+    let from = array.data_type();
+    if *to == NUMERIC && from.is_numeric() {
+        return to_numeric(array, None);
+    }
+    if *from == NUMERIC && to.is_decimal() {
+        return to_decimal(array, to);
+    }
+    if *from == NUMERIC && to.is_numeric() {
+        return from_numeric(array, to);
+    }
+    let strict = CastOptions { safe: false, ..CastOptions::default() };
+    Ok(cast_with_options(array, to, &strict)?)
 }
 
 fn collect<T: ArrowPrimitiveType>(

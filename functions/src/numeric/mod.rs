@@ -22,7 +22,7 @@ use arrow::datatypes::{
 use datafusion_common::{Result, internal_err};
 use sightline_numeric::{Decimal, Numeric, bytes};
 
-pub use cast::{from_numeric, to_decimal, to_numeric};
+pub use cast::{cast_array, from_numeric, to_decimal, to_numeric};
 pub(crate) use convert::left_open;
 pub use convert::{is_ours, targets};
 pub use operator::{Operator, operate, spread};

@@ -54,7 +54,8 @@ fn key(text: &str) -> Option<(&'static str, Case)> {
         if head == key.to_lowercase() {
             return Some((key, Case::Lower));
         }
-        if TITLED.contains(key) && head[..1] == key[..1] && head[1..] == key[1..].to_lowercase() {
+        let title = || head.is_ascii() && head[..1] == key[..1] && head[1..] == key[1..].to_lowercase();
+        if TITLED.contains(key) && title() {
             return Some((key, Case::Title));
         }
     }

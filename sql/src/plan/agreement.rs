@@ -90,6 +90,14 @@ fn known_type<'a>(exprs: impl Iterator<Item = &'a Expr>, schema: &DFSchema) -> O
     type_union_resolution(&types).filter(|t| kind(t) != Some(Kind::Text) && !is_exact(t))
 }
 
+/// The type that literals compared with the expression take; those beside numbers find it by themselves, and JSON is no
+/// type of Arrow's.
+fn compared_type(expr: &Expr, schema: &DFSchema) -> Option<DataType> {
+    let (_, field) = (!is_open(expr)).then(|| expr.to_field(schema).ok()).flatten()?;
+    let own = matches!(kind(field.data_type()), Some(Kind::Boolean | Kind::Uuid | Kind::List | Kind::Interval));
+    (own && field.metadata().is_empty()).then(|| field.data_type().clone())
+}
+
 fn give(expr: &mut Expr, ty: &DataType) -> bool {
     let open = matches!(expr, Expr::Literal(ScalarValue::Utf8(Some(_)), None));
     if open {
@@ -103,7 +111,7 @@ fn expr_resolved(mut expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
     match &mut expr {
         Expr::Case(case) => {
             let operand = case.expr.as_deref().filter(|e| !is_open(e)).and_then(|e| e.get_type(schema).ok());
-            if let Some(ty) = operand.filter(|t| kind(t).is_some_and(|k| k != Kind::Text)) {
+            if let Some(ty) = operand.filter(|t| kind(t).is_some_and(|k| k != Kind::Text) && !is_exact(t)) {
                 for (when, _) in &mut case.when_then_expr {
                     changed |= give(when, &ty);
                 }
@@ -116,6 +124,19 @@ fn expr_resolved(mut expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
                 if let Some(otherwise) = &mut case.else_expr {
                     changed |= give(otherwise, &ty);
                 }
+            }
+        }
+        Expr::InList(InList { expr, list, .. }) => {
+            if let Some(ty) = compared_type(expr, schema) {
+                for item in list {
+                    changed |= give(item, &ty);
+                }
+            }
+        }
+        Expr::Between(Between { expr, low, high, .. }) => {
+            if let Some(ty) = compared_type(expr, schema) {
+                changed |= give(low, &ty);
+                changed |= give(high, &ty);
             }
         }
         Expr::ScalarFunction(call)

@@ -74,7 +74,7 @@ impl ScalarUDFImpl for RowOf {
             if array.data_type() == field.data_type() {
                 return Ok(array);
             }
-            Ok(arrow::compute::cast(&array, field.data_type())?)
+            sightline_functions::numeric::cast_array(&array, field.data_type())
         });
         let columns = columns.collect::<Result<Vec<_>>>()?;
         let made: ArrayRef = if columns.is_empty() {

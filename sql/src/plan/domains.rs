@@ -108,7 +108,7 @@ impl DomainChecks {
         let field = self.schema.field(0);
         let values = match values.data_type() == field.data_type() {
             true => values,
-            false => arrow::compute::cast(&values, field.data_type())?,
+            false => sightline_functions::numeric::cast_array(&values, field.data_type()).map_err(from_datafusion)?,
         };
         let batch = RecordBatch::try_new(self.schema.clone(), vec![values])?;
         for (name, holds) in &self.checks {
@@ -241,7 +241,8 @@ impl ScalarUDFImpl for Checked {
             checks.check(&array).map_err(to_datafusion)?;
         }
         let wanted = args.return_field.data_type();
-        let array = if array.data_type() == wanted { array } else { arrow::compute::cast(&array, wanted)? };
+        let array =
+            if array.data_type() == wanted { array } else { sightline_functions::numeric::cast_array(&array, wanted)? };
         if constant && array.len() == 1 {
             return Ok(ColumnarValue::Scalar(only_scalar(&array)?));
         }

@@ -192,13 +192,17 @@ fn is_string_literal(expr: &Expr) -> bool {
 
 /// A literal without a type takes the type of what it is compared or computed with.
 fn known_literals(mut expr: RawBinaryExpr, left: DataType, right: DataType) -> (RawBinaryExpr, DataType, DataType) {
-    if untyped(&expr.right) && takes(&expr.op, &left) {
-        expr.right = cast_to(expr.right, left.clone());
-        return (expr, left.clone(), left);
+    if untyped(&expr.right)
+        && let Some(ty) = taken(&expr.op, &left)
+    {
+        expr.right = cast_to(expr.right, ty.clone());
+        return (expr, left, ty);
     }
-    if untyped(&expr.left) && takes(&expr.op, &right) {
-        expr.left = cast_to(expr.left, right.clone());
-        return (expr, right.clone(), right);
+    if untyped(&expr.left)
+        && let Some(ty) = taken(&expr.op, &right)
+    {
+        expr.left = cast_to(expr.left, ty.clone());
+        return (expr, ty, right);
     }
     (expr, left, right)
 }
@@ -207,7 +211,20 @@ fn untyped(expr: &Expr) -> bool {
     matches!(expr, Expr::Literal(datafusion::scalar::ScalarValue::Utf8(Some(_)), None))
 }
 
-/// Whether the operator makes a literal beside this type one of this type. Of `date - '…'` it could be several.
+/// The type of a literal beside this type: the same, where there is such an operator, else what the only one takes
+/// (<https://www.postgresql.org/docs/15/typeconv-oper.html>).
+fn taken(op: &BinaryOperator, ty: &DataType) -> Option<DataType> {
+    use BinaryOperator as Op;
+    match (op, ty) {
+        (Op::Minus, DataType::Date32 | DataType::Timestamp(..) | DataType::Time64(_)) => Some(ty.clone()),
+        (Op::Plus, DataType::Timestamp(..)) => Some(SqlType::Interval.arrow()),
+        (Op::Plus | Op::Minus, DataType::Interval(_)) => Some(ty.clone()),
+        (Op::Multiply | Op::Divide, DataType::Interval(_)) => Some(DataType::Float64),
+        (op, ty) => takes(op, ty).then(|| ty.clone()),
+    }
+}
+
+/// Whether the operator makes a literal beside this type one of this type.
 fn takes(op: &BinaryOperator, ty: &DataType) -> bool {
     use BinaryOperator as Op;
     let number = ty.is_integer() || ty.is_floating();

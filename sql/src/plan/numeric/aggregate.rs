@@ -109,11 +109,14 @@ impl AggregateUDFImpl for StandIn {
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        let given = types;
         if self.kind == Kind::Floats {
             let double = |t: &DataType| if is_numeric(t) { DataType::Float64 } else { t.clone() };
             let types = types.iter().map(double).collect::<Vec<_>>();
-            inner_types(&self.inner, &types)?;
-            return Ok(types);
+            let wanted = inner_types(&self.inner, &types)?;
+            // The planner casts numerics itself.
+            let open = given.iter().zip(wanted).map(|(g, w)| if is_numeric(g) { g.clone() } else { w });
+            return Ok(open.collect());
         }
         if let [t] = types
             && is_number(t)
@@ -127,7 +130,11 @@ impl AggregateUDFImpl for StandIn {
         match (self.kind, types) {
             (Kind::Sum, [t]) if is_number(t) => Ok(sum_type(t)),
             (Kind::Average | Kind::Spread { .. }, [t]) if is_number(t) => Ok(NUMERIC),
-            _ => self.inner.return_type(&inner_types(&self.inner, types)?),
+            _ => {
+                let double = |t: &DataType| if is_numeric(t) { DataType::Float64 } else { t.clone() };
+                let types = types.iter().map(double).collect::<Vec<_>>();
+                self.inner.return_type(&inner_types(&self.inner, &types)?)
+            }
         }
     }
 
@@ -315,6 +322,15 @@ fn keyed_window(mut f: Box<WindowFunction>, schema: &DFSchema) -> Box<WindowFunc
     f.params.partition_by = f.params.partition_by.into_iter().map(|e| keyed(e, schema)).collect();
     if ranges {
         return f;
+    }
+    // DataFusion finds a range of equal values for some types only, a group for all.
+    let other = |e: &datafusion::logical_expr::expr::Sort| {
+        matches!(e.expr.get_type(schema), Ok(DataType::Time64(_) | DataType::FixedSizeBinary(_) | DataType::Binary))
+    };
+    if f.params.window_frame.units == WindowFrameUnits::Range && f.params.order_by.iter().any(other) {
+        let WindowFrame { start_bound, end_bound, .. } = &f.params.window_frame;
+        let (start, end) = (start_bound.clone(), end_bound.clone());
+        f.params.window_frame = WindowFrame::new_bounds(WindowFrameUnits::Groups, peers(start), peers(end));
     }
     let order_by = f.params.order_by.clone().into_iter().map(|e| ordered(e, schema)).collect::<Vec<_>>();
     if order_by != f.params.order_by {

@@ -75,7 +75,8 @@ impl Wrapper {
                 types.iter().any(is_numeric).then(|| types.iter().map(double).collect())
             }
             Kind::United => {
-                let common = unify::common(&types.iter().map(open).collect::<Vec<_>>())?;
+                let exact = unify::common(&types.iter().map(open).collect::<Vec<_>>());
+                let common = exact.or_else(|| beside_literals(types))?;
                 Some(vec![common; types.len()])
             }
             Kind::Lists => {
@@ -112,6 +113,9 @@ pub(super) fn converted(mut call: ScalarFunction, schema: &DFSchema) -> Result<E
         return Ok(Expr::ScalarFunction(call));
     };
     let Some(targets) = wrapper.targets(&types) else { return Ok(Expr::ScalarFunction(call)) };
+    if wrapper.kind == Kind::United && unify::common(&types.iter().map(open).collect::<Vec<_>>()).is_none() {
+        return Ok(Expr::ScalarFunction(call));
+    }
     if call.func.name() == "nullif"
         && let [x, y] = call.args.as_slice()
         && let Ok(equal) = operator::planned(x.clone(), Operator::Eq, y.clone(), schema)?
@@ -216,6 +220,16 @@ impl ScalarUDFImpl for Wrapper {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         self.inner.invoke_with_args(args)
     }
+}
+
+/// The type of what stands beside literals, if that is one and no text: literals are of it. A literal is Utf8 to the
+/// planner, a text Utf8View.
+fn beside_literals(types: &[DataType]) -> Option<DataType> {
+    let literal = |t: &DataType| *t == DataType::Utf8;
+    let mut known = types.iter().filter(|t| !literal(t) && !t.is_null());
+    let first = known.next()?;
+    let one = types.iter().any(literal) && !is_text(first) && known.all(|t| t == first);
+    one.then(|| first.clone())
 }
 
 /// A text literal takes the type of the numbers.

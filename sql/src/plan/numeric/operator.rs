@@ -60,7 +60,7 @@ pub(in crate::plan) fn expression(expr: Expr, schema: &DFSchema) -> Result<Expr>
             Ok(t) if is_numeric(&t) => negated(*inner),
             _ => Expr::Negative(inner),
         }),
-        Expr::Between(between) => Ok(bounded(between, schema)),
+        Expr::Between(between) => bounded(between, schema),
         Expr::InList(list) => listed(list, schema),
         Expr::Case(case) => unify::case(case, schema),
         Expr::ScalarFunction(call) if call.func.name() == "array_has" => match functions::converted(call, schema)? {
@@ -127,6 +127,11 @@ pub(in crate::plan) fn planned(
         return Ok(Ok(floats(left, &l, op, right, &r)));
     }
     let number = |t: &DataType| is_exact(t) || integer_digits(t).is_some() || t.is_null();
+    // Times and intervals have rules of their own.
+    let timed = |t: &DataType| t.is_temporal() || matches!(t, DataType::Interval(_));
+    if timed(&l) || timed(&r) {
+        return Ok(Err((left, right)));
+    }
     if !number(&l) || !number(&r) {
         return if is_numeric(&l) || is_numeric(&r) { missing(&l, op, &r) } else { Ok(Err((left, right))) };
     }
@@ -273,26 +278,34 @@ fn against_literal(left: &Expr, l: &DataType, op: Operator, right: &Expr, r: &Da
     })
 }
 
-fn bounded(between: Between, schema: &DFSchema) -> Expr {
-    let Between { expr, negated, low, high } = between;
+fn bounded(between: Between, schema: &DFSchema) -> Result<Expr> {
+    let Between { expr, negated, mut low, mut high } = between;
+    if expr.get_type(schema).is_ok_and(|t| is_exact(&t)) {
+        for bound in [&mut low, &mut high] {
+            if let Some(read) = is_text_literal(bound).map(literal).transpose()? {
+                **bound = read;
+            }
+        }
+    }
     let types = [&expr, &low, &high].map(|e| e.get_type(schema).unwrap_or(DataType::Null));
     let has_float = types.iter().any(DataType::is_floating);
     let open = [&expr, &low, &high].iter().any(|e| is_open(e));
     if !types.iter().any(is_exact) || !(types.iter().any(is_numeric) || has_float || open) {
-        return Expr::Between(Between { expr, negated, low, high });
+        return Ok(Expr::Between(Between { expr, negated, low, high }));
     }
     let op = |left: &Expr, op: Operator, right: &Expr| planned(left.clone(), op, right.clone(), schema);
     if let (Ok(Ok(above)), Ok(Ok(below))) = (op(&expr, Operator::GtEq, &low), op(&expr, Operator::LtEq, &high)) {
         let inside = above.and(below);
-        return if negated { not(inside) } else { inside };
+        return Ok(if negated { not(inside) } else { inside });
     }
-    Expr::Between(Between { expr, negated, low, high })
+    Ok(Expr::Between(Between { expr, negated, low, high }))
 }
 
 fn listed(list: InList, schema: &DFSchema) -> Result<Expr> {
     let InList { expr, list, negated } = list;
     let ty = expr.get_type(schema)?;
-    let numbers = |e: &Expr| is_open(e) || e.get_type(schema).is_ok_and(|t| is_numeric(&t));
+    let numbers =
+        |e: &Expr| is_open(e) || is_text_literal(e).is_some() || e.get_type(schema).is_ok_and(|t| is_numeric(&t));
     if !(is_numeric(&ty) || is_exact(&ty) && list.iter().any(numbers)) {
         return Ok(Expr::InList(InList { expr, list, negated }));
     }

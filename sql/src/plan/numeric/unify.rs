@@ -110,7 +110,8 @@ fn compared(mut case: Case, schema: &DFSchema) -> Result<Case> {
     let sides = std::iter::once(operand.as_ref()).chain(whens).collect::<Vec<_>>();
     let types = types(&sides, schema)?;
     let numbers = types.iter().all(|t| t.is_null() || number(t));
-    if !numbers || !types.iter().any(is_numeric) {
+    let read = types[0] != DataType::Null && is_exact(&types[0]) && sides.iter().any(|e| is_text_literal(e).is_some());
+    if !numbers || !(types.iter().any(is_numeric) || read) {
         return Ok(case);
     }
     let slots = case.expr.iter_mut().chain(case.when_then_expr.iter_mut().map(|(when, _)| when));
