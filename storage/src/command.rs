@@ -81,6 +81,13 @@ pub enum Op {
     },
     /// Forgets all rows.
     Truncate(TableId),
+    /// Changes nothing: the table has got no row since the snapshot whose [`next_row`](crate::snapshot::TableSnapshot::next_row)
+    /// this is, operations of the same command before this one included; else `Stale`. For definitions that were held
+    /// against the rows of a snapshot, which rows on their way could break.
+    NoNewRows {
+        table: TableId,
+        next_row: u64,
+    },
     /// A flush: the hot rows of `(from, to]` are now in these parts. Accepted iff `from` is still where the table is
     /// flushed to and no truncate came between.
     Publish {

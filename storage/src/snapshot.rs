@@ -89,6 +89,11 @@ impl TableSnapshot {
         self.cold_rows() + self.rows.rows()
     }
 
+    /// `_row` of the next row. It only grows, whatever becomes of the rows.
+    pub fn next_row(&self) -> u64 {
+        self.next_row
+    }
+
     /// How many of its rows are hot.
     pub fn hot_rows(&self) -> u64 {
         self.rows.rows()

@@ -19,7 +19,7 @@ use crate::parser::definition::{Drop, Kind};
 use crate::plan::{QueryContext, Relation, fold, resolve_relation};
 use crate::session::Session;
 
-pub(super) use alter::{alter, any_row, drop_column, new_schema, rename};
+pub(super) use alter::{alter, any_row, drop_column, new_schema, no_new_rows, rename};
 pub(super) use create::{column_type, create, create_as, default_text};
 pub(crate) use dependents::{check_views, dependent_views};
 

@@ -70,6 +70,7 @@ impl MetaStage {
             | Op::Append { .. }
             | Op::AddParts { .. }
             | Op::Truncate(_)
+            | Op::NoNewRows { .. }
             | Op::Publish { .. } => wrong_group(),
         }
     }

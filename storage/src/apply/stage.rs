@@ -188,6 +188,7 @@ impl<'a> Stage<'a> {
             Op::DropType(id) => self.drop_type(*id),
             Op::AddParts { table, version, parts } => self.add_parts(*table, *version, parts),
             Op::Truncate(id) => self.truncate(*id),
+            Op::NoNewRows { table, next_row } => self.no_new_rows(*table, *next_row),
             Op::Publish { table, from, to, add } => self.publish(*table, *from, *to, add),
             Op::Append { .. } => Err(Error::internal("rows of a command are not in its entry").into()),
             Op::PurgeTenant => Err(Error::internal("a tenant is purged by a command of its own").into()),

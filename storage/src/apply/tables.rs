@@ -127,6 +127,10 @@ impl Stage<'_> {
         Ok(())
     }
 
+    pub(super) fn no_new_rows(&self, id: TableId, next_row: u64) -> Result<(), Reject> {
+        if self.table(id).is_some_and(|table| table.next_row == next_row) { Ok(()) } else { stale() }
+    }
+
     /// Rows of the table that this command, or an earlier one of the entry, brought or removed are gone as well.
     fn forget_rows(&mut self, id: TableId, parts: &[Arc<Part>]) {
         self.removed.extend(parts.iter().cloned());

@@ -361,6 +361,28 @@ async fn a_flush_that_a_truncate_overtook_is_stale() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_definition_that_new_rows_overtook_is_stale() {
+    let node = Node::new().await;
+    let table = node.table("t").await;
+    node.insert(table, 0..10).await;
+    let seen = node.snapshot().tables[&table].next_row();
+    let unchanged = |next_row| Op::NoNewRows { table, next_row };
+    assert!(matches!(node.ops(vec![unchanged(seen)]).await.unwrap(), Outcome::Applied(_)));
+    // Its own rows before it count, those behind it do not.
+    let own = vec![append(table, 10..12), unchanged(seen + 2), append(table, 12..13)];
+    assert!(matches!(node.ops(own).await.unwrap(), Outcome::Applied(_)));
+    assert_eq!(node.ops(vec![append(table, 20..21), unchanged(seen)]).await.unwrap(), Outcome::Stale);
+    assert_eq!(node.hot_ids(table).len(), 13);
+    // Truncated rows were there, and others may have come since.
+    node.applied(vec![Op::Truncate(table)]).await;
+    assert!(matches!(node.ops(vec![unchanged(seen + 3)]).await.unwrap(), Outcome::Applied(_)));
+    node.engine().flush(node.tenant(), table).await.unwrap();
+    node.applied(vec![append(table, 0..1)]).await;
+    assert_eq!(node.ops(vec![unchanged(seen + 3)]).await.unwrap(), Outcome::Stale);
+    assert_eq!(node.ops(vec![Op::NoNewRows { table: TableId(99), next_row: 0 }]).await.unwrap(), Outcome::Stale);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn parts_stay_while_a_snapshot_shows_them_and_go_after() {
     let node = Node::new().await;
     let table = node.table("t").await;

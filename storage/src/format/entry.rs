@@ -66,7 +66,7 @@ struct CommandMessage {
 struct OpMessage {
     #[prost(
         oneof = "OpKind",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26"
     )]
     kind: Option<OpKind>,
 }
@@ -124,6 +124,8 @@ enum OpKind {
     PutType(TypeMessage),
     #[prost(uint32, tag = "25")]
     DropType(u32),
+    #[prost(message, tag = "26")]
+    NoNewRows(NoNewRowsMessage),
 }
 
 #[derive(Clone, Copy, PartialEq, prost::Message)]
@@ -153,6 +155,14 @@ struct AddPartsMessage {
     version: u32,
     #[prost(message, repeated, tag = "3")]
     parts: Vec<PartMessage>,
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+struct NoNewRowsMessage {
+    #[prost(uint32, tag = "1")]
+    table: u32,
+    #[prost(uint64, tag = "2")]
+    next_row: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -265,6 +275,9 @@ fn op_kind(op: &LogOp) -> Result<OpKind> {
             OpKind::AddParts(AddPartsMessage { table: table.0, version: *version, parts: parts_message(parts)? })
         }
         Op::Truncate(id) => OpKind::Truncate(id.0),
+        Op::NoNewRows { table, next_row } => {
+            OpKind::NoNewRows(NoNewRowsMessage { table: table.0, next_row: *next_row })
+        }
         Op::Publish { table, from, to, add } => {
             OpKind::Publish(PublishMessage { table: table.0, from: from.0, to: to.0, add: parts_message(add)? })
         }
@@ -308,6 +321,7 @@ fn log_op(kind: OpKind) -> Result<LogOp> {
             Op::AddParts { table: TableId(a.table), version: a.version, parts: part_metas(a.parts)? }
         }
         OpKind::Truncate(id) => Op::Truncate(TableId(id)),
+        OpKind::NoNewRows(n) => Op::NoNewRows { table: TableId(n.table), next_row: n.next_row },
         OpKind::Publish(p) => {
             Op::Publish { table: TableId(p.table), from: Index(p.from), to: Index(p.to), add: part_metas(p.add)? }
         }

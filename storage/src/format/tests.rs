@@ -230,3 +230,21 @@ fn a_roles_password_is_kept() {
     let bytes = prost::Message::encode_to_vec(&RoleMessage::from(&role));
     assert_eq!(RoleDef::from(decode::<RoleMessage>(&bytes, "a role").unwrap()), role);
 }
+
+/// Operations came after format 1 was fixed: an older server refuses them, this one keeps them.
+#[test]
+fn a_later_operation_is_read() {
+    let op = Op::NoNewRows { table: TableId(1_048_600), next_row: 1 << 33 };
+    let mut builder = EntryBuilder::default();
+    builder.push(Draft::new(Command::new(Some(TenantId(2)), 0, Index(0), vec![op])).unwrap());
+    let entry = builder.finish(GroupId(1), Index(7)).unwrap();
+    let bytes = encode_entry(&entry).unwrap();
+    // Tag 26 of an operation: table = 1, next_row = 2.
+    assert!(
+        hex(&bytes).replace('\n', "").contains("d2010a089880401080808080 20".replace(' ', "").as_str()),
+        "{}",
+        hex(&bytes)
+    );
+    let stored = decode_entry(GroupId(1), Index(7), &bytes).unwrap();
+    assert_eq!(format!("{:?}", stored.commands), format!("{:?}", entry.commands));
+}

@@ -129,6 +129,11 @@ impl SqlType {
         own.into_iter().chain(inner).collect()
     }
 
+    /// Whether the user's type of this OID is in it.
+    pub fn uses(&self, oid: u32) -> bool {
+        self.users().contains(&oid)
+    }
+
     /// The type under all domains.
     pub fn base(&self) -> &SqlType {
         match self {

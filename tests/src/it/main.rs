@@ -18,6 +18,7 @@ mod memory;
 #[path = "../pg_client.rs"]
 mod pg_client;
 mod protocol;
+mod races;
 mod server;
 mod slt;
 mod support;
@@ -57,6 +58,7 @@ fn trials() -> Vec<Trial> {
     wire::trials(&mut trials);
     protocol::trials(&mut trials);
     login::trials(&mut trials);
+    races::trials(&mut trials);
     tenants::trials(&mut trials);
     copy::trials(&mut trials);
     memory::trials(&mut trials);

@@ -12,7 +12,7 @@ use futures::TryStreamExt;
 use sightline_storage::catalog::{PartitionExpr, TableDef};
 use sightline_storage::command::Op;
 use sightline_storage::error::{Error, Result, SqlState};
-use sightline_storage::ids::ColumnId;
+use sightline_storage::ids::{ColumnId, TableId};
 use sightline_storage::types::SqlType;
 
 use super::super::{done, layout, names};
@@ -63,6 +63,9 @@ pub(in crate::statement) async fn alter(session: &mut Session, alter: &AlterTabl
         Error::unsupported(format!("cannot alter table {} because view {} depends on it", table.name, view.name))
             .hint("Drop the view first, and create it again afterwards.")
     })?;
+    if !scans.is_empty() {
+        session.apply(allowed, no_new_rows(&changed, table.id))?;
+    }
     for scan in scans {
         let (ctx, table) = if scan.before { (&ctx, &*old) } else { (&changed, &table) };
         if any_row(ctx, table, &scan.condition).await? {
@@ -352,6 +355,13 @@ pub(in crate::statement) async fn any_row(ctx: &Arc<QueryContext>, table: &Table
         }
     }
     Ok(false)
+}
+
+/// What a definition is proposed with that was held against the rows of this snapshot: rows that came meanwhile make it
+/// be worked out again.
+pub(in crate::statement) fn no_new_rows(ctx: &QueryContext, table: TableId) -> Vec<Op> {
+    let snapshot = ctx.snapshot.tables.get(&table);
+    snapshot.map(|t| Op::NoNewRows { table, next_row: t.next_row() }).into_iter().collect()
 }
 
 /// RENAME TO, RENAME COLUMN, OWNER TO and SET SCHEMA of tables and views.

@@ -9,7 +9,7 @@ use datafusion::common::DFSchema;
 use datafusion::logical_expr::{Expr, ExprSchemable};
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast;
-use sightline_storage::catalog::{CheckDef, DomainDef, TypeBody, TypeDef};
+use sightline_storage::catalog::{CheckDef, DomainDef, TableDef, TypeBody, TypeDef};
 use sightline_storage::command::Op;
 use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::types::SqlType;
@@ -116,6 +116,8 @@ pub(in crate::statement) async fn alter(session: &mut Session, alter: &AlterDoma
     };
     let mut body = body.clone();
     let missing = |name: &str| format!("constraint \"{name}\" of domain \"{}\" does not exist", old.name);
+    // Values that were looked at before have to be looked at again.
+    let tightens = matches!(alter.action, DomainAction::AddCheck { .. } | DomainAction::NotNull(true));
     // What no value that there is may fulfil, and how it is said of a column.
     let mut forbidden: Option<(ast::Expr, SqlState, &str)> = None;
     match &alter.action {
@@ -163,11 +165,19 @@ pub(in crate::statement) async fn alter(session: &mut Session, alter: &AlterDoma
             forbidden = Some((not, SqlState::CHECK_VIOLATION, text));
         }
     }
+    let id = old.id;
+    let users = || ctx.snapshot.catalog.tables.values().filter(move |t| t.columns.iter().any(|c| c.ty.uses(id.0)));
+    let mut ops = Vec::new();
     if let Some((condition, code, text)) = forbidden {
         look_through(&ctx, &old, &condition, code, text).await?;
+        ops.extend(users().flat_map(|t| table::no_new_rows(&ctx, t.id)));
     }
-    let def = TypeDef { body: TypeBody::Domain(body), ..(*old).clone() };
-    session.apply(allowed, vec![Op::PutType(def)])?;
+    ops.push(Op::PutType(TypeDef { body: TypeBody::Domain(body), ..(*old).clone() }));
+    if tightens {
+        // Rows on their way were held against the old conditions: those of an older version of the table are refused.
+        ops.extend(users().map(|t| Op::PutTable(TableDef { version: t.version + 1, ..(**t).clone() })));
+    }
+    session.apply(allowed, ops)?;
     Ok(done("ALTER DOMAIN"))
 }
 
@@ -181,7 +191,7 @@ async fn look_through(
 ) -> Result<()> {
     let tables = || ctx.snapshot.catalog.tables.values();
     let columns = || tables().flat_map(|t| t.columns.iter().map(move |c| (t, c)));
-    let inside = |ty: &SqlType| ty.users().contains(&domain.id.0) && !of_domain(ty, domain.id.0);
+    let inside = |ty: &SqlType| ty.uses(domain.id.0) && !of_domain(ty, domain.id.0);
     if let Some((table, column)) = columns().find(|(_, c)| inside(&c.ty)) {
         let (table, column) = (names::quoted(&table.name), names::quoted(&column.name));
         let text = format!("cannot alter type \"{}\" because column \"{table}.{column}\" uses it", domain.name);
