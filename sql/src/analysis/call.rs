@@ -182,7 +182,7 @@ impl<'a> Analysis<'a> {
             self.last_set = Some(at);
         }
         match (chosen.function.kind, written.over) {
-            (_, true) => self.window_may_stand(f, around.unwrap_or_default(), at)?,
+            (_, true) => self.window_may_stand(around.unwrap_or_default(), at)?,
             (Kind::Aggregate, false) => self.aggregate_may_stand(expr, around.unwrap_or_default(), at)?,
             _ => {}
         }
@@ -436,7 +436,7 @@ impl<'a> Analysis<'a> {
         Ok(())
     }
 
-    fn window_may_stand(&mut self, f: &'a ast::Function, around: Around, at: Location) -> Result<()> {
+    fn window_may_stand(&mut self, around: Around, at: Location) -> Result<()> {
         let clause = self.clause();
         if !matches!(clause, Clause::Select | Clause::OrderBy) {
             let message = format!("window functions are not allowed in {}", clause.shown());
@@ -446,7 +446,6 @@ impl<'a> Analysis<'a> {
             let message = "window function calls cannot be nested";
             return Err(self.error(SqlState::WINDOWING_ERROR, message, inner));
         }
-        let _ = f;
         if let Some(outer) = self.around.last_mut() {
             outer.window = Some(at);
         }

@@ -199,7 +199,7 @@ impl<'a> Analysis<'a> {
             return self.unknown_join(left.start..right.end);
         };
         let mut columns = Vec::new();
-        for (n, (name, at)) in names.iter().enumerate() {
+        for (n, (name, _)) in names.iter().enumerate() {
             if names[..n].iter().any(|(other, _)| other == name) {
                 let message = format!("column name \"{name}\" appears more than once in USING clause");
                 return Err(Error::new(SqlState::DUPLICATE_COLUMN, message));
@@ -221,7 +221,6 @@ impl<'a> Analysis<'a> {
             };
             let (a, b) = (of(&l, "left")?, of(&r, "right")?);
             let ty = self.merged_type(a, b)?;
-            let _ = at;
             columns.push(Column { name: name.clone(), ty });
         }
         let is_named = |c: &&Column| !names.iter().any(|(name, _)| *name == c.name);

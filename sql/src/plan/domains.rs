@@ -6,7 +6,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
+use arrow::compute::filter;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::common::DFSchema;
 use datafusion::logical_expr::{
@@ -17,7 +18,7 @@ use datafusion::sql::sqlparser::ast::Expr;
 use sightline_storage::catalog::{ColumnDef, TypeBody};
 use sightline_storage::error::{Error, Object, Result, SqlState};
 use sightline_storage::ids::TypeId;
-use sightline_storage::types::{SqlType, TypeName};
+use sightline_storage::types::{DomainType, SqlType, TypeName};
 
 use super::rewrite::named_call;
 use super::types::sql_type;
@@ -30,12 +31,23 @@ use crate::parser;
 /// What the value is called in a condition.
 pub(crate) const VALUE: &str = "value";
 
-/// What the values of a domain must fulfil, and those of the domains it is made of.
+/// What values must fulfil because of the domains in their type.
 #[derive(Debug)]
-pub(crate) struct DomainChecks {
+pub(crate) enum DomainChecks {
+    /// Each by itself.
+    Values(Conditions),
+    /// The elements of arrays.
+    Elements(Box<DomainChecks>),
+    /// The fields of composites, by their place.
+    Fields(Vec<(usize, DomainChecks)>),
+    /// Those of a domain, and of what it is made of.
+    Both(Box<(DomainChecks, DomainChecks)>),
+}
+
+/// The conditions of a domain, and those of the domains it is made of.
+#[derive(Debug)]
+pub(crate) struct Conditions {
     id: TypeName,
-    /// The values to look at are the elements of arrays.
-    elements: bool,
     not_null: bool,
     /// Names and conditions, those of the innermost domain first.
     checks: Vec<(String, Arc<dyn PhysicalExpr>)>,
@@ -48,12 +60,57 @@ impl DomainChecks {
     /// # Errors
     /// Those of a condition that no longer plans.
     pub(crate) fn of(ctx: &Arc<QueryContext>, ty: &SqlType) -> Result<Option<DomainChecks>> {
-        let mut ty = ty;
-        let mut elements = false;
-        while let SqlType::Array(item) = ty {
-            (ty, elements) = (item, true);
+        Ok(match ty {
+            SqlType::Array(item) => DomainChecks::of(ctx, item)?.map(|c| DomainChecks::Elements(Box::new(c))),
+            SqlType::Composite(composite) => {
+                let mut fields = Vec::new();
+                for (n, (_, ty)) in composite.fields.iter().enumerate() {
+                    fields.extend(DomainChecks::of(ctx, ty)?.map(|checks| (n, checks)));
+                }
+                (!fields.is_empty()).then_some(DomainChecks::Fields(fields))
+            }
+            SqlType::Domain(domain) => {
+                let own = DomainChecks::Values(Conditions::of(ctx, domain)?);
+                Some(match DomainChecks::of(ctx, domain.base.base())? {
+                    Some(inner) => DomainChecks::Both(Box::new((inner, own))),
+                    None => own,
+                })
+            }
+            _ => None,
+        })
+    }
+
+    /// Checks values.
+    ///
+    /// # Errors
+    /// 23502, 23514.
+    pub(crate) fn check(&self, array: &ArrayRef) -> Result<()> {
+        match self {
+            DomainChecks::Values(conditions) => conditions.check(array.clone()),
+            DomainChecks::Elements(checks) => {
+                let Some(list) = array.as_list_opt::<i32>() else { return Ok(()) };
+                let (start, end) = (list.value_offsets()[0], list.value_offsets()[list.len()]);
+                checks.check(&list.values().slice(start as usize, (end - start) as usize))
+            }
+            DomainChecks::Fields(fields) => {
+                // The fields of a NULL are nobody's.
+                let there = match array.nulls().filter(|n| n.null_count() > 0) {
+                    Some(nulls) => &filter(array, &BooleanArray::new(nulls.inner().clone(), None))?,
+                    None => array,
+                };
+                let Some(rows) = there.as_struct_opt() else { return Ok(()) };
+                fields.iter().try_for_each(|(n, checks)| checks.check(rows.column(*n)))
+            }
+            DomainChecks::Both(both) => {
+                both.0.check(array)?;
+                both.1.check(array)
+            }
         }
-        let SqlType::Domain(domain) = ty else { return Ok(None) };
+    }
+}
+
+impl Conditions {
+    fn of(ctx: &Arc<QueryContext>, domain: &Arc<DomainType>) -> Result<Conditions> {
         let schema = Arc::new(Schema::new(vec![domain.base.field(VALUE, true)]));
         let columns = DFSchema::try_from(schema.as_ref().clone()).map_err(from_datafusion)?;
         let (mut not_null, mut levels) = (false, Vec::new());
@@ -75,22 +132,10 @@ impl DomainChecks {
             levels.push(compiled.collect::<Result<Vec<_>>>()?);
         }
         let checks = levels.into_iter().rev().flatten().collect();
-        Ok(Some(DomainChecks { id: domain.id.clone(), elements, not_null, checks, schema }))
+        Ok(Conditions { id: domain.id.clone(), not_null, checks, schema })
     }
 
-    /// Checks values.
-    ///
-    /// # Errors
-    /// 23502, 23514.
-    pub(crate) fn check(&self, array: &ArrayRef) -> Result<()> {
-        let mut values = array.clone();
-        while self.elements
-            && let Some(list) = values.as_list_opt::<i32>()
-        {
-            let (start, end) = (list.value_offsets()[0], list.value_offsets()[list.len()]);
-            let inner = list.values().slice(start as usize, (end - start) as usize);
-            values = inner;
-        }
+    fn check(&self, values: ArrayRef) -> Result<()> {
         let object = |constraint: Option<&str>| Object {
             schema: Some(self.id.schema.clone()),
             data_type: Some(self.id.name.clone()),
@@ -143,7 +188,7 @@ pub(crate) fn column_default(ctx: &QueryContext, column: &ColumnDef) -> Option<S
 const CHECKS: &str = "check domain ";
 const CHECKS_ELEMENTS: &str = "check elements of domain ";
 
-/// A cast to a domain becomes a check of the cast to its base.
+/// A cast to a domain becomes a check of the cast to its base; one to a composite with domains in it is checked as well.
 pub(super) fn check_cast(expr: &mut Expr) {
     let Expr::Cast { data_type, .. } = expr else { return };
     let Ok(ty) = sql_type(data_type) else { return };
@@ -151,13 +196,25 @@ pub(super) fn check_cast(expr: &mut Expr) {
     while let SqlType::Array(inner) = item {
         item = inner;
     }
-    let SqlType::Domain(domain) = item else { return };
+    if !has_domain(item) {
+        return;
+    }
+    let Some(oid) = item.user().map(|id| id.oid) else { return };
     let prefix = if matches!(ty, SqlType::Array(_)) { CHECKS_ELEMENTS } else { CHECKS };
-    let name = format!("{prefix}{}", domain.id.oid);
+    let name = format!("{prefix}{oid}");
     if let SqlType::Domain(domain) = &ty {
         *data_type = said(domain.base.base());
     }
     *expr = named_call(&name, expr.clone());
+}
+
+fn has_domain(ty: &SqlType) -> bool {
+    match ty {
+        SqlType::Domain(_) => true,
+        SqlType::Array(item) => has_domain(item),
+        SqlType::Composite(composite) => composite.fields.iter().any(|(_, ty)| has_domain(ty)),
+        _ => false,
+    }
 }
 
 /// The function of this name, if it checks a domain.

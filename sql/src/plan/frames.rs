@@ -15,6 +15,7 @@ use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, Result, exec_err};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use datafusion::logical_expr::expr::{WindowFunction, WindowFunctionParams};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::function::{PartitionEvaluatorArgs, WindowUDFFieldArgs};
@@ -33,7 +34,7 @@ use sightline_storage::types::SqlType;
 use self::evaluate::Evaluator;
 use super::arithmetic::comparable;
 use super::kernel::{Body, Kernel};
-use super::{numbers, numeric};
+use super::{QueryContext, numbers, numeric};
 use crate::error::to_datafusion;
 use crate::session::Limits;
 
@@ -41,15 +42,16 @@ use crate::session::Limits;
 pub(super) const MARK: &str = "__frame";
 
 /// Rewrites the windows of a plan fresh from the planner, once the types of its numbers are chosen.
-pub(super) fn framed(plan: LogicalPlan, limits: &Limits) -> Result<LogicalPlan> {
+pub(super) fn framed(plan: LogicalPlan, ctx: &QueryContext) -> Result<LogicalPlan> {
+    let means = Means { limits: ctx.limits.clone(), pool: ctx.database.plan.runtime().memory_pool.clone() };
     plan.transform_up_with_subqueries(|node| match node {
-        LogicalPlan::Window(window) => rewritten(window, limits),
+        LogicalPlan::Window(window) => rewritten(window, &means),
         other => Ok(Transformed::no(other)),
     })
     .map(|t| t.data)
 }
 
-fn rewritten(window: Window, limits: &Limits) -> Result<Transformed<LogicalPlan>> {
+fn rewritten(window: Window, means: &Means) -> Result<Transformed<LogicalPlan>> {
     let schema = merge_schema(&[&window.input]);
     let names = NamePreserver::new_for_projection();
     let mut below = Vec::new();
@@ -58,7 +60,7 @@ fn rewritten(window: Window, limits: &Limits) -> Result<Transformed<LogicalPlan>
     for expr in window.window_expr {
         let saved = names.save(&expr);
         let done = expr.transform_up(|e| match e {
-            Expr::WindowFunction(call) => function(*call, &schema, &mut below, limits),
+            Expr::WindowFunction(call) => function(*call, &schema, &mut below, means),
             other => Ok(Transformed::no(other)),
         })?;
         changed |= done.transformed;
@@ -78,7 +80,7 @@ fn function(
     mut call: WindowFunction,
     schema: &DFSchema,
     below: &mut Vec<Expr>,
-    limits: &Limits,
+    means: &Means,
 ) -> Result<Transformed<Expr>> {
     let mark = call.params.order_by.pop_if(|o| is_mark(&o.expr)).map(|o| o.expr);
     let Some(what) = What::of(&call, mark.is_some(), schema)? else {
@@ -100,7 +102,7 @@ fn function(
         filter: filter.is_some(),
         order: order_by.iter().map(options).collect(),
         keyed: offsets.keyed,
-        stop: Stop(limits.clone()),
+        means: means.clone(),
         signature: Signature::user_defined(Volatility::Immutable),
     };
     args.extend(filter.map(|f| *f));
@@ -432,29 +434,37 @@ fn ranged(key: Expr, ends: &[Bound], offsets: Vec<Expr>, descending: bool, schem
     Ok(Offsets { keyed, exprs })
 }
 
-/// What stops the statement. It is no part of what a function is.
+/// The statement's time and memory. They are no part of what a function is.
 #[derive(Clone, Debug)]
-struct Stop(Limits);
+struct Means {
+    limits: Limits,
+    pool: Arc<dyn MemoryPool>,
+}
 
-impl PartialEq for Stop {
-    fn eq(&self, _: &Stop) -> bool {
+impl PartialEq for Means {
+    fn eq(&self, _: &Means) -> bool {
         true
     }
 }
 
-impl Eq for Stop {}
+impl Eq for Means {}
 
-impl std::hash::Hash for Stop {
+impl std::hash::Hash for Means {
     fn hash<H: std::hash::Hasher>(&self, _: &mut H) {}
 }
 
-impl Stop {
+impl Means {
     /// Gives up if the statement was stopped: a frame may take longer than anybody waits.
     ///
     /// # Errors
     /// 57014.
     fn check(&self) -> Result<()> {
-        self.0.check().map_err(to_datafusion)
+        self.limits.check().map_err(to_datafusion)
+    }
+
+    /// Memory for one partition; what is held is given back with it.
+    fn memory(&self) -> MemoryReservation {
+        MemoryConsumer::new("window frames").register(&self.pool)
     }
 }
 
@@ -470,7 +480,7 @@ struct Framed {
     /// How the columns of the order, which come then, are sorted.
     order: Vec<SortOptions>,
     keyed: Keyed,
-    stop: Stop,
+    means: Means,
     signature: Signature,
 }
 

@@ -331,7 +331,7 @@ fn to_plan(
         .and_then(multisets::counted)
         .and_then(numbers::chosen)
         .and_then(json::typed)
-        .and_then(|plan| frames::framed(plan, &ctx.limits))
+        .and_then(|plan| frames::framed(plan, ctx))
         .map_err(from_datafusion)?;
     let plan = blanks::insignificant(plan).map_err(from_datafusion)?;
     dependent::rewrite(ctx, lateral::rewrite(ctx, plan)?)

@@ -8,6 +8,7 @@ use arrow::compute::kernels::zip::zip;
 use arrow::compute::{partition, take};
 use arrow::datatypes::{FieldRef, Int64Type, Schema};
 use datafusion::common::{Result, exec_err};
+use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::logical_expr::function::AccumulatorArgs;
 use datafusion::logical_expr::{Accumulator, PartitionEvaluator};
 use datafusion::physical_expr::expressions::{Column, Literal};
@@ -66,6 +67,8 @@ impl PartitionEvaluator for Evaluator {
             What::Lead => shifted(own, 1),
             What::Ntile => ntile(numbers(0), count),
             What::First | What::Last | What::Nth => {
+                let held = self.function.means.memory();
+                held.try_grow(count * Frames::ROW_BYTES)?;
                 let frames = Frames::new(frame, *keyed, order, columns, rest, count)?;
                 let found = frames.pieces().enumerate().map(|(row, pieces)| match what {
                     What::Last => Ok(pieces.last()),
@@ -77,8 +80,10 @@ impl PartitionEvaluator for Evaluator {
                 Ok(take(&own[0], &UInt64Array::from(found), None)?)
             }
             What::Aggregate(_) => {
+                let held = self.function.means.memory();
+                held.try_grow(count * (Frames::ROW_BYTES + size_of::<ScalarValue>()))?;
                 let frames = Frames::new(frame, *keyed, order, columns, rest, count)?;
-                self.aggregated(own, filter.first(), &frames, count)
+                self.aggregated(own, filter.first(), &frames, count, &held)
             }
         }
     }
@@ -164,6 +169,9 @@ struct Frames {
 }
 
 impl Frames {
+    /// What it holds of each row.
+    const ROW_BYTES: usize = 2 * size_of::<Range<usize>>();
+
     fn new(
         frame: &Frame,
         keyed: Keyed,
@@ -307,6 +315,7 @@ impl Evaluator {
         filter: Option<&ArrayRef>,
         frames: &Frames,
         count: usize,
+        held: &MemoryReservation,
     ) -> Result<ArrayRef> {
         let (args, places) = match filter {
             None => (args.to_vec(), None),
@@ -330,7 +339,7 @@ impl Evaluator {
         let mut bytes = 0;
         for (n, pieces) in frames.pieces().enumerate() {
             if n % CHECKED_ROWS == 0 {
-                self.function.stop.check()?;
+                self.function.means.check()?;
             }
             let wanted = Pieces(pieces.0.map(|p| place(p.start)..place(p.end)));
             if let Some(last) = values.last()
@@ -347,7 +356,9 @@ impl Evaluator {
                 running.held = wanted;
             }
             let value = running.accumulator.evaluate()?;
-            bytes += value.size();
+            let more = value.size() - size_of::<ScalarValue>();
+            bytes += more;
+            held.try_grow(more)?;
             if bytes > BYTES_MAX {
                 return Err(to_datafusion(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "requested length too large")));
             }
