@@ -46,6 +46,8 @@ pub struct Config {
     pub threads: usize,
     pub flush_bytes: u64,
     pub hot_bytes_max: u64,
+    /// None: no files of the server.
+    pub file_root: Option<PathBuf>,
     /// None: no limit.
     pub statement_timeout: Option<Duration>,
     pub authentication_timeout: Duration,
@@ -165,6 +167,7 @@ impl Layers {
             threads: self.get("threads", number)?,
             flush_bytes: self.get("flush_bytes", size)?,
             hot_bytes_max: self.get("hot_bytes_max", size)?,
+            file_root: self.get("file_root", |s| Some(non_empty(s).map(PathBuf::from)))?,
             statement_timeout: Some(self.get("statement_timeout", duration)?).filter(|d| !d.is_zero()),
             authentication_timeout: self
                 .get("authentication_timeout", |text| duration(text).filter(|d| !d.is_zero()))?,

@@ -202,6 +202,7 @@ async fn open(config: &Config, max_connections: usize) -> Result<(Arc<Engine>, A
         threads: config.threads,
         max_connections,
         version: VERSION.to_owned(),
+        file_root: config.file_root.clone(),
     };
     let database = Database::new(Arc::clone(&engine), options)?;
     database.drop_leftovers().await;

@@ -52,6 +52,12 @@ pub enum Action<'a> {
     ChangeRole(&'a RoleDef, &'a RoleDef),
     /// ALTER ROLE … PASSWORD and nothing else.
     ChangePassword(&'a RoleDef),
+    /// GRANT and REVOKE of a predefined role of this name.
+    GrantRole(&'a str),
+    /// COPY FROM a file of the server, and functions that read one: what does it, e.g. `COPY from a file`.
+    ReadFiles(&'a str),
+    /// COPY TO a file of the server.
+    WriteFiles,
 }
 
 /// Checks it.
@@ -84,6 +90,12 @@ pub fn authorize(identity: &Identity, action: Action) -> Result<Allowed> {
         Action::CreateRole(new) => change_role(identity, new, new, "permission denied to create role"),
         Action::ChangePassword(role) if role.id == identity.role => Ok(Allowed(())),
         Action::ChangePassword(role) => authorize(identity, Action::ChangeRole(role, role)),
+        // Tenants share the server's files: an owner of a tenant cannot give away what is not of the tenant.
+        Action::GrantRole(name) => {
+            check(identity.superuser, || privilege(&format!("must have admin option on role \"{name}\"")))
+        }
+        Action::ReadFiles(what) => check(identity.read_files, || no_files("pg_read_server_files", what)),
+        Action::WriteFiles => check(identity.write_files, || no_files("pg_write_server_files", "COPY to a file")),
         Action::ChangeRole(old, _) if old.id.is_operator() && !identity.superuser => {
             Err(privilege("must be superuser to alter roles that all databases know"))
         }
@@ -106,6 +118,15 @@ fn check(allowed: bool, refusal: impl FnOnce() -> Error) -> Result<Allowed> {
 
 fn privilege(message: &str) -> Error {
     Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message)
+}
+
+/// PostgreSQL's refusal, whose hint is about COPY.
+fn no_files(role: &str, what: &str) -> Error {
+    let refusal = privilege(&format!("must be superuser or have privileges of the {role} role to {what}"));
+    match what.starts_with("COPY") {
+        true => refusal.hint("Anyone can COPY to stdout or from stdin. psql's \\copy command also works for anyone."),
+        false => refusal,
+    }
 }
 
 fn denied(kind: &str, name: &str) -> Error {

@@ -1,6 +1,7 @@
 //! What all sessions of a node share: storage, memory, plans, the register of sessions.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
@@ -8,7 +9,7 @@ use parking_lot::Mutex;
 use sightline_storage::catalog::{MetaCatalog, RoleDef, TenantCatalog, TenantDef};
 use sightline_storage::engine::{Engine, TenantSnapshot};
 use sightline_storage::error::{Error, Result, SqlState};
-use sightline_storage::ids::{RoleId, TenantId};
+use sightline_storage::ids::{READ_SERVER_FILES, RoleId, TenantId, WRITE_SERVER_FILES};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +33,8 @@ pub struct DatabaseOptions {
     pub max_connections: usize,
     /// e.g. `0.1.0`.
     pub version: String,
+    /// The folder that files of the server are read from and written to; none for no files.
+    pub file_root: Option<PathBuf>,
 }
 
 /// A node's SQL.
@@ -331,6 +334,8 @@ pub(crate) fn identify(tenant: &TenantDef, role: &RoleDef) -> Identity {
         owner: tenant.owner == role.id,
         create_db: role.create_db,
         create_role: role.create_role,
+        read_files: role.superuser || role.member_of.contains(&READ_SERVER_FILES),
+        write_files: role.superuser || role.member_of.contains(&WRITE_SERVER_FILES),
     }
 }
 

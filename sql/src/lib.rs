@@ -8,6 +8,7 @@ pub mod codec;
 pub mod database;
 pub mod error;
 pub mod exec;
+mod files;
 pub mod parser;
 pub mod password;
 pub mod plan;

@@ -88,6 +88,10 @@ pub struct Identity {
     pub create_db: bool,
     /// May make roles.
     pub create_role: bool,
+    /// May read files of the server: `pg_read_server_files`, or a superuser.
+    pub read_files: bool,
+    /// May write files of the server: `pg_write_server_files`, or a superuser.
+    pub write_files: bool,
 }
 
 impl Identity {

@@ -371,6 +371,7 @@ fn superuser() -> RoleDef {
         verifier: None,
         valid_until: None,
         comment: None,
+        member_of: Vec::new(),
     }
 }
 

@@ -70,6 +70,10 @@ impl RoleId {
 pub const DATA_GROUPS: u32 = 16;
 /// The superuser made when a data directory is made; PostgreSQL's bootstrap superuser has the same OID.
 pub const SUPERUSER: RoleId = RoleId(10);
+/// PostgreSQL's predefined role whose members may read files of the server.
+pub const READ_SERVER_FILES: RoleId = RoleId(4569);
+/// PostgreSQL's predefined role whose members may write files of the server.
+pub const WRITE_SERVER_FILES: RoleId = RoleId(4570);
 /// PostgreSQL's OID of `pg_catalog`.
 pub const PG_CATALOG: SchemaId = SchemaId(11);
 /// PostgreSQL's OID of `public`.

@@ -16,6 +16,8 @@ fn identity(role: u32) -> Identity {
         owner: false,
         create_db: false,
         create_role: false,
+        read_files: false,
+        write_files: false,
     }
 }
 
@@ -81,6 +83,7 @@ fn only_superusers_make_superusers() {
         connection_limit: -1,
         settings: Vec::new(),
         comment: None,
+        member_of: Vec::new(),
     };
     let owner = Identity { owner: true, ..identity(1) };
     assert!(authorize(&owner, Action::CreateRole(&role(false))).is_ok());

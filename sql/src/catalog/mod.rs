@@ -21,6 +21,8 @@ mod rows;
 mod system;
 pub mod table;
 
+pub(crate) use objects::predefined_roles;
+
 #[cfg(test)]
 mod tests;
 

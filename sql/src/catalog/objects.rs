@@ -1,12 +1,14 @@
 //! What the statement's snapshot holds, by OID: relations of users and of the system, schemas, roles, constraints.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use datafusion::sql::sqlparser::ast;
 use sightline_storage::catalog::{CheckDef, ColumnDef, RoleDef, TableDef, TenantDef, TypeBody, TypeDef, ViewDef};
 use sightline_storage::error::Result;
-use sightline_storage::ids::{PG_CATALOG, RoleId, SUPERUSER, SchemaId, TableId, ViewId};
+use sightline_storage::ids::{
+    PG_CATALOG, READ_SERVER_FILES, RoleId, SUPERUSER, SchemaId, TableId, ViewId, WRITE_SERVER_FILES,
+};
 
 use super::deparse;
 use super::relation::{self, INFORMATION_SCHEMA_OID, Relation, SYS_OID};
@@ -130,9 +132,33 @@ pub(super) fn schema_name(ctx: &QueryContext, oid: u32) -> Option<&str> {
     schemas(ctx).find(|s| s.oid == oid).map(|s| s.name)
 }
 
-/// Roles that can be named in this tenant: operators' and its own.
+/// Roles that can be named in this tenant: operators', its own, and predefined ones.
 pub(super) fn roles(ctx: &QueryContext) -> impl Iterator<Item = &Arc<RoleDef>> {
-    ctx.meta.roles.values().chain(ctx.snapshot.catalog.roles.values())
+    ctx.meta.roles.values().chain(ctx.snapshot.catalog.roles.values()).chain(predefined_roles())
+}
+
+/// PostgreSQL's predefined roles that can be granted here
+/// (<https://www.postgresql.org/docs/15/predefined-roles.html>).
+pub(crate) fn predefined_roles() -> &'static [Arc<RoleDef>] {
+    static ROLES: LazyLock<Vec<Arc<RoleDef>>> = LazyLock::new(|| {
+        let role = |id, name: &str| RoleDef {
+            id,
+            name: name.to_string(),
+            superuser: false,
+            login: false,
+            create_role: false,
+            create_db: false,
+            connection_limit: -1,
+            settings: Vec::new(),
+            verifier: None,
+            valid_until: None,
+            comment: None,
+            member_of: Vec::new(),
+        };
+        let files = [(READ_SERVER_FILES, "pg_read_server_files"), (WRITE_SERVER_FILES, "pg_write_server_files")];
+        files.into_iter().map(|(id, name)| Arc::new(role(id, name))).collect()
+    });
+    &ROLES
 }
 
 /// The role with this OID.

@@ -64,11 +64,33 @@ impl TenantStatement {
 /// A statement about roles.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RoleStatement {
-    Create { name: String, user: bool, options: RoleOptions },
-    Alter { name: String, options: RoleOptions },
-    Set { name: String, change: Change },
-    Rename { name: String, to: String },
-    Drop { if_exists: bool, names: Vec<String> },
+    Create {
+        name: String,
+        user: bool,
+        options: RoleOptions,
+    },
+    Alter {
+        name: String,
+        options: RoleOptions,
+    },
+    Set {
+        name: String,
+        change: Change,
+    },
+    Rename {
+        name: String,
+        to: String,
+    },
+    Drop {
+        if_exists: bool,
+        names: Vec<String>,
+    },
+    /// GRANT or REVOKE of roles.
+    Grant {
+        grant: bool,
+        roles: Vec<String>,
+        members: Vec<String>,
+    },
 }
 
 impl RoleStatement {
@@ -78,6 +100,8 @@ impl RoleStatement {
             RoleStatement::Create { .. } => "CREATE ROLE",
             RoleStatement::Alter { .. } | RoleStatement::Set { .. } | RoleStatement::Rename { .. } => "ALTER ROLE",
             RoleStatement::Drop { .. } => "DROP ROLE",
+            RoleStatement::Grant { grant: true, .. } => "GRANT ROLE",
+            RoleStatement::Grant { .. } => "REVOKE ROLE",
         }
     }
 
@@ -281,16 +305,29 @@ pub(super) fn grant(p: &mut Parser) -> Result<Body, ParserError> {
         || words(p, &["CONNECT", "ON", "TENANT"])
         || words(p, &["ALL", "ON", "DATABASE"])
         || words(p, &["ALL", "PRIVILEGES", "ON", "DATABASE"]);
+    let towards = if grant { "TO" } else { "FROM" };
+    let roles = |p: &mut Parser| {
+        let roles = p.parse_comma_separated(name)?;
+        expect(p, towards).map(|()| roles)
+    };
+    if !connect && let Some(roles) = p.maybe_parse(roles)? {
+        let members = p.parse_comma_separated(role_name)?;
+        if is_word(p, 0, "WITH") || is_word(p, 0, "GRANTED") {
+            return Ok(unsupported(p, "ADMIN OPTION and GRANTED BY are not supported", None));
+        }
+        super::tokens::cascade(p);
+        return Ok(Body::Role(Box::new(RoleStatement::Grant { grant, roles, members })));
+    }
     if !connect {
         let verb = if grant { "GRANT" } else { "REVOKE" };
         return Ok(unsupported(
             p,
-            format!("{verb} is supported for CONNECT ON DATABASE only"),
+            format!("{verb} is supported for CONNECT ON DATABASE and predefined roles only"),
             Some("Until privileges arrive, a table is used by its owner, the owner of the tenant and superusers."),
         ));
     }
     let databases = p.parse_comma_separated(name)?;
-    expect(p, if grant { "TO" } else { "FROM" })?;
+    expect(p, towards)?;
     let roles = p.parse_comma_separated(role_name)?;
     words(p, &["WITH", "GRANT", "OPTION"]);
     super::tokens::cascade(p);

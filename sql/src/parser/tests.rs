@@ -99,6 +99,7 @@ fn statements_that_sqlparser_does_not_know() {
         "ALTER DATABASE a RENAME TO b",
         "CREATE USER u WITH PASSWORD 'x' CREATEDB CONNECTION LIMIT 5",
         "GRANT CONNECT ON DATABASE a, b TO PUBLIC, r",
+        "REVOKE pg_read_server_files, pg_write_server_files FROM r, GROUP s CASCADE",
         "COPY t (a, b) FROM STDIN WITH (FORMAT csv, HEADER, DELIMITER ';')",
         "COPY t FROM STDIN CSV HEADER DELIMITER ','",
         "COPY (SELECT 1) TO STDOUT WITH CSV",

@@ -1,9 +1,10 @@
-//! COPY … FROM STDIN and TO STDOUT.
+//! COPY … FROM and TO: the client's STDIN and STDOUT, and files of the server.
 //!
 //! FROM hands a [`CopyIn`] to the wire layer, which feeds it. The bytes become batches, the batches go to a
 //! [`TableWriter`], which sorts and writes parts in the background while the next bytes are read. Nothing is visible
 //! before `finish`: then all rows are one command, or join those of the block it runs in.
 
+mod file;
 mod options;
 
 use std::ops::ControlFlow;
@@ -25,7 +26,7 @@ use crate::codec::copy::CopyDecoder;
 use crate::exec::write::{TableWriter, Written, abandon};
 use crate::parser;
 use crate::parser::copy::{Copy, CopySource, Endpoint};
-use crate::plan::{QueryContext, Relation, plan_query, resolve_relation, run as run_plan};
+use crate::plan::{Planned, QueryContext, Relation, plan_query, resolve_relation, run as run_plan};
 use crate::session::transaction::{Committed, Transaction, serialization_failure};
 use crate::session::{Inbox, Session};
 
@@ -40,14 +41,18 @@ pub(super) async fn run(session: &mut Session, copy: &Copy) -> Result<Answer> {
         return Err(Error::new(SqlState::SYNTAX_ERROR, "WHERE clause not allowed with COPY TO"));
     }
     let ctx = session.context()?;
-    if copy.endpoint != Endpoint::Client {
-        return Err(server_side(&ctx, copy));
-    }
+    file::check(&ctx, copy)?;
     match (&copy.source, copy.from) {
-        (CopySource::Table(name, columns), true) => from_client(session, &ctx, name, columns, copy),
+        (CopySource::Table(name, columns), true) => {
+            let incoming = incoming(session, &ctx, name, columns, copy)?;
+            match &copy.endpoint {
+                Endpoint::File(path) => file::read(session, &ctx, incoming, path).await,
+                Endpoint::Client | Endpoint::Program(_) => Ok(Answer::CopyIn(Box::new(incoming))),
+            }
+        }
         (CopySource::Table(name, columns), false) => {
             let query = table_query(&ctx, name, columns)?;
-            to_client(&ctx, &query, copy).await
+            send(&ctx, &query, copy).await
         }
         (CopySource::Query(query), false) => {
             if let ast::SetExpr::Select(select) = query.body.as_ref()
@@ -55,26 +60,11 @@ pub(super) async fn run(session: &mut Session, copy: &Copy) -> Result<Answer> {
             {
                 return Err(Error::unsupported("COPY (SELECT INTO) is not supported"));
             }
-            to_client(&ctx, query, copy).await
+            send(&ctx, query, copy).await
         }
         (CopySource::Write, false) => Err(Error::unsupported("COPY of a statement that writes is not supported")),
         (_, true) => Err(Error::new(SqlState::SYNTAX_ERROR, "COPY FROM needs a table")),
     }
-}
-
-/// Files and programs of the server are nobody's business but the server's.
-fn server_side(ctx: &QueryContext, copy: &Copy) -> Error {
-    let (verb, what) = match (&copy.endpoint, copy.from) {
-        (Endpoint::Program(_), true) => ("COPY from", "an external program"),
-        (Endpoint::Program(_), false) => ("COPY to", "an external program"),
-        (_, true) => ("COPY from", "a file"),
-        (_, false) => ("COPY to", "a file"),
-    };
-    let hint = "Anyone can COPY to stdout or from stdin. psql's \\copy command also works for anyone.";
-    if ctx.identity.superuser {
-        return Error::unsupported(format!("{verb} {what} of the server is not supported")).hint(hint);
-    }
-    Error::new(SqlState::INSUFFICIENT_PRIVILEGE, format!("permission denied to {verb} {what}")).hint(hint)
 }
 
 /// The query that COPY of a table stands for.
@@ -97,7 +87,19 @@ fn table_query(ctx: &QueryContext, name: &ast::ObjectName, columns: &[ast::Ident
     parser::query(&format!("SELECT {} FROM {name}", if list.is_empty() { "*" } else { &list }))
 }
 
-async fn to_client(ctx: &Arc<QueryContext>, source: &ast::Query, copy: &Copy) -> Result<Answer> {
+/// COPY … TO.
+async fn send(ctx: &Arc<QueryContext>, source: &ast::Query, copy: &Copy) -> Result<Answer> {
+    if let Endpoint::File(path) = &copy.endpoint {
+        return file::write(ctx, source, copy, path).await;
+    }
+    let (planned, options) = outgoing(ctx, source, copy)?;
+    let columns = planned.columns.clone();
+    let rows = run_plan(ctx, planned, Vec::new()).await?;
+    Ok(Answer::CopyOut { columns, options, rows })
+}
+
+/// What a COPY … TO reads, and how it is written.
+fn outgoing(ctx: &Arc<QueryContext>, source: &ast::Query, copy: &Copy) -> Result<(Planned, CopyOptions)> {
     let planned = plan_query(ctx, source, &[])?;
     let columns = planned.columns.clone();
     let options = options::options(&copy.options, false)?;
@@ -109,17 +111,17 @@ async fn to_client(ctx: &Arc<QueryContext>, source: &ast::Query, copy: &Copy) ->
         Some(table) => unknown_in(ctx, table, name),
         None => Some(Error::new(SqlState::UNDEFINED_COLUMN, format!("column \"{name}\" does not exist"))),
     })?;
-    let rows = run_plan(ctx, planned, Vec::new()).await?;
-    Ok(Answer::CopyOut { columns, options, rows })
+    Ok((planned, options))
 }
 
-fn from_client(
-    session: &mut Session,
+/// What takes the data of a COPY … FROM.
+fn incoming(
+    session: &Session,
     ctx: &Arc<QueryContext>,
     name: &ast::ObjectName,
     columns: &[ast::Ident],
     copy: &Copy,
-) -> Result<Answer> {
+) -> Result<CopyIn> {
     if let Relation::View(view) = resolve_relation(ctx, name)? {
         let text = format!("cannot copy to view \"{}\"", view.name);
         return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, text)
@@ -143,7 +145,7 @@ fn from_client(
     let style = Style { now_us: Some(ctx.now_us), ..ctx.settings.style().clone() };
     let decoder = CopyDecoder::new(columns.clone(), &options, &table.name).with_style(style);
     let end = if session.in_block() { End::Block(session.inbox()) } else { End::Own };
-    Ok(Answer::CopyIn(Box::new(CopyIn { writer, columns, options, decoder, ctx: ctx.clone(), end, allowed })))
+    Ok(CopyIn { writer, columns, options, decoder, ctx: ctx.clone(), end, allowed })
 }
 
 /// Checks that the columns of a FORCE option are copied.
@@ -209,7 +211,7 @@ fn described(table: &TableDef, targets: &[usize]) -> Arc<[Column]> {
     targets.iter().map(column).collect()
 }
 
-/// A running COPY … FROM STDIN. Nothing is visible before `finish`; dropping it undoes it.
+/// A running COPY … FROM. Nothing is visible before `finish`; dropping it undoes it.
 pub struct CopyIn {
     columns: Arc<[Column]>,
     options: CopyOptions,
@@ -257,6 +259,21 @@ impl CopyIn {
     /// # Errors
     /// As [`write`](CopyIn::write), and those of a commit.
     pub async fn finish(mut self) -> Result<u64> {
+        let (end, ctx) = (std::mem::replace(&mut self.end, End::Own), self.ctx.clone());
+        let (written, allowed) = self.written().await?;
+        let rows = written.rows;
+        match end {
+            End::Block(inbox) => inbox.put(written.arrived),
+            End::Own => commit(&ctx, allowed, written).await?,
+        }
+        Ok(rows)
+    }
+
+    /// The end of the data: what is to be made visible. From here on it ends as it ends: a commit is not given up half way.
+    ///
+    /// # Errors
+    /// As [`write`](CopyIn::write).
+    async fn written(mut self) -> Result<(Written, Allowed)> {
         let (last, mut writer) = (self.decoder.finish()?, self.writer);
         let rest = async {
             if let Some(batch) = last {
@@ -266,14 +283,7 @@ impl CopyIn {
             let written = writer.finish().await?;
             self.ctx.database.engine.room().await.map(|()| written)
         };
-        // From here on it ends as it ends: a commit is not given up half way.
-        let written = self.ctx.limits.race(rest).await??;
-        let rows = written.rows;
-        match self.end {
-            End::Block(inbox) => inbox.put(written.arrived),
-            End::Own => commit(&self.ctx, self.allowed, written).await?,
-        }
-        Ok(rows)
+        Ok((self.ctx.limits.race(rest).await??, self.allowed))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Roles: CREATE, ALTER and DROP ROLE (or USER). A role belongs to the tenant it is made in; one that may more than a
+//! Roles: CREATE, ALTER and DROP ROLE (or USER), GRANT and REVOKE of predefined ones. A role belongs to the tenant it is made in; one that may more than a
 //! tenant has, SUPERUSER or CREATEDB, is an operator's and known in every tenant.
 
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use super::tenant::{change_meta, is_operator};
 use super::{changes_node, done, names, set};
 use crate::answer::{Answer, Notice};
 use crate::authorize::{Action, Allowed, authorize};
+use crate::catalog::predefined_roles;
 use crate::codec::input::parse_text_styled;
 use crate::parser::tenant::{RoleOptions, RoleStatement};
 use crate::password;
@@ -61,6 +62,10 @@ pub(super) async fn run(session: &mut Session, statement: &RoleStatement) -> Res
         RoleStatement::Drop { if_exists, names } => {
             drop(session, &ctx, names, *if_exists).await?;
             Ok(done("DROP ROLE"))
+        }
+        RoleStatement::Grant { grant, roles, members } => {
+            membership(session, &ctx, *grant, roles, members).await?;
+            Ok(done(if *grant { "GRANT ROLE" } else { "REVOKE ROLE" }))
         }
     }
 }
@@ -132,6 +137,7 @@ async fn create(
         verifier: None,
         valid_until: None,
         comment: None,
+        member_of: Vec::new(),
     };
     let role = with_options(ctx, role, options)?;
     let allowed = authorize(&ctx.identity, Action::CreateRole(&role))?;
@@ -219,6 +225,61 @@ fn owns_nothing(ctx: &QueryContext, role: &RoleDef) -> Result<()> {
     }
     let text = format!("role \"{}\" cannot be dropped because some objects depend on it", role.name);
     Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, text).detail(owned.join("\n")))
+}
+
+/// GRANT and REVOKE of predefined roles. The server's files are no tenant's own: superusers alone give that right, where
+/// PostgreSQL 15 also lets roles with CREATEROLE do so.
+async fn membership(
+    session: &mut Session,
+    ctx: &Arc<QueryContext>,
+    grant: bool,
+    roles: &[String],
+    members: &[String],
+) -> Result<()> {
+    let mut given = Vec::with_capacity(roles.len());
+    for name in roles {
+        let Some(role) = predefined(name) else {
+            names::role(ctx, name)?;
+            return Err(Error::unsupported(format!("membership in role \"{name}\" is not supported"))
+                .hint("Roles that can be granted are pg_read_server_files and pg_write_server_files."));
+        };
+        given.push((name, role, authorize(&ctx.identity, Action::GrantRole(name))?));
+    }
+    let mut changed: Vec<RoleDef> = Vec::new();
+    for member in members {
+        let old = names::role(ctx, own_name(ctx, member))?;
+        let at = changed.iter().position(|r| r.id == old.id).unwrap_or_else(|| {
+            changed.push((*old).clone());
+            changed.len() - 1
+        });
+        for (name, role, _) in &given {
+            let known = &mut changed[at].member_of;
+            let text = format!("role \"{}\" is {{}} member of role \"{name}\"", old.name);
+            match (grant, known.contains(role)) {
+                (true, true) => {
+                    session.notice(Notice::new(SqlState::new("00000"), text.replace("{}", "already a")));
+                }
+                (false, false) => {
+                    session.notice(Notice::warning(SqlState::new("01000"), text.replace("{}", "not a")));
+                }
+                (true, false) => {
+                    known.push(*role);
+                    known.sort();
+                }
+                (false, true) => known.retain(|r| r != role),
+            }
+        }
+    }
+    let Some((.., allowed)) = given.first() else { return Ok(()) };
+    for role in changed {
+        put(session, ctx, *allowed, role).await?;
+    }
+    Ok(())
+}
+
+/// The predefined role of this name that can be granted.
+fn predefined(name: &str) -> Option<RoleId> {
+    predefined_roles().iter().find(|r| r.name == name).map(|r| r.id)
 }
 
 /// COMMENT ON ROLE.

@@ -23,4 +23,6 @@ pub struct RoleDef {
     /// The password is good until then, in microseconds since 1970; none for ever.
     pub valid_until: Option<i64>,
     pub comment: Option<String>,
+    /// The predefined roles whose privileges it has (`GRANT pg_read_server_files TO …`), in order of their numbers.
+    pub member_of: Vec<RoleId>,
 }

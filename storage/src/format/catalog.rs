@@ -116,6 +116,8 @@ pub(crate) struct RoleMessage {
     /// Each as `name=value`.
     #[prost(string, repeated, tag = "11")]
     settings: Vec<String>,
+    #[prost(uint32, repeated, tag = "12")]
+    member_of: Vec<u32>,
 }
 
 impl From<&RoleDef> for RoleMessage {
@@ -132,6 +134,7 @@ impl From<&RoleDef> for RoleMessage {
             verifier: r.verifier.as_ref().map(|v| v.reveal().to_string()),
             valid_until: r.valid_until,
             settings: stored_settings(&r.settings),
+            member_of: r.member_of.iter().map(|m| m.0).collect(),
         }
     }
 }
@@ -150,6 +153,7 @@ impl From<RoleMessage> for RoleDef {
             comment: r.comment,
             verifier: r.verifier.map(Secret::new),
             valid_until: r.valid_until,
+            member_of: r.member_of.into_iter().map(RoleId).collect(),
         }
     }
 }

@@ -100,6 +100,7 @@ fn all_ops() -> Vec<Op> {
         connection_limit: -1,
         settings: Vec::new(),
         comment: Some("Ann".to_string()),
+        member_of: Vec::new(),
     };
     let schema = SchemaDef { id: SchemaId(5), name: "s".to_string(), owner: RoleId(10), comment: None };
     let view = ViewDef {
@@ -226,6 +227,7 @@ fn a_roles_password_is_kept() {
         verifier: Some(Secret::new("SCRAM-SHA-256$4096:c2FsdA==$a:b")),
         valid_until: Some(-1),
         comment: None,
+        member_of: vec![crate::ids::READ_SERVER_FILES],
     };
     let bytes = prost::Message::encode_to_vec(&RoleMessage::from(&role));
     assert_eq!(RoleDef::from(decode::<RoleMessage>(&bytes, "a role").unwrap()), role);

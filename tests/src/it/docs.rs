@@ -54,7 +54,8 @@ fn blocks(text: &str) -> Vec<Block> {
 }
 
 async fn run(document: PathBuf, blocks: Vec<Block>) -> Outcome {
-    let server = Server::fresh()?;
+    let files = tempfile::tempdir()?;
+    let server = Server::fresh_with(&[("SIGHTLINE_FILE_ROOT", &files.path().display().to_string())])?;
     let mut client = server.connect().await?;
     for block in blocks {
         for statement in statements(&block.sql) {

@@ -11,6 +11,7 @@ mod crash;
 mod docs;
 mod driver;
 mod faults;
+mod files;
 #[path = "../format.rs"]
 mod format;
 mod login;
@@ -61,6 +62,7 @@ fn trials() -> Vec<Trial> {
     races::trials(&mut trials);
     tenants::trials(&mut trials);
     copy::trials(&mut trials);
+    files::trials(&mut trials);
     memory::trials(&mut trials);
     bad_input::trials(&mut trials);
     crash::trials(&mut trials);

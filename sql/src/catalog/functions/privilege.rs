@@ -148,9 +148,18 @@ fn superuser_only(ctx: &QueryContext, args: &[Value]) -> Result<Value> {
     asked(ctx, args, 2).map(|a| a.all.into())
 }
 
-/// There is no membership: a role has itself, and a superuser all. PostgreSQL's predefined roles are superusers' only.
+/// A role has itself and the predefined roles that it was granted, and a superuser has all. PostgreSQL's other predefined
+/// roles are superusers' and owners' only.
 fn pg_has_role(ctx: &QueryContext, args: &[Value]) -> Result<Value> {
     let asked = asked(ctx, args, 2)?;
+    let predefined = match &asked.rest[0] {
+        Value::Text(name) => objects::predefined_roles().iter().find(|r| r.name == *name),
+        other => objects::predefined_roles().iter().find(|r| Some(r.id.0) == other.oid()),
+    };
+    let member = objects::role(ctx, asked.role.0);
+    if let Some(role) = predefined {
+        return Ok(member.is_some_and(|m| m.superuser || m.id == role.id || m.member_of.contains(&role.id)).into());
+    }
     let wanted = match &asked.rest[0] {
         Value::Text(name) if name.starts_with("pg_") => return Ok(asked.all.into()),
         other => role(ctx, other)?,

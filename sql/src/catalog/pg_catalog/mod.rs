@@ -35,6 +35,7 @@ pub(super) fn builder(name: &str) -> Option<Build> {
         "pg_am" => pg_am::build,
         "pg_attrdef" => pg_attrdef::build,
         "pg_attribute" => pg_attribute::build,
+        "pg_auth_members" => pg_roles::build_members,
         "pg_authid" => pg_roles::build_authid,
         "pg_cast" => pg_cast::build,
         "pg_class" => pg_class::build,

@@ -1,8 +1,10 @@
-//! `pg_roles`, `pg_authid`, `pg_user` and `pg_shadow`: operators' roles and the tenant's own. Password verifiers are
+//! `pg_roles`, `pg_authid`, `pg_auth_members`, `pg_user` and `pg_shadow`: operators' roles, the tenant's own and predefined
+//! ones. Password verifiers are
 //! never shown.
 
 use arrow::array::RecordBatch;
 use sightline_storage::error::Result;
+use sightline_storage::ids::SUPERUSER;
 
 use super::pg_db_role_setting;
 use crate::catalog::objects;
@@ -79,6 +81,16 @@ pub(super) fn build_authid(ctx: &QueryContext, relation: &'static Relation) -> R
             role.superuser.into(),
             role.connection_limit.into(),
         ]);
+    }
+    rows.finish()
+}
+
+pub(super) fn build_members(ctx: &QueryContext, relation: &'static Relation) -> Result<RecordBatch> {
+    let mut rows = Rows::new(relation, ["roleid", "member", "grantor", "admin_option"]);
+    for role in objects::roles(ctx) {
+        for of in &role.member_of {
+            rows.push([of.0.into(), role.id.0.into(), SUPERUSER.0.into(), false.into()]);
+        }
     }
     rows.finish()
 }

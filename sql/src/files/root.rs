@@ -1,0 +1,338 @@
+//! The folder that statements may name files of.
+//!
+//! A path is taken from the folder; one that begins with the folder's own path is the same. `..` is refused, and so is any
+//! way out: the kernel resolves the path *beneath* the open folder (`openat2`, `RESOLVE_BENEATH`), so that a symbolic link
+//! that is put there between a check and the opening leads nowhere either. Links that stay inside are followed. Where a
+//! kernel does not know `openat2`, each part is opened by itself and no link is followed.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+use sightline_storage::error::{Error, Result, SqlState};
+
+/// Only regular files are read: a pipe would not wait for its other end, since it is opened without blocking.
+const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
+/// A folder, to open something in it.
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+/// A new file that nobody else has put there.
+const CREATE: OFlags =
+    OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// The folder of the node's files.
+#[derive(Clone, Debug)]
+pub(crate) struct Root(PathBuf);
+
+impl Root {
+    /// The folder of the settings.
+    ///
+    /// # Errors
+    /// 55000 if none is set.
+    pub(crate) fn new(file_root: Option<&Path>) -> Result<Root> {
+        let missing = || {
+            Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, "files of the server cannot be used: file_root is not set")
+                .hint("Set file_root in the node's settings, or SIGHTLINE_FILE_ROOT, to the folder that files are read from and written to.")
+        };
+        file_root.map(|path| Root(path.to_path_buf())).ok_or_else(missing)
+    }
+
+    /// Opens a file to read it. It waits for the disk.
+    ///
+    /// # Errors
+    /// 42501 for a path that leads outside, 58P01 if there is no such file, 42809 for what is no file, and those of the system
+    /// in PostgreSQL's words.
+    pub(crate) fn open(&self, name: &str) -> Result<File> {
+        let fault = |e: Errno| cannot_open(name, "reading", e);
+        let path = self.inside(name)?;
+        let folder = self.folder()?;
+        let file = File::from(beneath(folder.as_fd(), &path, READ).map_err(fault)?);
+        let kind = file.metadata()?.file_type();
+        if kind.is_dir() {
+            return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{name}\" is a directory")));
+        }
+        if !kind.is_file() {
+            return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{name}\" is not a regular file")));
+        }
+        Ok(file)
+    }
+
+    /// Begins to write a file, which takes its name only when all is written ([`Target::finish`]). It waits for the disk.
+    ///
+    /// # Errors
+    /// As [`open`](Root::open).
+    pub(crate) fn create(&self, name: &str) -> Result<Target> {
+        let fault = |e: Errno| cannot_open(name, "writing", e);
+        let path = self.inside(name)?;
+        let Some(last) = path.file_name() else { return Err(fault(Errno::ISDIR)) };
+        let parent = path.parent().unwrap_or(Path::new(""));
+        let folder = self.folder()?;
+        let folder = if parent.as_os_str().is_empty() {
+            folder
+        } else {
+            beneath(folder.as_fd(), parent, FOLDER).map_err(fault)?
+        };
+        let there = rustix::fs::statat(&folder, last, AtFlags::SYMLINK_NOFOLLOW);
+        if there.is_ok_and(|s| rustix::fs::FileType::from_raw_mode(s.st_mode).is_dir()) {
+            return Err(fault(Errno::ISDIR));
+        }
+        let begun = OsString::from(format!(".sightline-{}", uuid::Uuid::new_v4()));
+        // Readable by all as PostgreSQL's are, whatever the process's mask leaves of it.
+        let file = rustix::fs::openat(&folder, &begun, CREATE, Mode::from_raw_mode(0o644)).map_err(fault)?;
+        Ok(Target {
+            file: File::from(file),
+            folder,
+            begun: Some(begun),
+            last: last.to_os_string(),
+            name: name.to_string(),
+        })
+    }
+
+    fn folder(&self) -> Result<OwnedFd> {
+        rustix::fs::open(&self.0, FOLDER, Mode::empty()).map_err(|e| {
+            let text = format!("could not open the folder of file_root \"{}\": {}", self.0.display(), reason(e));
+            Error::new(code(e), text)
+        })
+    }
+
+    /// The path within the folder, in its plain parts.
+    fn inside(&self, name: &str) -> Result<PathBuf> {
+        let outside = || {
+            Error::new(SqlState::INSUFFICIENT_PRIVILEGE, format!("path \"{name}\" is outside of file_root"))
+                .hint("Name a file by its path from the folder that file_root is set to, without \"..\".")
+        };
+        let path = Path::new(name);
+        let path = if path.is_absolute() {
+            let below = |root: &Path| path.strip_prefix(root).ok().map(Path::to_path_buf);
+            let found = below(&self.0).or_else(|| below(&self.0.canonicalize().ok()?));
+            found.ok_or_else(outside)?
+        } else {
+            path.to_path_buf()
+        };
+        let mut plain = PathBuf::new();
+        for part in path.components() {
+            match part {
+                Component::Normal(part) => plain.push(part),
+                Component::CurDir => {}
+                Component::ParentDir | Component::RootDir | Component::Prefix(_) => return Err(outside()),
+            }
+        }
+        if plain.as_os_str().is_empty() && !name.is_empty() {
+            plain.push(".");
+        }
+        Ok(plain)
+    }
+}
+
+/// Opens what lies beneath the folder.
+#[cfg(target_os = "linux")]
+fn beneath(folder: BorrowedFd<'_>, path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    use rustix::fs::ResolveFlags;
+    let path = named(path)?;
+    match rustix::fs::openat2(folder, path, flags, Mode::empty(), ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS) {
+        Err(Errno::NOSYS | Errno::PERM) => by_parts(folder, path, flags),
+        opened => opened,
+    }
+}
+
+/// Opens what lies beneath the folder.
+#[cfg(not(target_os = "linux"))]
+fn beneath(folder: BorrowedFd<'_>, path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    by_parts(folder, named(path)?, flags)
+}
+
+/// The empty path names nothing, as for the system.
+fn named(path: &Path) -> rustix::io::Result<&Path> {
+    if path.as_os_str().is_empty() { Err(Errno::NOENT) } else { Ok(path) }
+}
+
+/// Opens each part by itself, following no link.
+fn by_parts(folder: BorrowedFd<'_>, path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    let mut folder = folder.try_clone_to_owned().map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?;
+    let mut parts = path.components().peekable();
+    while let Some(part) = parts.next() {
+        let last = parts.peek().is_none();
+        let flags = if last { flags } else { FOLDER } | OFlags::NOFOLLOW;
+        // A link that is opened as a folder is none: ENOTDIR would say less than what it is.
+        folder = rustix::fs::openat(&folder, part.as_os_str(), flags, Mode::empty()).map_err(|e| match e {
+            Errno::NOTDIR if is_link(&folder, part.as_os_str()) => Errno::LOOP,
+            other => other,
+        })?;
+    }
+    Ok(folder)
+}
+
+fn is_link(folder: &OwnedFd, part: &std::ffi::OsStr) -> bool {
+    let stat = rustix::fs::statat(folder, part, AtFlags::SYMLINK_NOFOLLOW);
+    stat.is_ok_and(|s| rustix::fs::FileType::from_raw_mode(s.st_mode).is_symlink())
+}
+
+/// A file being written. Dropping it before [`finish`](Target::finish) leaves nothing.
+#[derive(Debug)]
+pub(crate) struct Target {
+    file: File,
+    folder: OwnedFd,
+    /// What it is called until it is finished.
+    begun: Option<OsString>,
+    last: OsString,
+    name: String,
+}
+
+impl Target {
+    /// Appends bytes. It waits for the disk.
+    ///
+    /// # Errors
+    /// 53100 without room, 58030 and others of the system.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        io::Write::write_all(&mut self.file, bytes).map_err(|e| {
+            let e = Errno::from_io_error(&e).unwrap_or(Errno::IO);
+            Error::new(code(e), format!("could not write to COPY file: {}", reason(e)))
+        })
+    }
+
+    /// Gives the file its name, in place of what was there.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub(crate) fn finish(mut self) -> Result<()> {
+        let Some(begun) = &self.begun else { return Ok(()) };
+        let named = rustix::fs::renameat(&self.folder, begun, &self.folder, &self.last);
+        named.map_err(|e| cannot_open(&self.name, "writing", e))?;
+        self.begun = None;
+        Ok(())
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        if let Some(begun) = self.begun.take()
+            && let Err(e) = rustix::fs::unlinkat(&self.folder, &begun, AtFlags::empty())
+        {
+            tracing::warn!(file = ?begun, error = %e, "a file that was not finished could not be removed");
+        }
+    }
+}
+
+/// PostgreSQL's error about a file that cannot be opened.
+fn cannot_open(name: &str, purpose: &str, e: Errno) -> Error {
+    if matches!(e, Errno::XDEV | Errno::LOOP) {
+        return Error::new(SqlState::INSUFFICIENT_PRIVILEGE, format!("path \"{name}\" is outside of file_root"))
+            .detail("A symbolic link on the way leads out of the folder that file_root is set to.");
+    }
+    let error = Error::new(code(e), format!("could not open file \"{name}\" for {purpose}: {}", reason(e)));
+    match (e, purpose) {
+        (Errno::NOENT | Errno::ACCESS, "reading") => error.hint(
+            "COPY FROM instructs the PostgreSQL server process to read a file. You may want a client-side facility such \
+             as psql's \\copy.",
+        ),
+        (Errno::NOENT | Errno::ACCESS, _) => error.hint(
+            "COPY TO instructs the PostgreSQL server process to write a file. You may want a client-side facility such \
+             as psql's \\copy.",
+        ),
+        _ => error,
+    }
+}
+
+/// The SQLSTATE that PostgreSQL gives a fault of the file system.
+fn code(e: Errno) -> SqlState {
+    match e {
+        Errno::PERM | Errno::ACCESS | Errno::ROFS => SqlState::INSUFFICIENT_PRIVILEGE,
+        Errno::NOENT => SqlState::new("58P01"),
+        Errno::EXIST => SqlState::new("58P02"),
+        Errno::NOTDIR | Errno::ISDIR | Errno::NOTEMPTY => SqlState::WRONG_OBJECT_TYPE,
+        Errno::NOSPC => SqlState::DISK_FULL,
+        Errno::NOMEM => SqlState::OUT_OF_MEMORY,
+        Errno::NFILE | Errno::MFILE => SqlState::INSUFFICIENT_RESOURCES,
+        Errno::IO => SqlState::IO_ERROR,
+        Errno::NAMETOOLONG => SqlState::new("42622"),
+        _ => SqlState::INTERNAL_ERROR,
+    }
+}
+
+/// What the system says of a fault, without its number.
+fn reason(e: Errno) -> String {
+    let text = io::Error::from(e).to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn folder() -> (tempfile::TempDir, Root) {
+        let around = tempfile::tempdir().unwrap();
+        let inner = around.path().join("root");
+        std::fs::create_dir_all(inner.join("a/b")).unwrap();
+        std::fs::write(around.path().join("secret"), "s").unwrap();
+        std::fs::write(inner.join("a/b/x"), "x").unwrap();
+        symlink("../../secret", inner.join("a/out")).unwrap();
+        symlink(around.path().join("secret"), inner.join("absolute")).unwrap();
+        symlink("..", inner.join("up")).unwrap();
+        symlink("a/b/x", inner.join("in")).unwrap();
+        let root = Root::new(Some(&inner)).unwrap();
+        (around, root)
+    }
+
+    fn refused<T>(result: Result<T>) -> String {
+        result.err().map(|e| e.code().to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn nothing_outside_is_opened() {
+        let (around, root) = folder();
+        let secret = around.path().join("secret").display().to_string();
+        for path in
+            ["../secret", "a/../../secret", "a/../a/b/x", "a/out", "absolute", "up/secret", "/etc/passwd", &secret]
+        {
+            assert_eq!(refused(root.open(path)), "42501", "{path}");
+        }
+        for path in ["up/new", "../new", "/tmp/new"] {
+            assert_eq!(refused(root.create(path)), "42501", "{path}");
+        }
+        assert_eq!((refused(root.open("a")), refused(root.open("."))), ("42809".into(), "42809".into()));
+        assert_eq!(refused(root.open("none")), "58P01");
+        assert_eq!(refused(root.open("")), "58P01");
+        assert_eq!(refused(root.create("a")), "42809");
+        assert_eq!(refused(Root::new(None)), "55000");
+        let inside = around.path().join("root/a/b/x").display().to_string();
+        for path in ["a/b/x", "./a//b/./x", "in", &inside] {
+            assert!(root.open(path).is_ok(), "{path}");
+        }
+    }
+
+    #[test]
+    fn without_openat2_no_link_is_followed() {
+        let (_around, root) = folder();
+        let folder = root.folder().unwrap();
+        let open = |path: &str| by_parts(folder.as_fd(), Path::new(path), READ).err();
+        assert_eq!(open("a/b/x"), None);
+        for path in ["a/out", "absolute", "up/secret", "in"] {
+            assert_eq!(open(path), Some(Errno::LOOP), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_there_when_it_is_whole() {
+        let (around, root) = folder();
+        let path = around.path().join("root/a/new");
+        let mut target = root.create("a/new").unwrap();
+        target.write(b"half").unwrap();
+        assert!(!path.exists());
+        drop(target);
+        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 2, "nothing is left");
+        let mut target = root.create("a/new").unwrap();
+        target.write(b"whole").unwrap();
+        target.finish().unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"whole");
+        // A link is replaced, not followed.
+        let mut target = root.create("a/out").unwrap();
+        target.write(b"mine").unwrap();
+        target.finish().unwrap();
+        assert_eq!(std::fs::read(around.path().join("secret")).unwrap(), b"s");
+    }
+}

@@ -1,0 +1,91 @@
+//! COPY FROM and TO a file of the server. The data takes the same way as a client's; where it comes from and goes to is
+//! `crate::files`' business.
+
+use std::sync::Arc;
+
+use datafusion::sql::sqlparser::ast;
+use futures::TryStreamExt;
+use sightline_storage::error::{Error, Result, SqlState};
+
+use super::CopyIn;
+use crate::answer::Answer;
+use crate::authorize::{Action, authorize};
+use crate::codec::copy::CopyEncoder;
+use crate::files::{Chunks, Root, Sink};
+use crate::parser::copy::{Copy, Endpoint};
+use crate::plan::QueryContext;
+use crate::session::Session;
+use crate::statement::{done, insert};
+
+/// Encoded rows that are handed to the disk together.
+const WRITE_BYTES: usize = 256 << 10;
+
+/// Refuses ends of a COPY that the session may not use, before anything else is looked at, as PostgreSQL does.
+///
+/// # Errors
+/// 42501; 0A000 for programs.
+pub(super) fn check(ctx: &QueryContext, copy: &Copy) -> Result<()> {
+    match (&copy.endpoint, copy.from) {
+        (Endpoint::Client, _) => Ok(()),
+        (Endpoint::File(_), true) => authorize(&ctx.identity, Action::ReadFiles("COPY from a file")).map(drop),
+        (Endpoint::File(_), false) => authorize(&ctx.identity, Action::WriteFiles).map(drop),
+        (Endpoint::Program(_), _) => Err(no_program(ctx)),
+    }
+}
+
+/// Programs of the server are nobody's business but the server's.
+fn no_program(ctx: &QueryContext) -> Error {
+    let hint = "Anyone can COPY to stdout or from stdin. psql's \\copy command also works for anyone.";
+    if ctx.identity.superuser {
+        return Error::unsupported("COPY to or from an external program is not supported").hint(hint);
+    }
+    let text = "must be superuser or have privileges of the pg_execute_server_program role to COPY to or from an external \
+                program";
+    Error::new(SqlState::INSUFFICIENT_PRIVILEGE, text).hint(hint)
+}
+
+/// COPY … FROM 'file': the rows join the statement's transaction, as those of an INSERT.
+pub(super) async fn read(
+    session: &mut Session,
+    ctx: &Arc<QueryContext>,
+    mut copy: CopyIn,
+    path: &str,
+) -> Result<Answer> {
+    let root = Root::new(ctx.database.options.file_root.as_deref())?;
+    let path = path.to_string();
+    let mut chunks = Chunks::start(move || root.open(&path));
+    while let Some(chunk) = ctx.limits.race(chunks.next()).await?? {
+        copy.write(chunk).await?;
+    }
+    let (written, allowed) = copy.written().await?;
+    let rows = written.rows;
+    insert::finish(session, allowed, written).await?;
+    Ok(done(format!("COPY {rows}")))
+}
+
+/// COPY … TO 'file'. The file takes its name when it is whole.
+pub(super) async fn write(ctx: &Arc<QueryContext>, source: &ast::Query, copy: &Copy, path: &str) -> Result<Answer> {
+    let root = Root::new(ctx.database.options.file_root.as_deref())?;
+    let (planned, options) = super::outgoing(ctx, source, copy)?;
+    let columns = planned.columns.clone();
+    let name = path.to_string();
+    let mut sink = Sink::start(move || root.create(&name)).await?;
+    let mut rows = crate::plan::run(ctx, planned, Vec::new()).await?;
+    let mut encoder = CopyEncoder::new(columns, &options, ctx.settings.style().clone());
+    let (mut out, mut sent) = (Vec::new(), 0);
+    encoder.write_header(&mut out)?;
+    while let Some(batch) = rows.try_next().await? {
+        let cells = encoder.prepare(&batch)?;
+        for row in 0..batch.num_rows() {
+            encoder.write_row(&cells, row, &mut out)?;
+            if out.len() >= WRITE_BYTES {
+                ctx.limits.race(sink.write(std::mem::take(&mut out))).await??;
+            }
+        }
+        sent += batch.num_rows();
+    }
+    encoder.write_trailer(&mut out);
+    ctx.limits.race(sink.write(out)).await??;
+    sink.finish().await?;
+    Ok(done(format!("COPY {sent}")))
+}
