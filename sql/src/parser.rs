@@ -13,6 +13,7 @@ pub mod copy;
 pub mod cursor;
 pub mod definition;
 mod depth;
+mod fields;
 pub(crate) mod frames;
 mod grammar;
 pub(crate) mod grouping;
@@ -39,6 +40,7 @@ use sightline_storage::error::{Error, Result, SqlState};
 
 pub(crate) use self::calls::VARIADIC;
 pub(crate) use self::depth::{SET_OPERATORS_MAX, bush, too_deep};
+pub(crate) use self::fields::starred;
 pub(crate) use self::frames::EXCLUDE;
 pub(crate) use self::joins::ALIAS as JOIN_ALIAS;
 

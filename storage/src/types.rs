@@ -197,7 +197,8 @@ impl SqlType {
             | DataType::LargeListView(f) => SqlType::Array(Box::new(SqlType::of_field(f))),
             DataType::Dictionary(_, v) => SqlType::from_arrow(v),
             DataType::RunEndEncoded(_, v) => SqlType::of_field(v),
-            DataType::Struct(_) | DataType::Map(_, _) | DataType::Union(_, _) => SqlType::Text,
+            DataType::Struct(fields) => SqlType::record(fields),
+            DataType::Map(_, _) | DataType::Union(_, _) => SqlType::Text,
         }
     }
 

@@ -16,6 +16,7 @@ use super::types::{
 };
 use super::{Analysis, Clause};
 use crate::codec::input::parse_text_styled;
+use crate::parser::starred;
 use crate::plan::{fold, sql_type};
 
 /// The hint for an operator that there is not.
@@ -101,7 +102,7 @@ impl<'a> Analysis<'a> {
                 let meant = self.qualified(parts)?;
                 self.found(expr, meant)
             }
-            Expr::CompoundFieldAccess { root, access_chain } => self.access(root, access_chain)?,
+            Expr::CompoundFieldAccess { root, access_chain } => self.access(expr, root, access_chain)?,
             Expr::BinaryOp { left, op, right } => self.binary(left, op, right)?,
             Expr::UnaryOp { op, expr: inner } => self.unary(*op, inner)?,
             Expr::Cast { kind, expr: inner, data_type, .. } => {
@@ -343,17 +344,29 @@ impl<'a> Analysis<'a> {
                 }
                 ty
             }
-            Meant::Open => {
+            Meant::Row | Meant::Open => {
                 for around in &mut self.around {
                     around.open = true;
                 }
-                OPEN
+                if let Meant::Row = meant { RECORD } else { OPEN }
             }
         }
     }
 
-    fn access(&mut self, root: &'a Expr, chain: &'a [AccessExpr]) -> Result<Ty> {
-        let mut ty = self.type_of(root)?;
+    fn access(&mut self, expr: &'a Expr, root: &'a Expr, chain: &'a [AccessExpr]) -> Result<Ty> {
+        let (mut ty, chain) = match (bare(root), chain) {
+            // A column of a table, also as a field of its row.
+            (Expr::Identifier(table), [AccessExpr::Dot(column @ Expr::Identifier(field)), rest @ ..])
+                if starred(expr).is_none() && self.is_row(&fold(table), table.span.start) =>
+            {
+                if let Expr::Nested(_) = root {
+                    self.rows.borrow_mut().insert(table.span.start);
+                }
+                let meant = self.qualified(&[table.clone(), field.clone()])?;
+                (self.found(column, meant), rest)
+            }
+            _ => (self.type_of(root)?, chain),
+        };
         for access in chain {
             match access {
                 AccessExpr::Dot(Expr::Identifier(field)) if !matches!(ty, OPEN | RECORD | UNKNOWN) => {

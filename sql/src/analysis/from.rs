@@ -150,6 +150,8 @@ impl<'a> Analysis<'a> {
             Some((at, word)) => {
                 Err(self.error(SqlState::SYNTAX_ERROR, format!("syntax error at or near \"{word}\""), at))
             }
+            // Only what names mean is asked for.
+            None if self.places.is_empty() => Ok(()),
             None => {
                 let end = self.places.end().saturating_sub(self.skipped).max(1);
                 Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error at end of input").position(end))
@@ -414,6 +416,18 @@ impl<'a> Analysis<'a> {
         let called = alias.map_or_else(|| bare.clone(), |a| fold(&a.name));
         let composite = ty == OPEN || ty == types::RECORD;
         let mut columns = vec![];
+        // What a column list says, and functions that always return the same columns.
+        let defined = alias.is_some_and(|a| !a.columns.is_empty() && a.columns.iter().all(|c| c.data_type.is_some()));
+        let set =
+            sightline_functions::set_function(&bare).map(|set| set.columns()).filter(|c| composite && c.len() > 1);
+        if defined && !ordinality {
+            columns = alias.iter().flat_map(|a| &a.columns).map(|c| open_column(&fold(&c.name))).collect();
+            return self.aliased(Table { columns, open: false, ..Named::unknown(called).table() }, alias);
+        }
+        if let Some(set) = set.filter(|_| !ordinality) {
+            columns = set.iter().map(|c| open_column(c.name())).collect();
+            return self.aliased(Table { columns, open: false, ..Named::unknown(called).table() }, alias);
+        }
         if !composite {
             columns.push(Column { name: called.clone(), ty });
             if ordinality {

@@ -29,7 +29,8 @@ mod tests;
 mod types;
 mod write;
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast::{self, Expr, WindowSpec};
@@ -103,6 +104,8 @@ pub(super) struct Analysis<'a> {
     windows: Vec<&'a WindowSpec>,
     /// Where the last set-returning function stands.
     last_set: Option<Location>,
+    /// The places of names that stand for whole rows.
+    rows: RefCell<HashSet<Location>>,
     /// For each aggregate around: the level of the innermost column in it, and whether another aggregate is in it.
     around: Vec<call::Around>,
 }
@@ -118,7 +121,15 @@ pub(crate) fn check_query(
     declared: &[Option<SqlType>],
 ) -> Result<()> {
     let text = format!("{}{}", statement.before, statement.text);
-    Analysis::new(ctx, statement, &text, declared).query(query).map(|_| ())
+    Analysis::new(ctx, &statement.before, &text, declared).query(query).map(|_| ())
+}
+
+/// The places of names that stand for whole rows of a relation, in a query that PostgreSQL does not refuse.
+pub(crate) fn whole_rows(ctx: &Arc<QueryContext>, query: &ast::Query) -> HashSet<Location> {
+    let mut analysis = Analysis::new(ctx, "", "", &[]);
+    // What is wrong with it is found by others.
+    let _: Result<()> = analysis.query(query).map(drop);
+    analysis.rows.into_inner()
 }
 
 /// Refuses an INSERT that PostgreSQL refuses.
@@ -132,7 +143,7 @@ pub(crate) fn check_insert(
     declared: &[Option<SqlType>],
 ) -> Result<()> {
     let text = format!("{}{}", statement.before, statement.text);
-    Analysis::new(ctx, statement, &text, declared).insert(insert)
+    Analysis::new(ctx, &statement.before, &text, declared).insert(insert)
 }
 
 /// Refuses a CREATE TABLE that PostgreSQL refuses.
@@ -141,20 +152,15 @@ pub(crate) fn check_insert(
 /// As [`check_query`].
 pub(crate) fn check_table(ctx: &Arc<QueryContext>, statement: &Statement, table: &CreateTable) -> Result<()> {
     let text = format!("{}{}", statement.before, statement.text);
-    Analysis::new(ctx, statement, &text, &[]).table_definition(table)
+    Analysis::new(ctx, &statement.before, &text, &[]).table_definition(table)
 }
 
 impl<'a> Analysis<'a> {
-    fn new(
-        ctx: &'a Arc<QueryContext>,
-        statement: &Statement,
-        text: &'a str,
-        declared: &'a [Option<SqlType>],
-    ) -> Analysis<'a> {
+    fn new(ctx: &'a Arc<QueryContext>, before: &str, text: &'a str, declared: &'a [Option<SqlType>]) -> Analysis<'a> {
         Analysis {
             ctx,
             places: Places::new(text),
-            skipped: statement.before.chars().count(),
+            skipped: before.chars().count(),
             declared,
             style: Style { now_us: Some(ctx.now_us), ..ctx.settings.style().clone() },
             scopes: vec![],
@@ -162,6 +168,7 @@ impl<'a> Analysis<'a> {
             aggregates: HashMap::new(),
             windows: vec![],
             last_set: None,
+            rows: RefCell::default(),
             around: vec![],
         }
     }

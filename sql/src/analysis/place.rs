@@ -19,6 +19,11 @@ impl<'a> Places<'a> {
         Places { text, tokens: OnceCell::new() }
     }
 
+    /// Whether the text is not known.
+    pub(super) fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
     /// Characters from 1.
     pub(super) fn position(&self, at: Location) -> Option<usize> {
         (at.line > 0).then(|| crate::parser::char_position(self.text, at.line, at.column))

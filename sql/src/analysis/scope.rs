@@ -91,7 +91,9 @@ pub(super) struct Place {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Meant {
     Column(Place, Ty),
-    /// A whole row, or a column of what is not known here.
+    /// A whole row.
+    Row,
+    /// A column of what is not known here.
     Open,
 }
 
@@ -101,15 +103,29 @@ impl<'a> Analysis<'a> {
     /// # Errors
     /// 42702 for several, 42703 for none.
     pub(super) fn column(&self, name: &str, at: Location) -> Result<Meant> {
-        if let Some(found) = self.column_if_any(name, at, 0)? {
-            return Ok(found);
+        let found = self.column_if_any(name, at, 0)?;
+        if let Some(Meant::Column(..)) = found {
+            return Ok(found.unwrap_or(Meant::Open));
         }
-        let open = self.scopes.iter().any(|s| s.seen().any(|(_, t)| t.open));
-        let row = self.scopes.iter().any(|s| s.seen().any(|(_, t)| t.qualifies && t.name == name));
-        if open || row || SYSTEM_COLUMNS.contains(&name) {
+        if self.has_row(name) {
+            self.rows.borrow_mut().insert(at);
+            return Ok(Meant::Row);
+        }
+        if found.is_some() || SYSTEM_COLUMNS.contains(&name) {
             return Ok(Meant::Open);
         }
         Err(self.missing_column(None, name, at))
+    }
+
+    /// Whether there is a table of this name whose columns are known.
+    fn has_row(&self, name: &str) -> bool {
+        let mut named = self.scopes.iter().rev().flat_map(|s| s.seen()).filter(|(_, t)| t.qualifies && t.name == name);
+        named.next().is_some_and(|(_, t)| !t.open)
+    }
+
+    /// Whether a name alone stands for a whole row, if it has a meaning.
+    pub(super) fn is_row(&self, name: &str, at: Location) -> bool {
+        !matches!(self.column_if_any(name, at, 0), Ok(Some(Meant::Column(..))) | Err(_)) && self.has_row(name)
     }
 
     /// As [`column`](Analysis::column), down to a level, without a fault if there is none.

@@ -12,7 +12,7 @@ use super::expression::Value;
 use super::scope::{Column, Named, Scope};
 use super::types::{JSON, TEXT, Ty, UNKNOWN, can_cast, common_type, shown};
 use super::{Analysis, Clause, types};
-use crate::parser::{frames, grouping};
+use crate::parser::{frames, grouping, starred};
 use crate::plan::{column_name, fold};
 
 /// The columns of a query; none if they are not known here.
@@ -290,6 +290,10 @@ impl<'a> Analysis<'a> {
                 }
             };
             let value = self.expression(expr)?;
+            if starred(expr).is_some() {
+                known = false;
+                continue;
+            }
             let name = name.unwrap_or_else(|| column_name(expr));
             outputs.push(Output { name, expr: Some(expr), ty: value.ty });
         }

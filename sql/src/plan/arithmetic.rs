@@ -174,7 +174,8 @@ pub(super) fn comparable(interval: Expr) -> Expr {
     Kernel::call("interval_cmp_value", field, vec![interval], Arc::new(|a| comparable_array(&a[0])))
 }
 
-fn comparable_array(intervals: &ArrayRef) -> Result<ArrayRef> {
+/// The same of an array of them.
+pub(super) fn comparable_array(intervals: &ArrayRef) -> Result<ArrayRef> {
     let intervals = cast(intervals, &INTERVAL)?;
     let values: PrimitiveArray<Decimal128Type> = intervals.as_primitive::<Interval>().unary(interval::comparable);
     let values: Decimal128Array = values.with_precision_and_scale(38, 0)?;

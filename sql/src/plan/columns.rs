@@ -49,6 +49,9 @@ fn figure(expr: &Expr) -> Named {
     match expr {
         Expr::Identifier(ident) => Named::Strong(fold(ident)),
         Expr::CompoundIdentifier(parts) => parts.last().map_or(Named::None, |p| Named::Strong(fold(p))),
+        Expr::QualifiedWildcard(name, _) => {
+            name.0.last().and_then(|p| p.as_ident()).map_or(Named::None, |p| Named::Strong(fold(p)))
+        }
         Expr::CompoundFieldAccess { root, access_chain } => {
             let field = access_chain.iter().rev().find_map(|access| match access {
                 ast::AccessExpr::Dot(Expr::Identifier(ident)) => Some(fold(ident)),

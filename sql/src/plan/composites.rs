@@ -10,10 +10,10 @@ use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use sightline_storage::error::{Error, SqlState};
-use sightline_storage::ids::TypeId;
-use sightline_storage::types::SqlType;
+use sightline_storage::ids::{TableId, TypeId, ViewId};
+use sightline_storage::types::{SqlType, TypeName};
 
-use super::QueryContext;
+use super::{QueryContext, Relation};
 use crate::codec::input::only_scalar;
 use crate::error::to_datafusion;
 
@@ -29,7 +29,15 @@ pub(super) fn function(ctx: &QueryContext, name: &str) -> Option<Arc<ScalarUDF>>
         return Some(Arc::new(ScalarUDF::new_from_impl(FieldOf { signature })));
     }
     let oid = name.strip_prefix(ROW_OF)?.parse().ok()?;
-    let ty = ctx.snapshot.catalog.sql_type(ctx.snapshot.catalog.user_type(TypeId(oid))?);
+    let ty = match TypeName::relation_of_rows(oid) {
+        Some((relation, _)) => {
+            let catalog = &ctx.snapshot.catalog;
+            let table = catalog.table(TableId(relation)).map(|t| Relation::Table(t.clone()));
+            let found = table.or_else(|| catalog.view(ViewId(relation)).map(|v| Relation::View(v.clone())))?;
+            super::records::row_type(ctx, &found)?
+        }
+        None => ctx.snapshot.catalog.sql_type(ctx.snapshot.catalog.user_type(TypeId(oid))?),
+    };
     let SqlType::Composite(of) = &ty else { return None };
     let signature = match of.fields.len() {
         0 => Signature::nullary(Volatility::Immutable),
@@ -99,6 +107,12 @@ fn name_of(value: Option<&ScalarValue>) -> &str {
     }
 }
 
+/// A field of rows: that of NULL is NULL.
+pub(super) fn within(row: &StructArray, field: &ArrayRef) -> Result<ArrayRef> {
+    let nulls = arrow::buffer::NullBuffer::union(row.nulls(), field.nulls());
+    Ok(arrow::array::make_array(field.to_data().into_builder().nulls(nulls).build()?))
+}
+
 impl ScalarUDFImpl for FieldOf {
     fn name(&self) -> &str {
         FIELD_OF
@@ -123,7 +137,9 @@ impl ScalarUDFImpl for FieldOf {
         let found = fields.iter().find(|f| f.name() == name);
         let missing = || {
             let text = match &ty {
-                SqlType::Composite(of) => format!("column \"{name}\" not found in data type {}", of.id),
+                SqlType::Composite(of) if !ty.is_record() => {
+                    format!("column \"{name}\" not found in data type {}", of.id)
+                }
                 _ => format!("could not identify column \"{name}\" in record data type"),
             };
             to_datafusion(Error::new(SqlState::UNDEFINED_COLUMN, text))
@@ -143,9 +159,7 @@ impl ScalarUDFImpl for FieldOf {
         let missing = || to_datafusion(Error::internal("a row without the field that it has"));
         let row = given.as_struct_opt().ok_or_else(missing)?;
         let field = row.column_by_name(&name).ok_or_else(missing)?;
-        // A field of NULL is NULL.
-        let nulls = arrow::buffer::NullBuffer::union(row.nulls(), field.nulls());
-        let field = arrow::array::make_array(field.to_data().into_builder().nulls(nulls).build()?);
+        let field = within(row, field)?;
         Ok(if constant { ColumnarValue::Scalar(only_scalar(&field)?) } else { ColumnarValue::Array(field) })
     }
 }

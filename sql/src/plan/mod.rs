@@ -38,6 +38,7 @@ mod outer;
 mod pass;
 mod position;
 mod provider;
+mod records;
 mod relations;
 mod rewrite;
 mod run;
@@ -49,6 +50,7 @@ mod types;
 mod user_types;
 mod yielding;
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -207,7 +209,8 @@ fn aside<T>(long: bool, work: impl FnOnce() -> T) -> T {
 fn plan_here(ctx: &Arc<QueryContext>, query: &ast::Query, declared: &[Option<SqlType>]) -> Result<Planned> {
     let mut query = query.clone();
     user_types::resolve(ctx, &ctx.relation_path(), &mut query);
-    let learned = rewrite::rewrite(&mut query);
+    let rows = rewrite::may_have_rows(&query).then(|| crate::analysis::whole_rows(ctx, &query)).unwrap_or_default();
+    let learned = rewrite::rewrite(&mut query, &rows);
     let count = learned.count.max(declared.len());
     let known = |n: usize| declared.get(n).cloned().flatten().or_else(|| learned.parameters.get(&(n + 1)).cloned());
     let fields = (0..count).map(|n| known(n).map(|t| t.field_ref(""))).collect::<Vec<_>>();
@@ -330,6 +333,7 @@ fn to_plan(
         .and_then(|plan| intervals::resolved(plan, &style))
         .and_then(multisets::counted)
         .and_then(numbers::chosen)
+        .and_then(records::tested)
         .and_then(json::typed)
         .and_then(|plan| frames::framed(plan, ctx))
         .map_err(from_datafusion)?;
@@ -351,7 +355,11 @@ fn style_now(ctx: &QueryContext) -> crate::codec::Style {
 fn plan_view(ctx: &Arc<QueryContext>, view: &Arc<ViewDef>, depth: usize) -> Result<LogicalPlan> {
     let mut query = crate::parser::query(&view.query)?;
     user_types::resolve(ctx, &view.search_path, &mut query);
-    let learned = rewrite::rewrite_view(&mut query, &view.name);
+    let rows = match rewrite::may_have_rows(&query) {
+        true => crate::analysis::whole_rows(&Arc::new(ctx.of_view(view)?), &query),
+        false => HashSet::new(),
+    };
+    let learned = rewrite::rewrite_view(&mut query, &view.name, &rows);
     learned.check()?;
     let plan = to_plan(ctx, query, vec![], &Reading::view(ctx, view, depth)?)?;
     let exprs = plan

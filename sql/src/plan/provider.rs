@@ -18,7 +18,7 @@ use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use sightline_storage::catalog::ViewDef;
 
 use super::types::PgTypePlanner;
-use super::{QueryContext, Relation, composites, domains, enum_functions, functions, json, names};
+use super::{QueryContext, Relation, composites, domains, enum_functions, functions, json, names, records};
 use crate::authorize::{Action, authorize};
 use crate::session::Identity;
 
@@ -123,6 +123,7 @@ impl ContextProvider for Provider<'_> {
             .or_else(|| enum_functions::find(name))
             .or_else(|| domains::function(self.ctx, name))
             .or_else(|| composites::function(self.ctx, name))
+            .or_else(|| records::function(self.ctx, &self.search_path, name))
             .or_else(|| json::subscripts(name))
             .or_else(|| crate::catalog::system_function(self.ctx, name))
             .or_else(|| self.state.scalar_functions().get(name).cloned())

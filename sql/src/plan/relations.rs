@@ -44,6 +44,10 @@ impl RelationPlanner for Relations {
             && let Some(alias) = alias.take()
         {
             let plan = context.plan(relation)?;
+            if alias.name.value == super::records::FIELDS {
+                let planned = super::records::spread(plan)?;
+                return Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(planned, None))));
+            }
             let columns = visible(&plan)?;
             let planned = renamed(merged(plan)?, columns, &alias)?;
             return Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(planned, None))));

@@ -23,6 +23,7 @@ use super::guards::Guards;
 use super::json::JsonOperators;
 use super::meaning::Meaning;
 use super::operators::Operators;
+use super::records::Records;
 use super::relations::Relations;
 use super::ties::Ties;
 use crate::catalog::table::{Table, TableOptions};
@@ -125,7 +126,8 @@ impl Shared {
             .with_analyzer_rules(rules)
             .with_physical_optimizer_rule(Arc::new(Guards))
             .with_physical_optimizer_rule(Arc::new(Ties));
-        let planners = [Arc::new(JsonOperators) as _, Arc::new(Arrays) as _, Arc::new(Operators) as _];
+        let planners =
+            [Arc::new(Records) as _, Arc::new(JsonOperators) as _, Arc::new(Arrays) as _, Arc::new(Operators) as _];
         builder.expr_planners().get_or_insert_default().splice(0..0, planners);
         let state = builder.with_relation_planners(vec![Arc::new(Relations)]).build();
         let context = SessionContext::new_with_state(state);

@@ -13,7 +13,7 @@ use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::types::SqlType;
 
 use super::QueryContext;
-use super::names::{SYSTEM_SCHEMAS, TEMPORARY, parts};
+use super::names::{SYSTEM_SCHEMAS, TEMPORARY, find_relation, parts};
 use super::types::sql_type;
 
 /// The type of this name through `path`. None for one that is built in, or that nobody made.
@@ -39,7 +39,7 @@ pub(super) fn find(ctx: &QueryContext, path: &[String], name: &[String]) -> Opti
 pub fn sql_type_in(ctx: &QueryContext, ty: &DataType) -> Result<SqlType> {
     let path = ctx.relation_path();
     let mut ty = ty.clone();
-    Resolver { ctx, path: &path, used: Vec::new() }.resolve(&mut ty);
+    Resolver { ctx, path: &path, used: Vec::new(), relations: false }.resolve(&mut ty);
     sql_type(&ty).map_err(|e| match innermost(&ty) {
         DataType::Custom(name, _) if e.code() == SqlState::UNDEFINED_OBJECT => no_schema(ctx, name).unwrap_or(e),
         _ => e,
@@ -77,10 +77,7 @@ pub fn user_type(ctx: &QueryContext, name: &ObjectName) -> Result<Arc<TypeDef>> 
 
 /// Puts types that users have made into a query or an expression. Answers the OIDs of those it found.
 pub(super) fn resolve(ctx: &QueryContext, path: &[String], tree: &mut impl VisitMut) -> Vec<u32> {
-    if ctx.snapshot.catalog.types.is_empty() {
-        return Vec::new();
-    }
-    let mut resolver = Resolver { ctx, path, used: Vec::new() };
+    let mut resolver = Resolver { ctx, path, used: Vec::new(), relations: true };
     let _: ControlFlow<()> = tree.visit(&mut resolver);
     resolver.used.sort_unstable();
     resolver.used.dedup();
@@ -96,6 +93,8 @@ struct Resolver<'a> {
     ctx: &'a QueryContext,
     path: &'a [String],
     used: Vec<u32>,
+    /// Names of relations are types as well, those of their rows.
+    relations: bool,
 }
 
 impl Resolver<'_> {
@@ -116,6 +115,11 @@ impl Resolver<'_> {
         if let Some(def) = find(self.ctx, self.path, name) {
             self.used.push(def.id.0);
             return Some(self.ctx.snapshot.catalog.sql_type(&def));
+        }
+        if self.relations
+            && let Ok(found) = find_relation(self.ctx, self.path, name)
+        {
+            return super::records::row_type(self.ctx, &found);
         }
         // `pg_type.typname` of an array.
         let (last, schema) = name.split_last()?;

@@ -6,12 +6,29 @@ use datafusion::sql::sqlparser::ast;
 use sightline_storage::catalog::{RoleDef, SchemaDef, TableDef, ViewDef};
 use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::ids::{RoleId, SchemaId};
+use sightline_storage::types::SqlType;
 
 use crate::plan::{QueryContext, Relation, fold, resolve_relation};
 use crate::session::Identity;
 
 /// PostgreSQL's limit on the bytes of a name; longer ones are cut, as there.
 const NAME_BYTES_MAX: usize = 63;
+
+/// Refuses rows in columns: a record is no type of a column, and one of a relation's rows is not kept.
+///
+/// # Errors
+/// 42P16, 0A000.
+pub(super) fn no_row(column: &str, ty: &SqlType) -> Result<()> {
+    if ty.is_record() {
+        let array = if let SqlType::Array(_) = ty { "[]" } else { "" };
+        let text = format!("column \"{column}\" has pseudo-type record{array}");
+        return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, text));
+    }
+    if ty.is_of_rows() {
+        return Err(Error::unsupported("columns of the type of a relation's rows are not supported"));
+    }
+    Ok(())
+}
 
 /// A table to be changed.
 ///

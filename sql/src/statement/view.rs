@@ -54,6 +54,7 @@ pub(super) fn create(session: &mut Session, create: &CreateView) -> Result<Answe
             return Err(Error::new(SqlState::DUPLICATE_COLUMN, format!("column \"{name}\" specified more than once")));
         }
         let ty = if column.ty == SqlType::Unknown { SqlType::Text } else { column.ty.clone() };
+        names::no_row(&name, &ty)?;
         columns.push((name, ty));
     }
     let mut view = ViewDef {

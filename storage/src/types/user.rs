@@ -8,7 +8,17 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::Fields;
+
 use super::SqlType;
+
+/// `record`, `record[]`: rows of no named type.
+const RECORD: (u32, u32) = (2249, 2287);
+
+/// Added to the OID of a relation, it makes that of the type of its rows, and with the second that of their arrays: the
+/// catalog counts from 2^20 and is far from these.
+const ROW_TYPE: u32 = 1 << 31;
+const ROW_ARRAY: u32 = 1 << 30;
 
 /// What user-defined types have in common.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +34,11 @@ pub struct TypeName {
 }
 
 impl TypeName {
+    /// The relation of whose rows this is the type, and whether it is that of their arrays.
+    pub fn relation_of_rows(oid: u32) -> Option<(u32, bool)> {
+        (oid & ROW_TYPE != 0).then_some((oid & !(ROW_TYPE | ROW_ARRAY), oid & ROW_ARRAY != 0))
+    }
+
     /// Whether the name is known, and all that goes with it.
     pub fn is_whole(&self) -> bool {
         !self.name.is_empty()
@@ -106,7 +121,40 @@ macro_rules! same_type {
 
 same_type!(EnumType, DomainType, CompositeType);
 
+impl TypeName {
+    /// The type of a relation's rows (<https://www.postgresql.org/docs/15/rowtypes.html#ROWTYPES-DECLARING>), which is no
+    /// entry of the catalog.
+    pub fn of_rows(relation: u32, schema: &str, name: &str) -> TypeName {
+        let oid = relation | ROW_TYPE;
+        TypeName { oid, array: oid | ROW_ARRAY, schema: schema.to_string(), name: name.to_string() }
+    }
+}
+
 impl SqlType {
+    /// A `record` with these fields, and the type of what a struct without more holds.
+    pub fn record(fields: &Fields) -> SqlType {
+        let (oid, array) = RECORD;
+        let id = TypeName { oid, array, schema: "public".to_string(), name: "record".to_string() };
+        let fields = fields.iter().map(|f| (f.name().clone(), SqlType::of_field(f))).collect();
+        SqlType::Composite(Arc::new(CompositeType { id, fields }))
+    }
+
+    /// Whether it is a `record`, of which no column can be.
+    pub fn is_record(&self) -> bool {
+        match self {
+            SqlType::Array(item) => item.is_record(),
+            other => other.user().is_some_and(|id| id.oid == RECORD.0),
+        }
+    }
+
+    /// Whether it is the type of a relation's rows, or an array of it.
+    pub fn is_of_rows(&self) -> bool {
+        match self {
+            SqlType::Array(item) => item.is_of_rows(),
+            other => other.user().is_some_and(|id| id.oid & ROW_TYPE != 0),
+        }
+    }
+
     /// Name and OIDs of a type that a user has made.
     pub fn user(&self) -> Option<&TypeName> {
         match self {

@@ -9,8 +9,9 @@ use sightline_functions::text::quote::quote_ident;
 use sightline_storage::catalog::{TypeBody, TypeDef};
 use sightline_storage::error::{Error, Result};
 use sightline_storage::ids::{PG_CATALOG, SUPERUSER};
-use sightline_storage::types::{Precise, SqlType};
+use sightline_storage::types::{Precise, SqlType, TypeName};
 
+use crate::catalog::names;
 use crate::catalog::relation::Relation;
 use crate::catalog::rows::{Rows, Value};
 use crate::plan::{QueryContext, user_type};
@@ -116,7 +117,11 @@ pub(in crate::catalog) fn format(oid: u32, typmod: Option<i32>) -> Option<String
 /// As [`format`], also of types that users have made: with the schema if the search does not find the type without.
 pub(in crate::catalog) fn format_in(ctx: &QueryContext, oid: u32, typmod: Option<i32>) -> Option<String> {
     let Some(def) = ctx.snapshot.catalog.types.values().find(|t| t.id.0 == oid || t.array.0 == oid) else {
-        return format(oid, typmod);
+        return match TypeName::relation_of_rows(oid) {
+            Some((relation, false)) => Some(names::regclass_out(ctx, relation)),
+            Some((relation, true)) => Some(format!("{}[]", names::regclass_out(ctx, relation))),
+            None => format(oid, typmod),
+        };
     };
     let mut name = quote_ident(&def.name).into_owned();
     if !is_visible(ctx, def)

@@ -3,12 +3,14 @@
 
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, CaseWhen, CastKind, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Value,
+    AccessExpr, CaseWhen, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
+    Value,
 };
 use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::types::{CompositeType, SqlType};
 
-use super::calls::call;
+use super::calls::{call, plain_name};
+use super::records;
 use crate::plan::composites::{FIELD_OF, ROW_OF};
 use crate::plan::names::fold;
 use crate::plan::types::sql_type;
@@ -59,8 +61,38 @@ pub(super) fn plain(expr: &Expr) -> Result<Option<Expr>> {
             Ok(Some(cast_to(made, &ty)))
         }
         Expr::CompoundFieldAccess { root, access_chain } => Ok(field_access(root, access_chain)),
+        Expr::Function(f) => Ok(populated(f)),
         _ => Ok(None),
     }
+}
+
+/// `json_populate_record(base, j)` as a value, if a cast tells the type of `base`: a row of the members of j.
+fn populated(f: &Function) -> Option<Expr> {
+    let function = plain_name(f);
+    if !matches!(function.as_str(), "json_populate_record" | "jsonb_populate_record") {
+        return None;
+    }
+    let FunctionArguments::List(list) = &f.args else { return None };
+    let [FunctionArg::Unnamed(FunctionArgExpr::Expr(base)), FunctionArg::Unnamed(FunctionArgExpr::Expr(object))] =
+        list.args.as_slice()
+    else {
+        return None;
+    };
+    let Expr::Cast { data_type, .. } = base else { return None };
+    let ty = sql_type(data_type).ok()?;
+    let of = composite(&ty)?;
+    let member = |(name, ty): &(String, SqlType)| {
+        let read = records::member(object, name, &said(ty), &function);
+        or_base(base, object, name, cast_to(read, ty))
+    };
+    let made = call(&format!("{ROW_OF}{}", of.id.oid), of.fields.iter().map(member).collect());
+    Some(Expr::Case {
+        case_token: AttachedToken::empty(),
+        end_token: AttachedToken::empty(),
+        operand: None,
+        conditions: vec![CaseWhen { condition: Expr::IsNull(Box::new(object.clone())), result: base.clone() }],
+        else_result: Some(Box::new(made)),
+    })
 }
 
 fn row_of(of: &CompositeType, given: Vec<Expr>) -> Result<Expr> {

@@ -7,6 +7,7 @@ mod aggregates;
 mod arrays;
 mod calls;
 mod composites;
+mod fields;
 mod grouping;
 mod joins;
 mod literals;
@@ -25,13 +26,14 @@ mod whole_rows;
 mod windows;
 mod with;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, FunctionArg, FunctionArgExpr, GroupByExpr, LimitClause, Query, Select, SelectItem, SetExpr,
     TableFactor, Value, VisitMut, VisitorMut,
 };
+use datafusion::sql::sqlparser::tokenizer::Location;
 use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::types::SqlType;
 
@@ -48,6 +50,7 @@ use self::relations::{
 pub(in crate::plan) use self::calls::named_call;
 pub(crate) use self::composites::is_row;
 pub(super) use self::literals::reg_type;
+pub(super) use self::whole_rows::may_have as may_have_rows;
 
 /// Functions that return sets: in a select list they become `unnest(…)` of DataFusion's list-returning ones.
 const SET_RETURNING: [&str; 5] =
@@ -81,8 +84,12 @@ impl Learned {
 }
 
 /// Rewrites a query in place.
-pub(super) fn rewrite(query: &mut Query) -> Learned {
+///
+/// `rows` are the places of names that stand for whole rows.
+pub(super) fn rewrite(query: &mut Query, rows: &HashSet<Location>) -> Learned {
+    fields::spread(query, rows);
     select_list::name_columns(query, true);
+    whole_rows::named(query, rows);
     let mut pass = Pass::default();
     let _: ControlFlow<()> = query.visit(&mut pass);
     pass.learned
@@ -90,8 +97,10 @@ pub(super) fn rewrite(query: &mut Query) -> Learned {
 
 /// Rewrites the query of a view in place: a WITH query of the view's own name gets another, since the planner would take
 /// one for the other.
-pub(super) fn rewrite_view(query: &mut Query, view: &str) -> Learned {
+pub(super) fn rewrite_view(query: &mut Query, view: &str, rows: &HashSet<Location>) -> Learned {
+    fields::spread(query, rows);
     select_list::name_columns(query, true);
+    whole_rows::named(query, rows);
     let mut pass = Pass { scopes: with::Scopes::inside(view), ..Pass::default() };
     let _: ControlFlow<()> = query.visit(&mut pass);
     pass.learned
@@ -149,6 +158,11 @@ impl VisitorMut for Pass {
                 self.learned.failed.get_or_insert(error);
                 return ControlFlow::Break(());
             }
+        }
+        if let Expr::BinaryOp { left, op: BinaryOperator::Overlaps, right } = expr
+            && let Some(rewritten) = times::overlaps(left, right)
+        {
+            *expr = rewritten;
         }
         if let Expr::Function(f) = expr
             && let Err(error) = windows::window_arguments(f)
@@ -284,11 +298,7 @@ impl VisitorMut for Pass {
                     *expr = in_subquery(left, subquery, true);
                 }
             }
-            Expr::BinaryOp { left, op: BinaryOperator::Overlaps, right } => {
-                if let Some(rewritten) = times::overlaps(left, right) {
-                    *expr = rewritten;
-                }
-            }
+            Expr::Tuple(items) => *expr = call(super::records::ROW, std::mem::take(items)),
             Expr::BinaryOp { op, .. } | Expr::AnyOp { compare_op: op, .. } | Expr::AllOp { compare_op: op, .. } => {
                 if let BinaryOperator::PGCustomBinaryOperator(name) = op
                     && let Some(known) = operator(name)
@@ -343,7 +353,6 @@ impl VisitorMut for Pass {
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
         aggregates::inherit_order(select);
-        whole_rows::counted(select);
         for done in [placement::check(select), grouping::expand(select)] {
             if let Err(error) = done {
                 self.learned.failed.get_or_insert(error);

@@ -78,8 +78,7 @@ pub(super) fn record_factor(factor: &TableFactor) -> Result<Option<TableFactor>>
             .iter()
             .map(|(name, ty)| {
                 let of = Expr::Identifier(Ident::with_quote('"', OBJECT));
-                let value = quoted_call(reader(ty), vec![of, text(&fold(name)), text(&function)]);
-                let mut value = cast(value, ty);
+                let mut value = cast(member(&of, &fold(name), ty, &function), ty);
                 if let Some(base) = base {
                     let object = Expr::Identifier(Ident::with_quote('"', OBJECT));
                     value = composites::or_base(base, &object, &fold(name), value);
@@ -99,6 +98,12 @@ pub(super) fn record_factor(factor: &TableFactor) -> Result<Option<TableFactor>>
         column.data_type = None;
     }
     Ok(Some(TableFactor::Derived { lateral: true, subquery: Box::new(query), alias: Some(alias), sample: None }))
+}
+
+/// The text of a member of an object, for a column of this type.
+pub(super) fn member(object: &Expr, name: &str, ty: &DataType, function: &str) -> Expr {
+    let text = |text: &str| Expr::value(Value::SingleQuotedString(text.to_string()));
+    quoted_call(reader(ty), vec![object.clone(), text(name), text(function)])
 }
 
 /// The function that reads a member for a column of this type.

@@ -73,6 +73,7 @@ pub(in crate::statement) async fn create_as(
         let name = create.column_names.get(n).map_or_else(|| column.name.clone(), fold);
         let id = ColumnId(table.next_column);
         let ty = stored_type(column);
+        names::no_row(&name, &ty)?;
         let stored_name = stored_name(&name, id, true);
         add_column(
             &mut table,

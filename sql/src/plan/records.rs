@@ -1,0 +1,394 @@
+//! Rows in plans (<https://www.postgresql.org/docs/15/rowtypes.html>): `ROW(…)`, the rows of relations that
+//! `rewrite/whole_rows.rs` asks for, their comparison and `IS NULL`.
+//!
+//! A row is a struct. One of no named type is a `record`; that of a table or view is of the type that goes by its name.
+
+use std::cmp::Ordering;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StructArray, make_comparator};
+use arrow::compute::SortOptions;
+use arrow::datatypes::{DataType, Field, FieldRef, Fields};
+use datafusion::common::tree_node::Transformed;
+use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawDictionaryExpr};
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, ReturnFieldArgs, ScalarFunctionArgs,
+    ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
+};
+use datafusion::scalar::ScalarValue;
+use datafusion::sql::sqlparser::ast::BinaryOperator;
+use sightline_storage::error::{Error, SqlState};
+use sightline_storage::ids::SchemaId;
+use sightline_storage::types::{CompositeType, SqlType, TypeName};
+
+use super::columns::{hide, unhide};
+use super::kernel::Kernel;
+use super::{QueryContext, Relation, TARGETS_MAX, arithmetic, names};
+use crate::codec::input::only_scalar;
+use crate::error::to_datafusion;
+
+/// The function that is `ROW(…)`.
+pub(super) const ROW: &str = "row";
+/// The same with rows among its arguments whose fields become its own; their numbers follow.
+pub(super) const SPREAD_ROW: &str = "row with the fields of ";
+/// The function that gives a row the type of a relation, whose name follows.
+pub(super) const ROW_OF_RELATION: &str = "row of relation ";
+/// The key of the dictionary that stands for a row of all columns.
+pub(super) const ALL_COLUMNS: &str = "\u{1}all columns";
+
+/// What a relation is called whose rows become their fields, and what their names begin with.
+pub(super) const FIELDS: &str = "\u{1}fields";
+
+/// The function of this name, if it is one of these. Names of relations are looked up in `path`.
+pub(super) fn function(ctx: &QueryContext, path: &[String], name: &str) -> Option<Arc<ScalarUDF>> {
+    if name == ROW {
+        return Some(Arc::new(Row::new(name, None, Vec::new())));
+    }
+    if let Some(numbers) = name.strip_prefix(SPREAD_ROW) {
+        let spread = numbers.split(',').map(|n| n.parse().ok()).collect::<Option<Vec<_>>>()?;
+        return Some(Arc::new(Row::new(name, None, spread)));
+    }
+    let mut rest = name.strip_prefix(ROW_OF_RELATION)?;
+    let mut parts = Vec::new();
+    while let Some((length, tail)) = rest.split_once(':') {
+        let (part, tail) = tail.split_at_checked(length.parse().ok()?)?;
+        parts.push(part.to_string());
+        rest = tail;
+    }
+    let ty = names::find_relation(ctx, path, &parts).ok().and_then(|found| row_type(ctx, &found));
+    let signature = Signature::any(1, Volatility::Immutable);
+    Some(Arc::new(ScalarUDF::new_from_impl(Typed { name: name.to_string(), ty, signature })))
+}
+
+/// The type of a relation's rows; none for those of the system, whose rows are records.
+pub(super) fn row_type(ctx: &QueryContext, relation: &Relation) -> Option<SqlType> {
+    let schema = |id: SchemaId| {
+        let schemas = &ctx.snapshot.catalog.schemas;
+        schemas.iter().find(|(_, s)| s.id == id).map(|(name, _)| name.clone()).unwrap_or_default()
+    };
+    let (id, fields) = match relation {
+        Relation::Table(def) => {
+            let fields = def.columns.iter().map(|c| (c.name.clone(), c.ty.clone())).collect();
+            (TypeName::of_rows(def.id.0, &schema(def.schema), &def.name), fields)
+        }
+        Relation::View(def) => (TypeName::of_rows(def.id.0, &schema(def.schema), &def.name), def.columns.clone()),
+        Relation::System(..) => return None,
+    };
+    Some(SqlType::Composite(Arc::new(CompositeType { id, fields })))
+}
+
+/// Makes a record of its arguments.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Row {
+    name: String,
+    /// The names of its fields; `f1`, `f2` … where there are none.
+    fields: Option<Vec<String>>,
+    /// The arguments that are rows whose fields become its own.
+    spread: Vec<usize>,
+    signature: Signature,
+}
+
+impl Row {
+    fn new(name: &str, fields: Option<Vec<String>>, spread: Vec<usize>) -> ScalarUDF {
+        let forms = vec![TypeSignature::Nullary, TypeSignature::VariadicAny];
+        let signature = Signature::one_of(forms, Volatility::Immutable);
+        ScalarUDF::new_from_impl(Row { name: name.to_string(), fields, spread, signature })
+    }
+
+    /// The row's fields, for arguments with these.
+    fn fields<'a>(&self, given: impl Iterator<Item = &'a FieldRef>) -> Fields {
+        let mut all = Vec::new();
+        for (n, field) in given.enumerate() {
+            match field.data_type() {
+                DataType::Struct(inner) if self.spread.contains(&n) => all.extend(inner.iter().cloned()),
+                _ => all.push(field.clone()),
+            }
+        }
+        let name = |n: usize| match &self.fields {
+            Some(names) => names.get(n).cloned().unwrap_or_default(),
+            None => format!("f{}", n + 1),
+        };
+        let named = |(n, field): (usize, FieldRef)| {
+            let field = field.as_ref().clone().with_name(name(n)).with_nullable(true);
+            // A NULL or a literal is a text there.
+            if *field.data_type() == DataType::Null { field.with_data_type(DataType::Utf8View) } else { field }
+        };
+        all.into_iter().enumerate().map(named).collect()
+    }
+}
+
+impl ScalarUDFImpl for Row {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, given: &[DataType]) -> Result<DataType> {
+        let given = given.iter().map(|t| Arc::new(Field::new("", t.clone(), true))).collect::<Vec<_>>();
+        Ok(DataType::Struct(self.fields(given.iter())))
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        Ok(Arc::new(Field::new(&self.name, DataType::Struct(self.fields(args.arg_fields.iter())), false)))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let DataType::Struct(fields) = args.return_field.data_type() else {
+            return Err(to_datafusion(Error::internal("a row is no struct")));
+        };
+        let constant = args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
+        let rows = if constant { 1 } else { args.number_rows };
+        let mut columns = Vec::with_capacity(fields.len());
+        for (n, value) in args.args.iter().enumerate() {
+            let array = value.to_array(rows)?;
+            match array.as_struct_opt() {
+                Some(inner) if self.spread.contains(&n) => {
+                    for column in inner.columns() {
+                        columns.push(super::composites::within(inner, column)?);
+                    }
+                }
+                _ => columns.push(array),
+            }
+        }
+        finished(fields.clone(), columns, rows, None, constant)
+    }
+}
+
+/// The struct of these columns, which may have to be cast to its fields.
+fn finished(
+    fields: Fields,
+    columns: Vec<ArrayRef>,
+    rows: usize,
+    nulls: Option<arrow::buffer::NullBuffer>,
+    constant: bool,
+) -> Result<ColumnarValue> {
+    let cast = |(array, field): (ArrayRef, &FieldRef)| {
+        if array.data_type() == field.data_type() {
+            return Ok(array);
+        }
+        sightline_functions::numeric::cast_array(&array, field.data_type())
+    };
+    let columns = columns.into_iter().zip(&fields).map(cast).collect::<Result<Vec<_>>>()?;
+    let made: ArrayRef = if columns.is_empty() {
+        Arc::new(StructArray::new_empty_fields(rows, nulls))
+    } else {
+        Arc::new(StructArray::try_new(fields, columns, nulls)?)
+    };
+    Ok(if constant { ColumnarValue::Scalar(only_scalar(&made)?) } else { ColumnarValue::Array(made) })
+}
+
+/// Gives a row the type of a relation.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Typed {
+    name: String,
+    ty: Option<SqlType>,
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for Typed {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, given: &[DataType]) -> Result<DataType> {
+        Ok(match (&self.ty, given) {
+            (Some(ty), _) => ty.arrow(),
+            (None, [given]) => given.clone(),
+            _ => DataType::Null,
+        })
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        let given = &args.arg_fields[0];
+        Ok(match &self.ty {
+            // A view may have been made with fewer columns than its text now has.
+            Some(ty) if fits(ty, given) => Arc::new(ty.field(&self.name, given.is_nullable())),
+            _ => Arc::new(given.as_ref().clone().with_name(&self.name)),
+        })
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let DataType::Struct(fields) = args.return_field.data_type() else {
+            return Err(to_datafusion(Error::internal("a row is no struct")));
+        };
+        let constant = matches!(args.args[0], ColumnarValue::Scalar(_));
+        let rows = if constant { 1 } else { args.number_rows };
+        let given = args.args[0].to_array(rows)?;
+        let given = given.as_struct();
+        finished(fields.clone(), given.columns().to_vec(), rows, given.nulls().cloned(), constant)
+    }
+}
+
+fn fits(ty: &SqlType, given: &FieldRef) -> bool {
+    match (ty.arrow(), given.data_type()) {
+        (DataType::Struct(own), DataType::Struct(given)) => own.len() == given.len(),
+        _ => false,
+    }
+}
+
+/// Plans rows of all columns, and comparisons of rows.
+#[derive(Debug)]
+pub(super) struct Records;
+
+impl ExprPlanner for Records {
+    fn plan_dictionary_literal(
+        &self,
+        expr: RawDictionaryExpr,
+        schema: &DFSchema,
+    ) -> Result<PlannerResult<RawDictionaryExpr>> {
+        let all = |key: &Expr| {
+            matches!(key, Expr::Literal(ScalarValue::Utf8(Some(key)) | ScalarValue::Utf8View(Some(key)), _)
+                if key == ALL_COLUMNS)
+        };
+        if !matches!(expr.keys.as_slice(), [key] if all(key)) {
+            return Ok(PlannerResult::Original(expr));
+        }
+        let columns = schema.columns();
+        let names = columns.iter().map(|c| unhide(&c.name).to_string()).collect();
+        let values = columns.into_iter().map(Expr::Column).collect();
+        Ok(PlannerResult::Planned(Row::new("row of all columns", Some(names), Vec::new()).call(values)))
+    }
+
+    fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
+        use BinaryOperator as B;
+        if !matches!(expr.op, B::Eq | B::NotEq | B::Lt | B::LtEq | B::Gt | B::GtEq) {
+            return Ok(PlannerResult::Original(expr));
+        }
+        let (Ok((_, left)), Ok((_, right))) = (expr.left.to_field(schema), expr.right.to_field(schema)) else {
+            return Ok(PlannerResult::Original(expr));
+        };
+        if !matches!((left.data_type(), right.data_type()), (DataType::Struct(_), DataType::Struct(_))) {
+            return Ok(PlannerResult::Original(expr));
+        }
+        let op = expr.op.clone();
+        let field = Arc::new(Field::new("", DataType::Boolean, true));
+        let body = Arc::new(move |arrays: &[ArrayRef]| compared(&arrays[0], &arrays[1], &op));
+        let name = format!("record {} record", expr.op);
+        Ok(PlannerResult::Planned(Kernel::call(&name, field, vec![expr.left, expr.right], body)))
+    }
+}
+
+/// Why rows with these fields cannot be compared; then the number of fields that come before.
+fn incomparable(left: &Fields, right: &Fields) -> Option<(usize, Error)> {
+    let refused = |text: String| Error::new(SqlState::DATATYPE_MISMATCH, text);
+    for (n, (l, r)) in left.iter().zip(right).enumerate() {
+        let (l, r) = (SqlType::of_field(l), SqlType::of_field(r));
+        if l.oid() != r.oid() {
+            let text = format!("cannot compare dissimilar column types {l} and {r} at record column {}", n + 1);
+            return Some((n, refused(text)));
+        }
+    }
+    let text = || "cannot compare record types with different numbers of columns".to_string();
+    (left.len() != right.len()).then(|| (left.len().min(right.len()), refused(text())))
+}
+
+/// Compares rows field by field; NULLs are equal to one another and greater than all else. That they cannot be compared
+/// is found out only if all is equal before.
+fn compared(left: &ArrayRef, right: &ArrayRef, op: &BinaryOperator) -> Result<ArrayRef> {
+    let (left, right) = (left.as_struct(), right.as_struct());
+    let options = SortOptions { descending: false, nulls_first: false };
+    let fault = incomparable(left.fields(), right.fields());
+    let sound = fault.as_ref().map_or(left.num_columns(), |(n, _)| *n);
+    let fields = left.columns().iter().zip(right.columns()).take(sound).map(|(l, r)| {
+        let (l, r) = (key(l)?, key(r)?);
+        let r = if l.data_type() == r.data_type() { r } else { arrow::compute::cast(&r, l.data_type())? };
+        Ok(make_comparator(&l, &r, options)?)
+    });
+    let fields = fields.collect::<Result<Vec<_>>>()?;
+    let nulls = arrow::buffer::NullBuffer::union(left.nulls(), right.nulls());
+    let holds = |order: Ordering| match op {
+        BinaryOperator::Eq => order.is_eq(),
+        BinaryOperator::NotEq => order.is_ne(),
+        BinaryOperator::Lt => order.is_lt(),
+        BinaryOperator::LtEq => order.is_le(),
+        BinaryOperator::Gt => order.is_gt(),
+        _ => order.is_ge(),
+    };
+    let differs = |n: usize| fields.iter().map(|f| f(n, n)).find(|o| o.is_ne());
+    let is_null = |n: usize| nulls.as_ref().is_some_and(|b| b.is_null(n));
+    if let Some((_, fault)) = fault
+        && (0..left.len()).any(|n| !is_null(n) && differs(n).is_none())
+    {
+        return Err(to_datafusion(fault));
+    }
+    let values = (0..left.len()).map(|n| holds(differs(n).unwrap_or(Ordering::Equal))).collect();
+    Ok(Arc::new(BooleanArray::new(values, nulls)))
+}
+
+/// What a field is compared by.
+fn key(array: &ArrayRef) -> Result<ArrayRef> {
+    match array.data_type() {
+        DataType::Interval(_) => arithmetic::comparable_array(array),
+        t if *t == sightline_functions::numeric::NUMERIC => sightline_functions::numeric::keys(array),
+        _ => Ok(array.clone()),
+    }
+}
+
+/// The relation with the fields of the rows that are marked in the place of these.
+///
+/// # Errors
+/// 42809 for what is no row.
+pub(super) fn spread(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let mut seen = HashSet::new();
+    let mut exprs = Vec::new();
+    for (column, field) in plan.schema().columns().into_iter().zip(plan.schema().fields()) {
+        if !column.name.starts_with(FIELDS) {
+            seen.insert(column.name.clone());
+            exprs.push(Expr::Column(column));
+            continue;
+        }
+        let DataType::Struct(fields) = field.data_type() else {
+            let text = format!("type {} is not composite", SqlType::of_field(field));
+            return Err(to_datafusion(Error::new(SqlState::WRONG_OBJECT_TYPE, text)));
+        };
+        for (n, inner) in fields.iter().enumerate() {
+            let own = unhide(inner.name()).to_string();
+            let unique = if seen.insert(own.clone()) { own } else { hide(&own, TARGETS_MAX + exprs.len()) };
+            let field = Arc::new(inner.as_ref().clone().with_nullable(true));
+            let body = Arc::new(move |arrays: &[ArrayRef]| {
+                let row = arrays[0].as_struct();
+                super::composites::within(row, row.column(n))
+            });
+            let value = Kernel::call(&format!("field_{n}"), field, vec![Expr::Column(column.clone())], body);
+            exprs.push(value.alias(unique));
+        }
+    }
+    LogicalPlanBuilder::from(plan).project(exprs)?.alias(FIELDS)?.build()
+}
+
+/// `x IS NULL` of a row: whether all of its fields are NULL; `x IS NOT NULL`: whether none is.
+pub(super) fn tested(plan: LogicalPlan) -> Result<LogicalPlan> {
+    super::pass::over_plan(plan, |expr, schema| {
+        let (inner, null) = match &expr {
+            Expr::IsNull(inner) => (inner, true),
+            Expr::IsNotNull(inner) => (inner, false),
+            _ => return Ok(Transformed::no(expr)),
+        };
+        if !matches!(inner.get_type(schema), Ok(DataType::Struct(_))) {
+            return Ok(Transformed::no(expr));
+        }
+        let field = Arc::new(Field::new("", DataType::Boolean, false));
+        let name = if null { "row IS NULL" } else { "row IS NOT NULL" };
+        let body = Arc::new(move |arrays: &[ArrayRef]| Ok(all_fields(arrays[0].as_struct(), null)));
+        Ok(Transformed::yes(Kernel::call(name, field, vec![inner.as_ref().clone()], body)))
+    })
+}
+
+fn all_fields(rows: &StructArray, null: bool) -> ArrayRef {
+    let fields = rows.columns().iter().map(|c| c.logical_nulls()).collect::<Vec<_>>();
+    let is_null = |n: usize, nulls: &Option<arrow::buffer::NullBuffer>| nulls.as_ref().is_some_and(|b| b.is_null(n));
+    let row = |n: usize| match rows.is_null(n) {
+        true => null,
+        false => fields.iter().all(|f| is_null(n, f) == null),
+    };
+    Arc::new(BooleanArray::new((0..rows.len()).map(row).collect(), None))
+}

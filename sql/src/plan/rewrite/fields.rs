@@ -1,0 +1,132 @@
+//! `SELECT (x).*`: the query becomes a subquery with x as a column, whose fields take its place
+//! ([`records`](crate::plan::records) plans that relation).
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    Expr, Ident, ObjectName, OrderBy, OrderByKind, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr,
+    TableFactor, Value, Values, VisitMut, VisitorMut, WildcardAdditionalOptions,
+};
+use datafusion::sql::sqlparser::tokenizer::Location;
+
+use super::relations::{series_query, table_alias};
+use crate::parser::starred;
+use crate::plan::names::fold;
+use crate::plan::records::FIELDS;
+
+/// Rewrites all select lists that ask for the fields of a row. `rows` are the places of names that stand for whole rows.
+pub(super) fn spread(query: &mut Query, rows: &HashSet<Location>) {
+    let _: ControlFlow<()> = query.visit(&mut Pass { rows });
+}
+
+struct Pass<'a> {
+    rows: &'a HashSet<Location>,
+}
+
+impl VisitorMut for Pass<'_> {
+    type Break = ();
+
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        let mut body = std::mem::replace(query.body.as_mut(), SetExpr::Values(empty()));
+        if let SetExpr::Select(select) = &mut body {
+            if self.mark(select) {
+                let positions = query.order_by.as_ref().is_none_or(by_position);
+                if let Some(mut inner) = wrapped(body) {
+                    if !positions {
+                        move_clauses(query, &mut inner);
+                    }
+                    *query.body = inner;
+                }
+                return ControlFlow::Continue(());
+            }
+        } else {
+            self.arms(&mut body);
+        }
+        *query.body = body;
+        ControlFlow::Continue(())
+    }
+}
+
+fn empty() -> Values {
+    Values { explicit_row: false, value_keyword: false, rows: vec![] }
+}
+
+/// ORDER BY and LIMIT belong to the query that has the columns they name.
+fn move_clauses(query: &mut Query, body: &mut SetExpr) {
+    if let SetExpr::Select(outer) = body
+        && let Some(TableFactor::Derived { subquery, .. }) = outer.from.first_mut().map(|f| &mut f.relation)
+    {
+        subquery.order_by = query.order_by.take();
+        subquery.limit_clause = query.limit_clause.take();
+        subquery.fetch = query.fetch.take();
+    }
+}
+
+/// Whether all keys are numbers of columns, which count those that the fields become.
+fn by_position(order: &OrderBy) -> bool {
+    let number = |e: &Expr| matches!(e, Expr::Value(v) if matches!(v.value, Value::Number(..)));
+    matches!(&order.kind, OrderByKind::Expressions(keys) if keys.iter().all(|k| number(&k.expr)))
+}
+
+/// `SELECT * FROM (body)`, under the alias that has rows made fields.
+fn wrapped(body: SetExpr) -> Option<SetExpr> {
+    let mut inner = crate::parser::query("SELECT 1").ok()?;
+    *inner.body = body;
+    let alias = Some(table_alias(FIELDS));
+    let factor = TableFactor::Derived { lateral: false, subquery: Box::new(inner), alias, sample: None };
+    Some(*series_query(factor)?.body)
+}
+
+impl Pass<'_> {
+    /// The arms of set operations.
+    fn arms(&self, body: &mut SetExpr) {
+        match body {
+            SetExpr::SetOperation { left, right, .. } => {
+                self.arms(left);
+                self.arms(right);
+            }
+            SetExpr::Select(select) => {
+                if !self.mark(select) {
+                    return;
+                }
+                let arm = std::mem::replace(body, SetExpr::Values(empty()));
+                if let Some(arm) = wrapped(arm) {
+                    *body = arm;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Makes the rows columns; false if there are none. `(t).*` of a relation is `t.*`.
+    fn mark(&self, select: &mut Select) -> bool {
+        let mut found = false;
+        for (n, item) in select.projection.iter_mut().enumerate() {
+            let SelectItem::UnnamedExpr(expr) = &*item else { continue };
+            let Some((root, steps)) = starred(expr) else { continue };
+            if let (Expr::Identifier(table), []) = (bare(root), steps)
+                && self.rows.contains(&table.span.start)
+            {
+                let name = ObjectName::from(vec![Ident::with_quote('"', fold(table))]);
+                let kind = SelectItemQualifiedWildcardKind::ObjectName(name);
+                *item = SelectItem::QualifiedWildcard(kind, WildcardAdditionalOptions::default());
+                continue;
+            }
+            let expr = match steps {
+                [] => root.clone(),
+                steps => Expr::CompoundFieldAccess { root: Box::new(root.clone()), access_chain: steps.to_vec() },
+            };
+            *item = SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', format!("{FIELDS} {n}")) };
+            found = true;
+        }
+        found
+    }
+}
+
+fn bare(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Nested(inner) => bare(inner),
+        other => other,
+    }
+}
