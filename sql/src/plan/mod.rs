@@ -209,7 +209,10 @@ fn aside<T>(long: bool, work: impl FnOnce() -> T) -> T {
 fn plan_here(ctx: &Arc<QueryContext>, query: &ast::Query, declared: &[Option<SqlType>]) -> Result<Planned> {
     let mut query = query.clone();
     user_types::resolve(ctx, &ctx.relation_path(), &mut query);
-    let rows = rewrite::may_have_rows(&query).then(|| crate::analysis::whole_rows(ctx, &query)).unwrap_or_default();
+    let rows = match rewrite::may_have_rows(&query) {
+        true => crate::analysis::whole_rows(ctx, &query),
+        false => HashSet::new(),
+    };
     let learned = rewrite::rewrite(&mut query, &rows);
     let count = learned.count.max(declared.len());
     let known = |n: usize| declared.get(n).cloned().flatten().or_else(|| learned.parameters.get(&(n + 1)).cloned());

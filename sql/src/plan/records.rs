@@ -44,11 +44,11 @@ pub(super) const FIELDS: &str = "\u{1}fields";
 /// The function of this name, if it is one of these. Names of relations are looked up in `path`.
 pub(super) fn function(ctx: &QueryContext, path: &[String], name: &str) -> Option<Arc<ScalarUDF>> {
     if name == ROW {
-        return Some(Arc::new(Row::new(name, None, Vec::new())));
+        return Some(Arc::new(Row::function(name, None, Vec::new())));
     }
     if let Some(numbers) = name.strip_prefix(SPREAD_ROW) {
         let spread = numbers.split(',').map(|n| n.parse().ok()).collect::<Option<Vec<_>>>()?;
-        return Some(Arc::new(Row::new(name, None, spread)));
+        return Some(Arc::new(Row::function(name, None, spread)));
     }
     let mut rest = name.strip_prefix(ROW_OF_RELATION)?;
     let mut parts = Vec::new();
@@ -91,7 +91,7 @@ struct Row {
 }
 
 impl Row {
-    fn new(name: &str, fields: Option<Vec<String>>, spread: Vec<usize>) -> ScalarUDF {
+    fn function(name: &str, fields: Option<Vec<String>>, spread: Vec<usize>) -> ScalarUDF {
         let forms = vec![TypeSignature::Nullary, TypeSignature::VariadicAny];
         let signature = Signature::one_of(forms, Volatility::Immutable);
         ScalarUDF::new_from_impl(Row { name: name.to_string(), fields, spread, signature })
@@ -255,7 +255,7 @@ impl ExprPlanner for Records {
         let columns = schema.columns();
         let names = columns.iter().map(|c| unhide(&c.name).to_string()).collect();
         let values = columns.into_iter().map(Expr::Column).collect();
-        Ok(PlannerResult::Planned(Row::new("row of all columns", Some(names), Vec::new()).call(values)))
+        Ok(PlannerResult::Planned(Row::function("row of all columns", Some(names), Vec::new()).call(values)))
     }
 
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
