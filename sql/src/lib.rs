@@ -15,3 +15,6 @@ pub mod plan;
 pub mod session;
 pub mod settings;
 pub mod statement;
+
+/// The encodings of clients.
+pub use sightline_functions::encoding;

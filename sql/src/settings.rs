@@ -315,6 +315,7 @@ impl Settings {
             interval_style: text("IntervalStyle"),
             extra_float_digits: text("extra_float_digits").parse().unwrap_or(1),
             bytea_output: text("bytea_output"),
+            client_encoding: text("client_encoding"),
         }
     }
 

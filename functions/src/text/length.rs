@@ -7,7 +7,7 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::Int32Type;
 use datafusion_common::Result;
 
-use super::convert::Encoding;
+use super::convert::parse;
 use crate::udf::{Call, Form, Function, Type};
 
 const CHARACTERS: Form = Form::new(&[Type::Text], Type::Int4, characters);
@@ -62,6 +62,6 @@ fn bytes(call: &Call, each: usize) -> Result<ArrayRef> {
 /// The number of characters that bytes are in an encoding.
 fn encoded(call: &Call) -> Result<ArrayRef> {
     let (values, names) = (call.bytes(0), call.text(1));
-    let one = |row| int(Encoding::parse(names.value(row), "source")?.decode(values.value(row))?.chars().count());
+    let one = |row| int(parse(names.value(row), "source")?.decode(values.value(row))?.chars().count());
     Ok(Arc::new(call.map::<Int32Type>(one)?))
 }

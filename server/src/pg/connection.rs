@@ -222,7 +222,7 @@ impl Connection {
         if self.skip_to_sync && !matches!(kind, b'S' | b'X') {
             return Ok(true);
         }
-        let message = match decode(kind, body) {
+        let message = match decode(kind, body, self.writer.encoding) {
             Ok(message) => message,
             Err(e) => return self.refuse(kind, &e).await.map(|()| true),
         };
@@ -280,6 +280,7 @@ impl Connection {
 
     /// Sends the notices that have come up.
     pub(super) fn tell_notices(&mut self) -> Step<()> {
+        self.writer.encoding = self.session.settings().style().encoding;
         for n in self.session.take_notices() {
             self.writer.message(&notice(&n))?;
         }
@@ -288,6 +289,7 @@ impl Connection {
 
     /// Ends a round: settings that changed, ReadyForQuery, and all is sent.
     pub(super) async fn ready(&mut self) -> io::Result<()> {
+        self.writer.encoding = self.session.settings().style().encoding;
         for n in self.session.take_notices() {
             self.writer.message(&notice(&n))?;
         }

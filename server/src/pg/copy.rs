@@ -7,6 +7,7 @@ use pgwire::messages::copy::{CopyInResponse, CopyOutResponse};
 use sightline_sql::answer::{Column, RowStream};
 use sightline_sql::codec::Style;
 use sightline_sql::codec::copy::{CopyEncoder, CopyFormat, CopyOptions};
+use sightline_sql::encoding::Encoding;
 use sightline_sql::statement::copy::CopyIn;
 use sightline_storage::error::{Error, SqlState};
 
@@ -22,7 +23,8 @@ impl Connection {
         let (columns, format) = (copy.columns().len(), format_code(copy.options()));
         self.writer.message(&CopyInResponse::new(format as i8, columns as i16, vec![format; columns]))?;
         self.writer.flush().await?;
-        receive(&mut self.reader, &self.link, &mut copy).await?;
+        let encoding = self.writer.encoding;
+        receive(&mut self.reader, &self.link, &mut copy, encoding).await?;
         let rows = attend(&mut self.reader, &self.link, copy.finish()).await?;
         self.complete(format!("COPY {rows}"))
     }
@@ -36,7 +38,7 @@ impl Connection {
     ) -> Step<()> {
         let (count, format) = (columns.len(), format_code(options));
         self.writer.message(&CopyOutResponse::new(format as i8, count as i16, vec![format; count]))?;
-        let encoder = CopyEncoder::new(columns, options, Style::new(&self.session.format()));
+        let encoder = CopyEncoder::new(columns, options, Style::new(&self.session.format()))?;
         let sending = send(encoder, options.format, rows, &mut self.writer);
         let sent = attend(&mut self.reader, &self.link, sending).await?;
         self.writer.bare(b'c');
@@ -45,7 +47,7 @@ impl Connection {
 }
 
 /// Takes the client's data until CopyDone.
-async fn receive(reader: &mut Reader, link: &Link, copy: &mut CopyIn) -> Step<()> {
+async fn receive(reader: &mut Reader, link: &Link, copy: &mut CopyIn, encoding: Encoding) -> Step<()> {
     let mut grace = pin!(link.grace_over());
     loop {
         let next = tokio::select! {
@@ -54,7 +56,7 @@ async fn receive(reader: &mut Reader, link: &Link, copy: &mut CopyIn) -> Step<()
             () = &mut grace => return Err(Stop::Fatal(shutdown())),
         };
         let Some((kind, body)) = next else { return Err(Stop::Left) };
-        match decode(kind, body)? {
+        match decode(kind, body, encoding)? {
             Frontend::CopyData(data) => attend(reader, link, copy.write(data)).await?,
             Frontend::CopyDone => return Ok(()),
             Frontend::CopyFail(reason) => {

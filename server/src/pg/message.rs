@@ -5,7 +5,8 @@
 //! is encoded by pgwire.
 
 use bytes::{Buf, Bytes};
-use sightline_sql::codec::scalar::text_of;
+use sightline_sql::codec::from_encoding;
+use sightline_sql::encoding::Encoding;
 use sightline_storage::error::{Error, Result, SqlState};
 
 /// The most bytes of a message that carries a client's text or data.
@@ -74,12 +75,12 @@ fn too_short() -> Error {
     malformed("insufficient data left in message")
 }
 
-/// Decodes a message of a known kind.
+/// Decodes a message of a known kind, of a client whose texts are in this encoding.
 ///
 /// # Errors
-/// 08P01 for a message that is too short or too long, 22021 for text that is no UTF-8.
-pub(super) fn decode(kind: u8, body: Bytes) -> Result<Frontend> {
-    let mut b = Body(body);
+/// 08P01 for a message that is too short or too long; 22021 and 22P05 for text that is none.
+pub(super) fn decode(kind: u8, body: Bytes, encoding: Encoding) -> Result<Frontend> {
+    let mut b = Body(body, encoding);
     let message = match kind {
         b'Q' => Frontend::Query(b.string()?),
         b'P' => {
@@ -110,7 +111,7 @@ pub(super) fn decode(kind: u8, body: Bytes) -> Result<Frontend> {
 }
 
 /// What is left of a message.
-struct Body(Bytes);
+struct Body(Bytes, Encoding);
 
 impl Body {
     fn take(&mut self, n: usize) -> Result<Bytes> {
@@ -121,7 +122,7 @@ impl Body {
         let end = self.0.iter().position(|b| *b == 0).ok_or_else(|| malformed("invalid string in message"))?;
         let text = self.0.split_to(end);
         self.0.advance(1);
-        Ok(text_of(&text)?.to_string())
+        Ok(from_encoding(self.1, &text)?.into_owned())
     }
 
     fn u32(&mut self) -> Result<u32> {
@@ -157,7 +158,7 @@ mod tests {
     use super::*;
 
     fn read(kind: u8, body: &'static [u8]) -> Result<Frontend> {
-        decode(kind, Bytes::from_static(body))
+        decode(kind, Bytes::from_static(body), Encoding::UTF8)
     }
 
     #[test]
@@ -202,7 +203,7 @@ mod tests {
             seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             let body: Vec<u8> = (0..(seed >> 60)).map(|i| (seed >> (i * 4)) as u8).collect();
             let kind = b"QPBDCEHScfpXdF"[(seed >> 20) as usize % 14];
-            drop(decode(kind, body.into()));
+            drop(decode(kind, body.into(), Encoding::UTF8));
         }
     }
 }

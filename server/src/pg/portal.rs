@@ -1,8 +1,7 @@
 //! Bind: the values of a portal's parameters, and the formats of its columns.
 
 use sightline_sql::codec::input::ScalarValue;
-use sightline_sql::codec::scalar::text_of;
-use sightline_sql::codec::{Style, input};
+use sightline_sql::codec::{Style, from_encoding, input, is_text};
 use sightline_sql::parser::Body;
 use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::types::SqlType;
@@ -54,10 +53,16 @@ fn parameters(bind: &Bind, types: &[SqlType], inserts: bool, style: &Style) -> R
         let binary = is_binary(format(i)).map_err(in_bind(false))?;
         let Some(data) = &bind.parameters[i] else { return input::null(&ty) };
         if binary {
-            return input::parse_binary(&ty, data).map_err(in_bind(false));
+            let text = !style.encoding.is_utf8() && is_text(&ty);
+            let data = if text {
+                from_encoding(style.encoding, data).map(|t| t.into_owned().into())
+            } else {
+                Ok(data.clone())
+            };
+            return data.and_then(|data| input::parse_binary(&ty, &data)).map_err(in_bind(false));
         }
-        let text = text_of(data).map_err(in_bind(false))?;
-        input::parse_text_styled(&ty, text, style).map_err(in_bind(true))
+        let text = from_encoding(style.encoding, data).map_err(in_bind(false))?;
+        input::parse_text_styled(&ty, &text, style).map_err(in_bind(true))
     };
     types.iter().enumerate().map(value).collect()
 }

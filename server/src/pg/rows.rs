@@ -8,7 +8,7 @@ use futures::{StreamExt, poll};
 use pgwire::messages::data::{FieldDescription, RowDescription};
 use sightline_sql::answer::{Column, RowStream, RowsTag};
 use sightline_sql::codec::binary::with_length;
-use sightline_sql::codec::{Cells, Style};
+use sightline_sql::codec::{Cells, Style, binary_texts, in_encoding, is_text};
 use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::types::SqlType;
 
@@ -30,11 +30,20 @@ impl Cursor {
 
     /// Sends all rows; how many there were.
     pub(super) async fn send(&mut self, writer: &mut Writer, formats: &[bool], style: &Style) -> Step<u64> {
-        let mut sent = 0;
+        let (mut sent, encoding) = (0, style.encoding);
+        let binary = self.columns.iter().zip(formats).filter(|(_, binary)| **binary).map(|(c, _)| &c.ty);
+        binary_texts(binary, encoding)?;
+        let texts =
+            self.columns.iter().zip(formats).map(|(c, binary)| !encoding.is_utf8() && (!binary || is_text(&c.ty)));
+        let texts = texts.collect::<Vec<_>>();
         while let Some(batch) = next_batch(&mut self.stream, writer).await? {
             let cells = cells(&batch, &self.columns)?;
             for row in 0..batch.num_rows() {
-                write_row(&mut writer.buffer, &cells, row, formats, style);
+                let at = writer.buffer.len();
+                if let Err(e) = write_row(&mut writer.buffer, &cells, row, formats, &texts, style) {
+                    writer.buffer.truncate(at);
+                    return Err(e.into());
+                }
                 writer.relieve().await?;
             }
             sent += batch.num_rows() as u64;
@@ -74,20 +83,37 @@ fn cells(batch: &arrow::array::RecordBatch, columns: &[Column]) -> Result<Vec<Ce
     batch.columns().iter().zip(columns).map(|(array, c)| Cells::new(array, &c.ty)).collect()
 }
 
-/// DataRow.
-fn write_row(out: &mut Vec<u8>, cells: &[Cells], row: usize, formats: &[bool], style: &Style) {
+/// DataRow. `texts` says which cells have to be put into the client's encoding.
+///
+/// # Errors
+/// 22P05 for a character that it has not.
+fn write_row(
+    out: &mut Vec<u8>,
+    cells: &[Cells],
+    row: usize,
+    formats: &[bool],
+    texts: &[bool],
+    style: &Style,
+) -> Result<()> {
     framed(out, b'D', |out| {
         out.extend_from_slice(&(cells.len() as u16).to_be_bytes());
-        for (cell, binary) in cells.iter().zip(formats) {
+        for ((cell, binary), text) in cells.iter().zip(formats).zip(texts) {
             if cell.is_null(row) {
                 out.extend_from_slice(&(-1i32).to_be_bytes());
-            } else if *binary {
-                with_length(out, |out| cell.write_binary(row, out));
-            } else {
-                with_length(out, |out| cell.write_text(row, style, out));
+                continue;
             }
+            with_length(out, |out| {
+                let at = out.len();
+                if *binary {
+                    cell.write_binary(row, out);
+                } else {
+                    cell.write_text(row, style, out);
+                }
+                if *text { in_encoding(style.encoding, at, out) } else { Ok(()) }
+            })?;
         }
-    });
+        Ok(())
+    })
 }
 
 /// RowDescription; `formats` tells which columns are binary.
@@ -147,8 +173,8 @@ mod tests {
         let texts: ArrayRef = Arc::new(StringViewArray::from(vec!["x", "yz"]));
         let cells = [Cells::new(&ints, &SqlType::Integer).unwrap(), Cells::new(&texts, &SqlType::Text).unwrap()];
         let mut out = Vec::new();
-        write_row(&mut out, &cells, 0, &[true, false], &Style::default());
-        write_row(&mut out, &cells, 1, &[false, false], &Style::default());
+        write_row(&mut out, &cells, 0, &[true, false], &[false; 2], &Style::default()).unwrap();
+        write_row(&mut out, &cells, 1, &[false, false], &[false; 2], &Style::default()).unwrap();
         let first = b"D\0\0\0\x13\0\x02\0\0\0\x04\0\0\0\x07\0\0\0\x01x";
         let second = b"D\0\0\0\x10\0\x02\xff\xff\xff\xff\0\0\0\x02yz";
         assert_eq!(out, [&first[..], &second[..]].concat());

@@ -4,6 +4,7 @@ use std::io;
 
 use bytes::{Buf, Bytes, BytesMut};
 use pgwire::messages::Message;
+use sightline_sql::encoding::Encoding;
 use sightline_storage::error::{Error, SqlState};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -154,13 +155,15 @@ pub(super) struct Writer {
     socket: Box<dyn AsyncWrite + Send + Unpin>,
     /// What is not sent yet; encoders append to it.
     pub buffer: Vec<u8>,
+    /// The client's, into which the texts of messages are put.
+    pub encoding: Encoding,
     scratch: BytesMut,
 }
 
 impl Writer {
     /// Writes to a socket.
     pub(super) fn new(socket: impl AsyncWrite + Send + Unpin + 'static) -> Writer {
-        Writer { socket: Box::new(socket), buffer: Vec::new(), scratch: BytesMut::new() }
+        Writer { socket: Box::new(socket), buffer: Vec::new(), encoding: Encoding::UTF8, scratch: BytesMut::new() }
     }
 
     /// Appends a message of pgwire's.
@@ -170,7 +173,11 @@ impl Writer {
     pub(super) fn message(&mut self, message: &impl Message) -> io::Result<()> {
         self.scratch.clear();
         message.encode(&mut self.scratch).map_err(io::Error::other)?;
-        self.buffer.extend_from_slice(&self.scratch);
+        if self.encoding.is_utf8() || self.scratch.is_ascii() {
+            self.buffer.extend_from_slice(&self.scratch);
+        } else {
+            transcode(&self.scratch, self.encoding, &mut self.buffer);
+        }
         Ok(())
     }
 
@@ -202,12 +209,39 @@ impl Writer {
     }
 }
 
+/// Appends a message of pgwire's with its texts in the client's encoding. A character that this has not is a question mark:
+/// names of columns and messages must not fail.
+fn transcode(message: &[u8], encoding: Encoding, out: &mut Vec<u8>) {
+    let (kind, body) = (message[0], &message[5..]);
+    let put = |text: &[u8], out: &mut Vec<u8>| match std::str::from_utf8(text) {
+        Ok(text) => out.extend_from_slice(&encoding.encode_lossy(text)),
+        Err(_) => out.extend_from_slice(text),
+    };
+    framed(out, kind, |out| match kind {
+        // Behind each name stand 18 bytes of numbers.
+        b'T' => {
+            let (count, mut rest) = body.split_at(body.len().min(2));
+            out.extend_from_slice(count);
+            while let Some(end) = rest.iter().position(|b| *b == 0) {
+                put(&rest[..end], out);
+                let next = rest.len().min(end + 19);
+                out.extend_from_slice(&rest[end..next]);
+                rest = &rest[next..];
+            }
+        }
+        // Letters, texts and the NULs behind them.
+        b'E' | b'N' | b'S' | b'C' => put(body, out),
+        _ => out.extend_from_slice(body),
+    });
+}
+
 /// Writes a message whose length is known only at its end.
-pub(super) fn framed(out: &mut Vec<u8>, kind: u8, body: impl FnOnce(&mut Vec<u8>)) {
+pub(super) fn framed<T>(out: &mut Vec<u8>, kind: u8, body: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     out.push(kind);
     let at = out.len();
     out.extend_from_slice(&[0; 4]);
-    body(out);
+    let written = body(out);
     let length = (out.len() - at) as u32;
     out[at..at + 4].copy_from_slice(&length.to_be_bytes());
+    written
 }

@@ -149,10 +149,11 @@ fn collect(
 }
 
 /// Writes something with its length in front, as values stand in DataRow, arrays and binary COPY.
-pub fn with_length(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+pub fn with_length<T>(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     let at = out.len();
     out.extend_from_slice(&[0; 4]);
-    write(out);
+    let written = write(out);
     let length = (out.len() - at - 4) as i32;
     out[at..at + 4].copy_from_slice(&length.to_be_bytes());
+    written
 }

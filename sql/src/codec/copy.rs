@@ -6,6 +6,7 @@ mod lines;
 
 pub use decode::CopyDecoder;
 pub use encode::CopyEncoder;
+use sightline_functions::encoding::Encoding;
 
 /// COPY's options (<https://www.postgresql.org/docs/15/sql-copy.html>).
 #[derive(Clone, Debug, PartialEq)]
@@ -37,14 +38,6 @@ pub enum Header {
     Yes,
     /// It must name the columns.
     Match,
-}
-
-/// How the data writes characters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoding {
-    Utf8,
-    /// ISO 8859-1: a byte is a character.
-    Latin1,
 }
 
 /// The columns that a FORCE option is about.
@@ -80,7 +73,7 @@ impl CopyOptions {
             header: Header::No,
             quote: b'"',
             escape: b'"',
-            encoding: Encoding::Utf8,
+            encoding: Encoding::UTF8,
             force_quote: Force::None,
             force_not_null: Force::None,
             force_null: Force::None,

@@ -26,7 +26,14 @@ pub mod text;
 
 pub use cells::Cells;
 
+use std::borrow::Cow;
+
+use sightline_functions::encoding::{Encoding, Named};
 use sightline_functions::zone::Zone;
+use sightline_storage::error::{Error, Result};
+use sightline_storage::types::SqlType;
+
+use crate::error::from_function;
 
 /// Output settings of a session, as SET takes them.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +43,7 @@ pub struct Format {
     pub interval_style: String,
     pub extra_float_digits: i32,
     pub bytea_output: String,
+    pub client_encoding: String,
 }
 
 impl Default for Format {
@@ -46,6 +54,7 @@ impl Default for Format {
             interval_style: "postgres".into(),
             extra_float_digits: 1,
             bytea_output: "hex".into(),
+            client_encoding: "UTF8".into(),
         }
     }
 }
@@ -87,6 +96,8 @@ pub struct Style {
     pub bytea_hex: bool,
     /// What `now` and `today` in a date literal mean, microseconds since 1970; without it they are refused.
     pub now_us: Option<i64>,
+    /// The client's; all but the edge of the wire has UTF-8.
+    pub encoding: Encoding,
 }
 
 impl Style {
@@ -115,8 +126,64 @@ impl Style {
             extra_float_digits: format.extra_float_digits,
             bytea_hex: !format.bytea_output.eq_ignore_ascii_case("escape"),
             now_us: None,
+            encoding: match Encoding::named(&format.client_encoding) {
+                Named::There(encoding) => encoding,
+                Named::Missing | Named::Unknown => Encoding::UTF8,
+            },
         }
     }
+}
+
+/// Puts text that was written as UTF-8 from `at` on into a client's encoding.
+///
+/// # Errors
+/// 22P05 for a character that it has not.
+pub fn in_encoding(encoding: Encoding, at: usize, out: &mut Vec<u8>) -> Result<()> {
+    if encoding.is_utf8() || out[at..].is_ascii() {
+        return Ok(());
+    }
+    let bytes = encoding.encode(scalar::text_of(&out[at..])?).map_err(|e| from_function(&e))?.into_owned();
+    out.truncate(at);
+    out.extend_from_slice(&bytes);
+    Ok(())
+}
+
+/// The text that bytes of a client are.
+///
+/// # Errors
+/// 22021 for bytes that are none, 22P05 for characters that UTF-8 has not.
+pub fn from_encoding(encoding: Encoding, bytes: &[u8]) -> Result<Cow<'_, str>> {
+    match encoding.is_utf8() {
+        true => Ok(scalar::text_of(bytes)?.into()),
+        false => encoding.decode(bytes).map_err(|e| from_function(&e)),
+    }
+}
+
+/// Whether a binary form is a text as a whole, which the client has in its encoding.
+pub fn is_text(ty: &SqlType) -> bool {
+    use SqlType as T;
+    matches!(ty.base(), T::Text | T::Varchar(_) | T::Char(_) | T::Name | T::Json | T::Jsonb | T::Enum(_) | T::Unknown)
+}
+
+/// Which of these columns have a binary form that is a text in the client's encoding.
+///
+/// # Errors
+/// 0A000 for arrays and rows with texts in them: only in UTF-8.
+pub fn binary_texts<'a>(types: impl Iterator<Item = &'a SqlType>, encoding: Encoding) -> Result<Vec<bool>> {
+    let inside = |ty: &SqlType| match ty.base() {
+        SqlType::Array(item) => is_text(item) || matches!(item.base(), SqlType::Composite(_)),
+        SqlType::Composite(_) => true,
+        _ => false,
+    };
+    types
+        .map(|ty| {
+            if !encoding.is_utf8() && inside(ty) {
+                let text = format!("the binary form of type {ty} is not supported in encoding \"{}\"", encoding.name);
+                return Err(Error::unsupported(text).hint("Use SET client_encoding TO UTF8."));
+            }
+            Ok(!encoding.is_utf8() && is_text(ty))
+        })
+        .collect()
 }
 
 impl Default for Style {

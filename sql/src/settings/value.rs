@@ -4,6 +4,7 @@ use sightline_storage::error::{Error, Result, SqlState};
 
 use super::{Kind, Setting, Unit};
 use crate::codec::{IntervalStyle, Style, interval, interval_input};
+use sightline_functions::encoding::{Encoding, Named};
 use sightline_functions::zone::Zone;
 use sightline_storage::types::IntervalFields;
 
@@ -286,16 +287,13 @@ fn offset_name(seconds: i64) -> String {
 
 /// Only letters and digits of an encoding's name count, as in PostgreSQL: asyncpg says `'utf-8'`, quotes and all.
 fn encoding(setting: &Setting, text: &str) -> Result<String> {
-    let plain = text.to_ascii_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "");
-    match plain.as_str() {
-        "utf8" | "unicode" | "" | "default" => Ok("UTF8".to_string()),
-        // No conversion, as in PostgreSQL.
-        "sqlascii" => Ok("SQL_ASCII".to_string()),
-        "latin1" | "iso88591" | "latin9" | "win1252" | "win1251" | "gbk" | "gb18030" | "big5" | "sjis" | "euccn"
-        | "eucjp" | "euckr" | "euctw" | "koi8r" => {
+    match Encoding::named(text) {
+        Named::There(encoding) => Ok(encoding.name.to_string()),
+        _ if text.is_empty() || text.eq_ignore_ascii_case("default") => Ok("UTF8".to_string()),
+        Named::Missing => {
             Err(Error::unsupported(format!("client_encoding \"{text}\" is not supported")).hint("Use UTF8."))
         }
-        _ => Err(invalid(setting.name, text)),
+        Named::Unknown => Err(invalid(setting.name, text)),
     }
 }
 

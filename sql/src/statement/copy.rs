@@ -21,8 +21,8 @@ use super::{insert, names};
 use crate::answer::{Answer, Column};
 use crate::authorize::{Action, Allowed, authorize};
 use crate::catalog::is_system_view;
-use crate::codec::Style;
 use crate::codec::copy::CopyDecoder;
+use crate::codec::{Style, binary_texts};
 use crate::exec::write::{TableWriter, Written, abandon};
 use crate::parser;
 use crate::parser::copy::{Copy, CopySource, Endpoint};
@@ -102,7 +102,7 @@ async fn send(ctx: &Arc<QueryContext>, source: &ast::Query, copy: &Copy) -> Resu
 fn outgoing(ctx: &Arc<QueryContext>, source: &ast::Query, copy: &Copy) -> Result<(Planned, CopyOptions)> {
     let planned = plan_query(ctx, source, &[])?;
     let columns = planned.columns.clone();
-    let options = options::options(&copy.options, false)?;
+    let options = options::options(&copy.options, false, ctx.settings.style().encoding)?;
     let table = match &copy.source {
         CopySource::Table(name, _) => Some(name),
         CopySource::Query(_) | CopySource::Write => None,
@@ -138,7 +138,10 @@ fn incoming(
         check_condition(condition)?;
         writer.filter(condition).map_err(|e| grouped(e, condition))?;
     }
-    let options = options::options(&copy.options, true)?;
+    let options = options::options(&copy.options, true, ctx.settings.style().encoding)?;
+    if options.format == CopyFormat::Binary {
+        binary_texts(columns.iter().map(|c| &c.ty), options.encoding)?;
+    }
     for (force, what) in [(&options.force_not_null, "FORCE_NOT_NULL"), (&options.force_null, "FORCE_NULL")] {
         check_forced(force, what, &columns, |column| unknown_in(ctx, name, column))?;
     }

@@ -10,6 +10,7 @@ mod copy;
 mod crash;
 mod docs;
 mod driver;
+mod encodings;
 mod faults;
 mod files;
 #[path = "../format.rs"]
@@ -59,6 +60,7 @@ fn trials() -> Vec<Trial> {
     wire::trials(&mut trials);
     protocol::trials(&mut trials);
     login::trials(&mut trials);
+    encodings::trials(&mut trials);
     races::trials(&mut trials);
     tenants::trials(&mut trials);
     copy::trials(&mut trials);

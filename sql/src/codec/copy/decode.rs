@@ -10,13 +10,15 @@ use std::sync::Arc;
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Schema, SchemaRef};
 use memchr::{memchr, memchr2};
+use sightline_functions::encoding::{Decoding, Encoding};
 use sightline_storage::error::{Error, Result, SqlState};
 
 use super::lines::Lines;
-use super::{CopyFormat, CopyOptions, Encoding, Header};
+use super::{CopyFormat, CopyOptions, Header};
 use crate::answer::Column;
 use crate::codec::build::ColumnBuilder;
-use crate::codec::{Style, scalar};
+use crate::codec::{Style, is_text, scalar};
+use crate::error::from_function;
 
 /// A line longer than this is refused: the client forgot a quote, or the newlines.
 const LINE_BYTES_MAX: usize = 256 << 20;
@@ -36,6 +38,9 @@ pub struct CopyDecoder {
     lines: Lines,
     /// The line, or the row of the binary format, that is not complete yet.
     pending: Vec<u8>,
+    decoding: Decoding,
+    /// Columns whose binary form is in an encoding of the client's.
+    texts: Vec<bool>,
     scratch: Vec<u8>,
     line_number: u64,
     /// The header is still to come; in the binary format there is one always.
@@ -93,6 +98,12 @@ impl CopyDecoder {
             style: Style::default(),
             lines: Lines::new(options.format == CopyFormat::Csv, options.quote, options.escape),
             pending: Vec::new(),
+            decoding: match options.format {
+                // Of it only some values are texts.
+                CopyFormat::Binary => Encoding::UTF8.decoding(),
+                CopyFormat::Text | CopyFormat::Csv => options.encoding.decoding(),
+            },
+            texts: columns.iter().map(|c| !options.encoding.is_utf8() && is_text(&c.ty)).collect(),
             scratch: Vec::new(),
             line_number: 0,
             header: options.header != Header::No || options.format == CopyFormat::Binary,
@@ -124,14 +135,12 @@ impl CopyDecoder {
         }
         self.bytes += data.len();
         let mut buffer = std::mem::take(&mut self.pending);
-        match self.options.encoding {
-            Encoding::Utf8 => buffer.extend_from_slice(data),
-            Encoding::Latin1 => buffer.extend(data.iter().map(|b| char::from(*b)).collect::<String>().bytes()),
-        }
+        let decoded = self.decoding.push(data, false, &mut buffer);
         let taken = match self.options.format {
             CopyFormat::Binary => self.take_binary(&buffer)?,
             CopyFormat::Text | CopyFormat::Csv => self.take_lines(&buffer)?,
         };
+        decoded.map_err(|e| self.at_next_line(from_function(&e)))?;
         buffer.drain(..taken);
         if buffer.len() > LINE_BYTES_MAX {
             let message = format!("a line of COPY data is longer than {} MB", LINE_BYTES_MAX >> 20);
@@ -195,7 +204,9 @@ impl CopyDecoder {
     /// # Errors
     /// As [`push`](CopyDecoder::push), for a last line without newline; 22P04 for a quote that is not closed.
     pub fn finish(&mut self) -> Result<Option<RecordBatch>> {
-        let last = std::mem::take(&mut self.pending);
+        let mut last = std::mem::take(&mut self.pending);
+        let decoded = self.decoding.push(&[], true, &mut last);
+        decoded.map_err(|e| self.at_next_line(from_function(&e)))?;
         if self.options.format == CopyFormat::Binary {
             if self.header {
                 return Err(binary::cut_header(&last));

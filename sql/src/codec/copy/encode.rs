@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use sightline_storage::error::{Error, Result, SqlState};
+use sightline_functions::encoding::Encoding;
+use sightline_storage::error::Result;
 
-use super::{CopyFormat, CopyOptions, Encoding, Header};
+use super::{CopyFormat, CopyOptions, Header};
 use crate::answer::Column;
 use crate::codec::binary::with_length;
-use crate::codec::scalar::text_of;
-use crate::codec::{Cells, Style};
+use crate::codec::{Cells, Style, binary_texts, in_encoding};
 
 /// Encodes the rows of one COPY.
 pub struct CopyEncoder {
@@ -17,14 +17,23 @@ pub struct CopyEncoder {
     columns: Arc<[Column]>,
     style: Style,
     force_quote: Vec<bool>,
+    /// Columns whose binary form has to be put into the encoding.
+    texts: Vec<bool>,
     scratch: Vec<u8>,
 }
 
 impl CopyEncoder {
     /// An encoder of rows of `columns`.
-    pub fn new(columns: Arc<[Column]>, options: &CopyOptions, style: Style) -> CopyEncoder {
+    ///
+    /// # Errors
+    /// 0A000 for columns that have no binary form in the encoding.
+    pub fn new(columns: Arc<[Column]>, options: &CopyOptions, style: Style) -> Result<CopyEncoder> {
         let force_quote = options.force_quote.flags(columns.iter().map(|c| c.name.as_str()));
-        CopyEncoder { options: options.clone(), columns, style, force_quote, scratch: Vec::new() }
+        let texts = match options.format {
+            CopyFormat::Binary => binary_texts(columns.iter().map(|c| &c.ty), options.encoding)?,
+            CopyFormat::Text | CopyFormat::Csv => Vec::new(),
+        };
+        Ok(CopyEncoder { options: options.clone(), columns, style, force_quote, texts, scratch: Vec::new() })
     }
 
     /// Appends what comes before the rows: the names if asked for, or the signature of the binary format.
@@ -42,7 +51,7 @@ impl CopyEncoder {
                 self.write_field(column.name.as_bytes(), false, out);
             }
             out.push(b'\n');
-            self.in_encoding(at, out)?;
+            in_encoding(self.options.encoding, at, out)?;
         }
         Ok(())
     }
@@ -61,8 +70,7 @@ impl CopyEncoder {
     /// 22P05 for a character that the encoding cannot write.
     pub fn write_row(&mut self, cells: &[Cells], row: usize, out: &mut Vec<u8>) -> Result<()> {
         if self.options.format == CopyFormat::Binary {
-            write_binary_row(cells, row, out);
-            return Ok(());
+            return self.write_binary_row(cells, row, out);
         }
         let at = out.len();
         let mut text = std::mem::take(&mut self.scratch);
@@ -78,20 +86,7 @@ impl CopyEncoder {
         }
         self.scratch = text;
         out.push(b'\n');
-        self.in_encoding(at, out)
-    }
-
-    /// Puts what was written from `at` on into the encoding of the data.
-    fn in_encoding(&self, at: usize, out: &mut Vec<u8>) -> Result<()> {
-        if self.options.encoding == Encoding::Utf8 || out[at..].is_ascii() {
-            return Ok(());
-        }
-        let text = text_of(&out[at..])?;
-        let bytes = text.chars().map(|c| u8::try_from(u32::from(c)).map_err(|_| no_latin1(c)));
-        let bytes = bytes.collect::<Result<Vec<u8>>>()?;
-        out.truncate(at);
-        out.extend_from_slice(&bytes);
-        Ok(())
+        in_encoding(self.options.encoding, at, out)
     }
 
     /// Appends what comes after the rows.
@@ -99,6 +94,23 @@ impl CopyEncoder {
         if self.options.format == CopyFormat::Binary {
             out.extend_from_slice(&(-1i16).to_be_bytes());
         }
+    }
+
+    fn write_binary_row(&self, cells: &[Cells], row: usize, out: &mut Vec<u8>) -> Result<()> {
+        out.extend_from_slice(&(cells.len() as i16).to_be_bytes());
+        for (cell, text) in cells.iter().zip(&self.texts) {
+            if cell.is_null(row) {
+                out.extend_from_slice(&(-1i32).to_be_bytes());
+                continue;
+            }
+            let encoding = if *text { self.options.encoding } else { Encoding::UTF8 };
+            with_length(out, |out| {
+                let at = out.len();
+                cell.write_binary(row, out);
+                in_encoding(encoding, at, out)
+            })?;
+        }
+        Ok(())
     }
 
     fn separate(&self, column: usize, out: &mut Vec<u8>) {
@@ -149,24 +161,5 @@ impl CopyEncoder {
             out.push(*b);
         }
         out.push(quote);
-    }
-}
-
-fn no_latin1(c: char) -> Error {
-    let mut utf8 = [0; 4];
-    let bytes = c.encode_utf8(&mut utf8).bytes().map(|b| format!("0x{b:02x}")).collect::<Vec<_>>().join(" ");
-    let text =
-        format!("character with byte sequence {bytes} in encoding \"UTF8\" has no equivalent in encoding \"LATIN1\"");
-    Error::new(SqlState::new("22P05"), text)
-}
-
-fn write_binary_row(cells: &[Cells], row: usize, out: &mut Vec<u8>) {
-    out.extend_from_slice(&(cells.len() as i16).to_be_bytes());
-    for cell in cells {
-        if cell.is_null(row) {
-            out.extend_from_slice(&(-1i32).to_be_bytes());
-        } else {
-            with_length(out, |out| cell.write_binary(row, out));
-        }
     }
 }

@@ -1,16 +1,17 @@
 //! COPY's options, checked as PostgreSQL checks them, in its order.
 
+use sightline_functions::encoding::{Encoding, Named};
 use sightline_storage::error::{Error, Result, SqlState};
 
 use super::{CopyFormat, CopyOptions, Force};
-use crate::codec::copy::{Encoding, Header};
+use crate::codec::copy::Header;
 use crate::parser::copy::Value;
 
-/// Makes options of what was written.
+/// Makes options of what was written; `client` is the client's encoding, in which the data is unless it is said.
 ///
 /// # Errors
 /// 42601, 22023 and 0A000 in PostgreSQL's words.
-pub(super) fn options(written: &[(String, Value)], from: bool) -> Result<CopyOptions> {
+pub(super) fn options(written: &[(String, Value)], from: bool, client: Encoding) -> Result<CopyOptions> {
     let mut seen: Vec<&str> = Vec::new();
     let mut format = CopyFormat::Text;
     for (name, value) in written {
@@ -22,7 +23,7 @@ pub(super) fn options(written: &[(String, Value)], from: bool) -> Result<CopyOpt
             format = format_of(value)?;
         }
     }
-    let mut options = CopyOptions::of(format);
+    let mut options = CopyOptions { encoding: client, ..CopyOptions::of(format) };
     let mut texts = Texts::default();
     for (name, value) in written {
         match name.as_str() {
@@ -210,56 +211,11 @@ fn force(name: &str, value: &Value, star: bool) -> Result<Force> {
     }
 }
 
-/// Encodings that PostgreSQL knows and we don't.
-const UNSUPPORTED: [&str; 38] = [
-    "eucjp",
-    "euccn",
-    "euckr",
-    "euctw",
-    "eucjis2004",
-    "latin2",
-    "iso88592",
-    "latin3",
-    "iso88593",
-    "latin4",
-    "iso88594",
-    "latin5",
-    "iso88599",
-    "latin6",
-    "latin7",
-    "latin8",
-    "latin9",
-    "iso885915",
-    "latin10",
-    "win1250",
-    "win1251",
-    "win1252",
-    "win1253",
-    "win1254",
-    "win1255",
-    "win1256",
-    "win1257",
-    "win1258",
-    "win866",
-    "win874",
-    "koi8r",
-    "koi8u",
-    "sjis",
-    "shiftjis",
-    "big5",
-    "gbk",
-    "gb18030",
-    "uhc",
-];
-
 fn encoding(value: &Value) -> Result<Encoding> {
     let name = text("encoding", value)?;
-    match name.to_lowercase().replace(['-', '_', ' '], "").as_str() {
-        "utf8" | "unicode" | "sqlascii" => Ok(Encoding::Utf8),
-        "latin1" | "iso88591" => Ok(Encoding::Latin1),
-        plain if UNSUPPORTED.contains(&plain) => {
-            Err(Error::unsupported(format!("COPY encoding \"{name}\" is not supported")).hint("Use UTF8 or LATIN1."))
-        }
-        _ => Err(invalid("argument to option \"encoding\" must be a valid encoding name")),
+    match Encoding::named(name) {
+        Named::There(encoding) => Ok(encoding),
+        Named::Missing => Err(Error::unsupported(format!("COPY encoding \"{name}\" is not supported"))),
+        Named::Unknown => Err(invalid("argument to option \"encoding\" must be a valid encoding name")),
     }
 }

@@ -1,9 +1,11 @@
 //! The binary format: a signature, flags, and rows of values with their lengths in front
 //! (<https://www.postgresql.org/docs/15/sql-copy.html>).
 
+use sightline_functions::encoding::Encoding;
 use sightline_storage::error::{Error, Result, SqlState};
 
 use super::CopyDecoder;
+use crate::codec::from_encoding;
 
 /// How a file begins.
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
@@ -90,7 +92,7 @@ impl CopyDecoder {
         }
         self.line_number = line;
         let mut at = 2;
-        for (name, builder) in self.names.iter().zip(&mut self.builders) {
+        for ((name, builder), text) in self.names.iter().zip(&mut self.builders).zip(&self.texts) {
             let length = word(data, at).unwrap_or_default() as i32;
             at += 4;
             let Ok(length) = usize::try_from(length) else {
@@ -98,7 +100,12 @@ impl CopyDecoder {
                 continue;
             };
             let value = &data[at..at + length];
-            builder.append_binary(value).map_err(|e| e.context(format!("{place}, column {name}")))?;
+            let encoding = if *text { self.options.encoding } else { Encoding::UTF8 };
+            let appended = match encoding.is_utf8() {
+                true => builder.append_binary(value),
+                false => from_encoding(encoding, value).and_then(|text| builder.append_binary(text.as_bytes())),
+            };
+            appended.map_err(|e| e.context(format!("{place}, column {name}")))?;
             at += length;
         }
         self.shown.add(line, &[]);

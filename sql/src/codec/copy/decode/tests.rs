@@ -124,7 +124,7 @@ fn round_trip_of_random_texts() {
             ("c", Arc::new(floats) as _),
         ])
         .unwrap();
-        let mut encoder = super::super::CopyEncoder::new(abc(), &options, Style::default());
+        let mut encoder = super::super::CopyEncoder::new(abc(), &options, Style::default()).unwrap();
         let mut data = Vec::new();
         let cells = encoder.prepare(&batch).unwrap();
         (0..500).for_each(|r| encoder.write_row(&cells, r, &mut data).unwrap());
