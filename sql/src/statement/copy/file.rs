@@ -71,7 +71,7 @@ pub(super) async fn write(ctx: &Arc<QueryContext>, source: &ast::Query, copy: &C
     let name = path.to_string();
     let mut sink = Sink::start(move || root.create(&name)).await?;
     let mut rows = crate::plan::run(ctx, planned, Vec::new()).await?;
-    let mut encoder = CopyEncoder::new(columns, &options, ctx.settings.style().clone());
+    let mut encoder = CopyEncoder::new(columns, &options, ctx.settings.style().clone())?;
     let (mut out, mut sent) = (Vec::new(), 0);
     encoder.write_header(&mut out)?;
     while let Some(batch) = rows.try_next().await? {
