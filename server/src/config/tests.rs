@@ -38,7 +38,7 @@ fn flags_over_environment_over_file() {
 fn unknown_key_names_the_valid_ones() {
     let text = message(load("pg_port = 1", &[], &[]));
     assert!(text.starts_with("F0000 unknown key \"pg_port\" in "), "{text}");
-    assert!(text.contains("Valid keys are authentication_timeout, data_dir, flush_bytes,"), "{text}");
+    assert!(text.contains("Valid keys are authentication_timeout, data_dir, file_root,"), "{text}");
 }
 
 #[test]
