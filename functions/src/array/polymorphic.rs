@@ -99,9 +99,17 @@ impl ScalarUDFImpl for Udf {
         let result = (self.function.call)(&Call::new(arrays, rows, args.config_options))?;
         let result = promised(result, args.return_field.data_type())?;
         if constant {
-            return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?));
+            return Ok(ColumnarValue::Scalar(only_value(&result)?));
         }
         Ok(ColumnarValue::Array(result))
+    }
+}
+
+/// The one value of an array. A list keeps all that is known of its items.
+fn only_value(array: &ArrayRef) -> Result<ScalarValue> {
+    match array.as_list_opt::<i32>() {
+        Some(list) if list.len() == 1 => Ok(ScalarValue::List(Arc::new(list.clone()))),
+        _ => ScalarValue::try_from_array(array, 0),
     }
 }
 

@@ -537,6 +537,8 @@ impl<'a> Analysis<'a> {
         let plain = match ty {
             SqlType::Precise(precise) => precise.plain(),
             SqlType::Numeric(_) => SqlType::Numeric(None),
+            // An OID tells no length.
+            SqlType::Array(item) if is_text(item) => SqlType::Array(Box::new(SqlType::Text)),
             other => other.clone(),
         };
         if !readable(&plain) {

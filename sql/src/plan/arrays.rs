@@ -126,6 +126,9 @@ impl ExprPlanner for Arrays {
         if let Some(planned) = super::enums::array(&exprs, schema)? {
             return Ok(PlannerResult::Planned(planned));
         }
+        if let Some(planned) = super::json::array(&exprs, schema) {
+            return Ok(PlannerResult::Planned(planned));
+        }
         let exprs = numeric::array_items(exprs, schema)?;
         let mut known = Vec::new();
         for expr in exprs.iter().filter(|e| !is_unknown(e)) {

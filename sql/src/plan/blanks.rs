@@ -10,14 +10,18 @@ use arrow::array::{ArrayRef, AsArray, StringViewArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, Result};
-use datafusion::logical_expr::expr::{Between, InList};
-use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Like, LogicalPlan, Operator};
+use datafusion::common::{Column, DFSchema, Result};
+use datafusion::logical_expr::expr::{Between, InList, InSubquery, ScalarFunction};
+use datafusion::logical_expr::{
+    BinaryExpr, Case, Expr, ExprSchemable, Join, Like, LogicalPlan, LogicalPlanBuilder, Operator,
+};
 use datafusion::scalar::ScalarValue;
 use sightline_storage::types::SqlType;
 
+use super::elements::elementwise;
 use super::kernel::{Body, Kernel};
-use super::pass::over_plan;
+use super::operators::compares;
+use super::pass::over_node;
 
 /// Functions that take values of any type as they are.
 const ANY_TYPE: [&str; 15] = [
@@ -40,12 +44,19 @@ const ANY_TYPE: [&str; 15] = [
 
 /// Rewrites a plan fresh from the planner.
 pub(super) fn insignificant(plan: LogicalPlan) -> Result<LogicalPlan> {
-    over_plan(plan, |e, schema| Ok(rewrite(e, schema)))
+    plan.transform_up_with_subqueries(|node| {
+        let node = over_node(node, rewrite)?;
+        node.transform_data(|node| match node {
+            LogicalPlan::Join(join) => Ok(joined(join)),
+            other => Ok(Transformed::no(other)),
+        })
+    })
+    .map(|t| t.data)
 }
 
 /// Rewrites an expression fresh from the planner.
 pub(super) fn insignificant_in(expr: Expr, schema: &DFSchema) -> Result<Expr> {
-    expr.transform_up(|e| Ok(rewrite(e, schema))).map(|t| t.data)
+    expr.transform_up(|e| rewrite(e, schema)).map(|t| t.data)
 }
 
 /// The type of an expression. A cast has that which it casts to: what it casts may have left a mark on its field.
@@ -73,17 +84,28 @@ fn literal(expr: &Expr) -> Option<&str> {
     }
 }
 
-fn rewrite(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
-    match expr {
-        Expr::ScalarFunction(mut call) if call.func.name() == "nullif" && call.args.len() == 2 => {
-            let changed = match (length(&call.args[0], schema), literal(&call.args[1])) {
-                (Some(n), Some(_)) => {
-                    call.args[1] = padded(std::mem::take(&mut call.args[1]), n);
-                    true
-                }
-                _ => false,
-            };
-            Transformed::new_transformed(Expr::ScalarFunction(call), changed)
+/// Columns of USING, EXCEPT and INTERSECT.
+fn joined(mut join: Join) -> Transformed<LogicalPlan> {
+    let mut changed = false;
+    for (l, r) in &mut join.on {
+        let (ours, theirs) = (length(l, join.left.schema()), length(r, join.right.schema()));
+        if ours != theirs {
+            *l = unblank(std::mem::take(l), join.left.schema());
+            *r = unblank(std::mem::take(r), join.right.schema());
+            changed = true;
+        }
+    }
+    Transformed::new_transformed(LogicalPlan::Join(join), changed)
+}
+
+fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let has_length = |e: &Expr| length(e, schema).is_some();
+    Ok(match expr {
+        Expr::ScalarFunction(call) if call.func.name() == "nullif" && call.args.iter().any(has_length) => {
+            null_if(call, schema)
+        }
+        Expr::ScalarFunction(call) if call.func.name().starts_with("any_") || call.func.name().starts_with("all_") => {
+            over_array(call, schema)?
         }
         Expr::ScalarFunction(mut call) if !takes_any(call.func.name()) => {
             let changed = trim_all(&mut call.args, schema);
@@ -94,31 +116,95 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
             Transformed::new_transformed(Expr::AggregateFunction(call), changed)
         }
         Expr::BinaryExpr(binary) => binary_expr(binary, schema),
-        Expr::InList(mut list) => {
-            let Some(n) = length(&list.expr, schema) else { return Transformed::no(Expr::InList(list)) };
+        Expr::InList(mut list) if has_length(&list.expr) => {
+            let n = length(&list.expr, schema).unwrap_or_default();
             if list.list.iter().all(|e| literal(e).is_some()) {
                 list.list = list.list.into_iter().map(|e| padded(e, n)).collect();
-                return Transformed::yes(Expr::InList(list));
+                return Ok(Transformed::yes(Expr::InList(list)));
             }
             let InList { expr, list, negated } = list;
             let list = list.into_iter().map(|e| bare(e, schema)).collect();
             Transformed::yes(Expr::InList(InList { expr: Box::new(trimmed(*expr)), list, negated }))
         }
-        Expr::Case(mut case) if case.expr.as_ref().is_some_and(|e| length(e, schema).is_some()) => {
+        Expr::InList(InList { expr, list, negated }) if literal(&expr).is_some() && list.iter().any(has_length) => {
+            let expr = Box::new(bare(*expr, schema));
+            let list = list.into_iter().map(|e| bare(e, schema)).collect();
+            Transformed::yes(Expr::InList(InList { expr, list, negated }))
+        }
+        Expr::Case(mut case)
+            if case.expr.as_deref().is_some_and(has_length)
+                || (case.expr.is_some() && case.when_then_expr.iter().any(|(when, _)| has_length(when))) =>
+        {
             case.expr = case.expr.map(|e| Box::new(bare(*e, schema)));
             for (when, _) in &mut case.when_then_expr {
                 **when = bare(std::mem::take(when), schema);
             }
             Transformed::yes(Expr::Case(case))
         }
-        Expr::Between(between) if length(&between.expr, schema).is_some() => {
+        Expr::Between(between) if [&between.expr, &between.low, &between.high].into_iter().any(|e| has_length(e)) => {
             let Between { expr, negated, low, high } = between;
             let [expr, low, high] = [expr, low, high].map(|e| Box::new(bare(*e, schema)));
             Transformed::yes(Expr::Between(Between { expr, negated, low, high }))
         }
+        Expr::InSubquery(query) => in_subquery(query, schema)?,
         Expr::Like(like) => bytea_like(like, schema),
         other => Transformed::no(other),
+    })
+}
+
+/// `nullif(c, 'a ')`, by what `=` says, and with the blanks of the first.
+fn null_if(mut call: ScalarFunction, schema: &DFSchema) -> Transformed<Expr> {
+    let Ok([a, b]) = <[Expr; 2]>::try_from(std::mem::take(&mut call.args)) else {
+        return Transformed::no(Expr::ScalarFunction(call));
+    };
+    if let (Some(n), Some(_)) = (length(&a, schema), literal(&b)) {
+        call.args = vec![a, padded(b, n)];
+        return Transformed::yes(Expr::ScalarFunction(call));
     }
+    let equal = BinaryExpr { left: Box::new(a.clone()), op: Operator::Eq, right: Box::new(b) };
+    let when = Box::new(binary_expr(equal, schema).data);
+    let none = Box::new(Expr::Literal(ScalarValue::Utf8View(None), None));
+    let case = Case { expr: None, when_then_expr: vec![(when, none)], else_expr: Some(Box::new(a)) };
+    Transformed::yes(Expr::Case(case))
+}
+
+/// `c = ANY (array)` and its kin.
+fn over_array(mut call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let [value, array] = call.args.as_mut_slice() else { return Ok(Transformed::no(Expr::ScalarFunction(call))) };
+    let of_char = matches!(type_of(array, schema), Some(SqlType::Array(item)) if matches!(*item, SqlType::Char(_)));
+    if length(value, schema).is_none() && !of_char {
+        return Ok(Transformed::no(Expr::ScalarFunction(call)));
+    }
+    let (_, field) = array.to_field(schema)?;
+    let text = SqlType::Text.field_ref("item");
+    if matches!(field.data_type(), DataType::List(_)) {
+        *array = elementwise("text[] (bpchar[])", std::mem::take(array), &field, &text, None, |e, _| Ok(trimmed(e)))?;
+    }
+    *value = unblank(std::mem::take(value), schema);
+    Ok(Transformed::yes(Expr::ScalarFunction(call)))
+}
+
+/// `c IN (SELECT …)`.
+fn in_subquery(query: InSubquery, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let InSubquery { expr, mut subquery, negated } = query;
+    let inner = subquery.subquery.schema().clone();
+    let item = inner.fields().first().map(|f| SqlType::of_field(f));
+    let theirs = match item {
+        Some(SqlType::Char(n)) => Some(n),
+        _ => None,
+    };
+    if length(&expr, schema) == theirs {
+        return Ok(Transformed::no(Expr::InSubquery(InSubquery { expr, subquery, negated })));
+    }
+    if theirs.is_some() {
+        let column = Expr::Column(Column::from(inner.qualified_field(0)));
+        let plan = LogicalPlanBuilder::from(subquery.subquery.as_ref().clone())
+            .project(vec![trimmed(column).alias(inner.field(0).name())])?
+            .build()?;
+        subquery.subquery = Arc::new(plan);
+    }
+    let expr = Box::new(bare(*expr, schema));
+    Ok(Transformed::yes(Expr::InSubquery(InSubquery { expr, subquery, negated })))
 }
 
 /// LIKE of binary strings is a function of ours; the planner's knows texts only.
@@ -152,17 +238,7 @@ fn trim_all(args: &mut [Expr], schema: &DFSchema) -> bool {
 }
 
 fn binary_expr(mut binary: BinaryExpr, schema: &DFSchema) -> Transformed<Expr> {
-    let compares = matches!(
-        binary.op,
-        Operator::Eq
-            | Operator::NotEq
-            | Operator::Lt
-            | Operator::LtEq
-            | Operator::Gt
-            | Operator::GtEq
-            | Operator::IsDistinctFrom
-            | Operator::IsNotDistinctFrom
-    );
+    let compares = compares(binary.op);
     if !compares && binary.op != Operator::StringConcat {
         return Transformed::no(Expr::BinaryExpr(binary));
     }
@@ -183,9 +259,9 @@ fn binary_expr(mut binary: BinaryExpr, schema: &DFSchema) -> Transformed<Expr> {
             for side in [&mut binary.left, &mut binary.right] {
                 // Of a concatenation a literal is a text, whose blanks count.
                 let inner = std::mem::take(side.as_mut());
-                **side = if compares && is_varchar(&inner, schema) {
-                    trimmed(inner)
-                } else if compares || length(&inner, schema).is_some() {
+                **side = if compares {
+                    unblank(inner, schema)
+                } else if length(&inner, schema).is_some() {
                     bare(inner, schema)
                 } else {
                     inner
@@ -194,6 +270,11 @@ fn binary_expr(mut binary: BinaryExpr, schema: &DFSchema) -> Transformed<Expr> {
         }
     }
     Transformed::yes(Expr::BinaryExpr(binary))
+}
+
+/// What is compared with a `character` as one, without its blanks.
+fn unblank(expr: Expr, schema: &DFSchema) -> Expr {
+    if is_varchar(&expr, schema) { trimmed(expr) } else { bare(expr, schema) }
 }
 
 /// Whether it is a `character varying`, which is compared with a `character` as one.

@@ -104,7 +104,11 @@ fn figure(expr: &Expr) -> Named {
 }
 
 fn first_column(query: &ast::Query) -> Named {
-    match query.body.as_ref() {
+    first_of(&query.body)
+}
+
+fn first_of(body: &SetExpr) -> Named {
+    match body {
         SetExpr::Select(select) => match select.projection.first() {
             Some(SelectItem::ExprWithAlias { alias, .. }) => Named::Strong(unhide(&fold(alias)).to_string()),
             Some(SelectItem::UnnamedExpr(expr)) => figure(expr),
@@ -119,6 +123,7 @@ fn first_column(query: &ast::Query) -> Named {
             _ => Named::None,
         },
         SetExpr::Query(inner) => first_column(inner),
+        SetExpr::SetOperation { left, .. } => first_of(left),
         SetExpr::Values(_) => strong("column1"),
         _ => Named::None,
     }

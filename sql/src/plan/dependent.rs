@@ -179,7 +179,30 @@ fn where_it_holds(ctx: &Arc<QueryContext>, expr: Expr, schema: &DFSchema, guard:
 fn joinable(subquery: &Subquery, schema: &DFSchema) -> Result<bool> {
     let free = free(&subquery.subquery)?;
     let near = free.iter().all(|(_, column)| schema.has_column(column));
-    Ok(free.is_empty() || (near && aggregates(&subquery.subquery) && equalities(&subquery.subquery)))
+    let plan = &subquery.subquery;
+    Ok(free.is_empty() || (near && aggregates(plan) && equalities(plan) && !enclosed(plan)?))
+}
+
+/// Whether what the plan takes from outside stands below something that a filter cannot be drawn through, the aggregate
+/// that the plan itself is aside.
+fn enclosed(plan: &LogicalPlan) -> Result<bool> {
+    let mut aggregates = 0;
+    plan.exists(|node| {
+        let closed = match node {
+            LogicalPlan::Aggregate(_) => {
+                aggregates += 1;
+                aggregates > 1
+            }
+            LogicalPlan::Limit(_)
+            | LogicalPlan::Distinct(_)
+            | LogicalPlan::Window(_)
+            | LogicalPlan::Union(_)
+            | LogicalPlan::Unnest(_)
+            | LogicalPlan::SubqueryAlias(_) => true,
+            _ => false,
+        };
+        Ok(closed && !free(node)?.is_empty())
+    })
 }
 
 /// Whether DataFusion can make a semi join of it: correlated in filters only, with the query just around it.

@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue};
@@ -17,14 +16,15 @@ use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::planner::RawBinaryExpr;
 use datafusion::logical_expr::utils::{AggregateOrderSensitivity, merge_schema};
 use datafusion::logical_expr::{
-    Accumulator, Aggregate, AggregateUDF, AggregateUDFImpl, Cast, Expr, ExprSchemable, GroupsAccumulator, LogicalPlan,
-    Operator, Projection, ReversedUDAF, SetMonotonicity, Signature, StatisticsArgs, Union, Unnest,
+    Accumulator, AggregateUDF, AggregateUDFImpl, Cast, Expr, ExprSchemable, GroupsAccumulator, LogicalPlan, Operator,
+    Projection, ReversedUDAF, SetMonotonicity, Signature, StatisticsArgs, Union,
 };
 use datafusion::sql::sqlparser::ast::BinaryOperator;
+use sightline_functions::array::any_all::over_array;
 use sightline_storage::error::{Error, SqlState};
 use sightline_storage::types::SqlType;
 
-use super::kernel::Kernel;
+use super::elements::said;
 use crate::error::to_datafusion;
 
 /// Aggregates whose result is one of the values.
@@ -207,8 +207,6 @@ pub(super) fn typed(plan: LogicalPlan) -> Result<LogicalPlan> {
         let node = node.map_data(LogicalPlan::recompute_schema)?;
         match node.data {
             LogicalPlan::Union(union) => united(union),
-            LogicalPlan::Aggregate(aggregate) => gathered(aggregate),
-            LogicalPlan::Unnest(unnest) => unnested(unnest),
             other => Ok(Transformed::new_transformed(other, node.transformed)),
         }
     });
@@ -221,12 +219,6 @@ pub(super) fn typed(plan: LogicalPlan) -> Result<LogicalPlan> {
 /// As [`typed`].
 pub(super) fn typed_in(expr: Expr, schema: &DFSchema) -> Result<Expr> {
     expr.transform_up(|e| rewrite(e, schema)).map(|t| t.data)
-}
-
-/// The expression with its type said.
-fn said(expr: Expr, ty: &SqlType) -> Expr {
-    let body = Arc::new(|arrays: &[ArrayRef]| Ok(arrays[0].clone()));
-    Kernel::call(&ty.to_string(), ty.field_ref(""), vec![expr], body)
 }
 
 fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
@@ -382,12 +374,6 @@ fn function(mut call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<E
         let ty = if name == "make_array" { SqlType::Array(Box::new(ty)) } else { ty };
         return Ok(Transformed::yes(said(Expr::ScalarFunction(call), &ty)));
     }
-    if name == "array_subscript"
-        && let Some(SqlType::Array(item)) = call.args.first().and_then(|a| enum_of(a, schema))
-        && call.func.return_type(&types(&call.args, schema)?)? == item.arrow()
-    {
-        return Ok(Transformed::yes(said(Expr::ScalarFunction(call), &item)));
-    }
     if name.starts_with("enum_")
         && let Some(ty) = call.args.iter().find_map(|a| enum_of(a, schema))
     {
@@ -396,10 +382,6 @@ fn function(mut call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<E
     }
     let changed = arguments(&name, &mut call.args, schema)?;
     Ok(Transformed::new_transformed(Expr::ScalarFunction(call), changed))
-}
-
-fn types(exprs: &[Expr], schema: &DFSchema) -> Result<Vec<DataType>> {
-    exprs.iter().map(|e| e.get_type(schema)).collect()
 }
 
 /// Arguments that are enums: shown as text where the function takes anything, refused where it takes what they are not.
@@ -421,6 +403,11 @@ fn arguments(name: &str, args: &mut [Expr], schema: &DFSchema) -> Result<bool> {
             *array = as_type(std::mem::take(array), &SqlType::Array(Box::new(ty.clone())));
             return Ok(true);
         }
+        if let ([item, _], [None, Some(SqlType::Array(of))]) = (&*args, enums.as_slice())
+            && !open(item)
+        {
+            return Err(no_operator(&shown(item, schema), over_arrays(name), &of.to_string()));
+        }
         return Ok(false);
     }
     let of_values = enums.iter().any(|ty| matches!(ty, Some(SqlType::Enum(_))));
@@ -431,6 +418,12 @@ fn arguments(name: &str, args: &mut [Expr], schema: &DFSchema) -> Result<bool> {
         return Err(to_datafusion(Error::new(SqlState::UNDEFINED_FUNCTION, text).hint(hint)));
     }
     Ok(false)
+}
+
+/// The operator of a function like `any_eq`.
+fn over_arrays(name: &str) -> &'static str {
+    let is_it = |op: &&str| [true, false].map(|any| over_array(op, any)).iter().flatten().any(|n| n == name);
+    ["=", "<>", "<", "<=", ">", ">="].into_iter().find(is_it).unwrap_or("=")
 }
 
 /// Whether a function is one of those for numbers, texts or times.
@@ -482,64 +475,6 @@ fn united(mut union: Union) -> Result<Transformed<LogicalPlan>> {
     }
     let plan = if changed { Union::try_new_with_loose_types(union.inputs)? } else { union };
     Ok(Transformed::new_transformed(LogicalPlan::Union(plan), changed))
-}
-
-/// `array_agg` of enums is an array of them: said above it, since its lists are of integers.
-fn gathered(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
-    let input = aggregate.input.schema().clone();
-    let types = aggregate.aggr_expr.iter().map(|e| list_type(e, &input)).collect::<Vec<_>>();
-    if types.iter().all(Option::is_none) {
-        return Ok(Transformed::no(LogicalPlan::Aggregate(aggregate)));
-    }
-    let columns = aggregate.schema.columns();
-    let first = columns.len() - types.len();
-    let exprs =
-        columns.into_iter().enumerate().map(|(n, column)| match n.checked_sub(first).and_then(|n| types[n].as_ref()) {
-            Some(ty) => {
-                let (relation, name) = (column.relation.clone(), column.name.clone());
-                said(Expr::Column(column), ty).alias_qualified(relation, name)
-            }
-            None => Expr::Column(column),
-        });
-    let projection = Projection::try_new(exprs.collect(), Arc::new(LogicalPlan::Aggregate(aggregate)))?;
-    Ok(Transformed::yes(LogicalPlan::Projection(projection)))
-}
-
-/// The elements of an array of enums are enums.
-fn unnested(unnest: Unnest) -> Result<Transformed<LogicalPlan>> {
-    let input = unnest.input.schema().clone();
-    let item = |at: &usize| match enum_field(input.fields().get(*at)?)? {
-        SqlType::Array(item) => Some(*item),
-        _ => None,
-    };
-    let types = unnest.dependency_indices.iter().map(item).collect::<Vec<_>>();
-    if types.iter().all(Option::is_none) {
-        return Ok(Transformed::no(LogicalPlan::Unnest(unnest)));
-    }
-    let fields = unnest.schema.fields().clone();
-    let columns = unnest.schema.columns().into_iter().enumerate();
-    let exprs = columns.map(|(n, column)| match types.get(n) {
-        Some(Some(ty)) if ty.arrow() == *fields[n].data_type() => {
-            let (relation, name) = (column.relation.clone(), column.name.clone());
-            said(Expr::Column(column), ty).alias_qualified(relation, name)
-        }
-        _ => Expr::Column(column),
-    });
-    let projection = Projection::try_new(exprs.collect(), Arc::new(LogicalPlan::Unnest(unnest)))?;
-    Ok(Transformed::yes(LogicalPlan::Projection(projection)))
-}
-
-fn list_type(expr: &Expr, schema: &DFSchema) -> Option<SqlType> {
-    match expr {
-        Expr::Alias(alias) => list_type(&alias.expr, schema),
-        Expr::AggregateFunction(call) if call.func.name() == "array_agg" => {
-            match enum_of(call.params.args.first()?, schema)? {
-                item @ SqlType::Enum(_) => Some(SqlType::Array(Box::new(item))),
-                _ => None,
-            }
-        }
-        _ => None,
-    }
 }
 
 /// An aggregate whose result is one of its argument's values, of the same type: DataFusion's own forget it.

@@ -4,9 +4,9 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DFSchema, Result, ScalarValue};
+use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::functions_aggregate::first_last::first_value;
 use datafusion::logical_expr::expr::{AggregateFunction, Between, InList, WindowFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
@@ -21,6 +21,8 @@ use sightline_functions::aggregate::interval_aggregate;
 use sightline_storage::types::SqlType;
 
 use super::arithmetic::comparable;
+use super::elements::said;
+use super::json;
 use super::temporal::is_temporal;
 use crate::codec::{Style, input};
 use crate::error::to_datafusion;
@@ -58,7 +60,7 @@ impl AggregateUDFImpl for Widened {
         if types.iter().all(is_interval) {
             return Ok(types.to_vec());
         }
-        let field = |ty: &DataType| Arc::new(arrow::datatypes::Field::new("", ty.clone(), true));
+        let field = |ty: &DataType| Arc::new(Field::new("", ty.clone(), true));
         let fields = types.iter().map(field).collect::<Vec<_>>();
         Ok(fields_with_udf(&fields, self.inner.as_ref())?.iter().map(|f| f.data_type().clone()).collect())
     }
@@ -254,48 +256,67 @@ fn window(mut call: Box<WindowFunction>, schema: &DFSchema) -> Result<Transforme
     Ok(Transformed::yes(Expr::WindowFunction(call)))
 }
 
-/// Sorts and groups of intervals go by what compares them.
+/// Sorts, groups and joins of intervals go by what compares them; groups and joins of `jsonb`, too.
 pub(super) fn sorted_and_grouped(node: LogicalPlan) -> Result<LogicalPlan> {
     Ok(match node {
         LogicalPlan::Sort(mut sort) => {
             sort.expr = ordered(sort.expr, sort.input.schema())?;
             LogicalPlan::Sort(sort)
         }
-        LogicalPlan::Distinct(Distinct::All(input))
-            if input.schema().fields().iter().any(|f| is_interval(f.data_type())) =>
-        {
+        LogicalPlan::Distinct(Distinct::All(input)) if input.schema().fields().iter().any(|f| by_key(f)) => {
             let columns = input.schema().columns().into_iter().map(Expr::Column).collect();
             grouped(Aggregate::try_new(input, columns, vec![])?)?
         }
         LogicalPlan::Aggregate(aggregate) => grouped(aggregate)?,
+        LogicalPlan::Join(mut join) => {
+            for (l, r) in &mut join.on {
+                let (left, right) = (l.to_field(join.left.schema())?.1, r.to_field(join.right.schema())?.1);
+                if by_key(&left) && by_key(&right) {
+                    *l = key(std::mem::take(l), &left)?;
+                    *r = key(std::mem::take(r), &right)?;
+                }
+            }
+            LogicalPlan::Join(join)
+        }
         other => other,
     })
 }
 
-/// Groups by what compares the intervals, and shows of each group the first.
+/// Whether values of the type are equal that look otherwise.
+fn by_key(field: &Field) -> bool {
+    is_interval(field.data_type()) || SqlType::of_field(field) == SqlType::Jsonb
+}
+
+/// What is equal where the values are.
+fn key(expr: Expr, field: &Field) -> Result<Expr> {
+    if is_interval(field.data_type()) { Ok(comparable(expr)) } else { json::key(expr) }
+}
+
+/// Groups by what compares the values, and shows of each group the first.
 fn grouped(aggregate: Aggregate) -> Result<LogicalPlan> {
     let schema = aggregate.input.schema().clone();
     let sets = aggregate.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_)));
-    let mut intervals = Vec::new();
+    let mut keyed = Vec::new();
     for (n, expr) in aggregate.group_expr.iter().enumerate() {
-        if !sets && is_interval(&expr.get_type(&schema)?) {
-            intervals.push(n);
+        let (_, field) = expr.to_field(&schema)?;
+        if !sets && by_key(&field) {
+            keyed.push((n, field));
         }
     }
-    if intervals.is_empty() {
+    if keyed.is_empty() {
         return Ok(LogicalPlan::Aggregate(aggregate));
     }
     let shown = aggregate.schema.clone();
     let (mut groups, mut firsts) = (aggregate.group_expr.clone(), Vec::new());
-    for n in &intervals {
+    for (n, field) in &keyed {
         let bare = groups[*n].clone().unalias();
-        groups[*n] = comparable(bare.clone()).alias(format!("__interval_{n}"));
+        groups[*n] = key(bare.clone(), field)?.alias(format!("__key_{n}"));
         firsts.push(first_value(bare, vec![]).alias(format!("__first_{n}")));
     }
     let width = groups.len();
     let calls = aggregate.aggr_expr.iter().cloned().chain(firsts).collect();
     let inner = Aggregate::try_new(aggregate.input, groups, calls)?;
-    let at = |n: usize| match intervals.iter().position(|i| *i == n) {
+    let at = |n: usize| match keyed.iter().position(|(i, _)| *i == n) {
         Some(first) => width + aggregate.aggr_expr.len() + first,
         None => n,
     };
@@ -303,8 +324,10 @@ fn grouped(aggregate: Aggregate) -> Result<LogicalPlan> {
     let exprs = (0..shown.fields().len())
         .map(|n| {
             let (qualifier, field) = shown.qualified_field(n);
-            let column: Column = columns[at(n)].clone();
-            Expr::Column(column).alias_qualified(qualifier.cloned(), field.name())
+            let column = Expr::Column(columns[at(n)].clone());
+            let ty = SqlType::of_field(field);
+            let shown = if ty == SqlType::Jsonb && at(n) != n { said(column, &ty) } else { column };
+            shown.alias_qualified(qualifier.cloned(), field.name())
         })
         .collect();
     Ok(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(LogicalPlan::Aggregate(inner)))?))

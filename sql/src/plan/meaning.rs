@@ -6,26 +6,24 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, ListArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::kernels::numeric::{add, div, mul, sub};
 use arrow::compute::{CastOptions, cast, cast_with_options};
-use arrow::datatypes::{DataType, FieldRef, Float32Type, Float64Type, Schema, SchemaRef};
+use arrow::datatypes::{DataType, FieldRef, Float32Type, Float64Type};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result};
-use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{BinaryExpr, Case, Cast, Expr, ExprSchemable, LogicalPlan, Operator, lit};
 use datafusion::optimizer::AnalyzerRule;
-use datafusion::physical_expr::create_physical_expr;
-use datafusion::physical_plan::PhysicalExpr;
 use datafusion::scalar::ScalarValue;
 use sightline_storage::error::{Error, SqlState};
 use sightline_storage::types::SqlType;
 
+use super::elements::{elementwise, item_field};
 use super::kernel::{Body, Kernel};
+use super::operators::compares;
 use super::{arithmetic, intervals, numeric, temporal};
 use crate::codec::{self, Format, Style};
 use crate::error::to_datafusion;
@@ -233,56 +231,9 @@ fn list_cast(
         return if from == field.data_type() { plain(expr, field) } else { Ok(Transformed::yes(expr)) };
     }
     let (_, given) = expr.to_field(schema)?;
-    let element = Arc::new(of.as_ref().clone().with_name("element").with_nullable(true));
-    let elements = DFSchema::try_from(Schema::new(vec![element]))?;
-    let column = Expr::Column(datafusion::common::Column::from_name("element"));
-    let cast = cast_expr(column, to.clone(), &elements, format)?.data;
-    let physical = create_physical_expr(&cast, &elements, &ExecutionProps::new(), &PhysicalPlanningContext::default())?;
-    let schema = Arc::clone(elements.inner());
-    let wanted = nested_like(given.data_type(), &to);
-    let field = Arc::new(field.as_ref().clone().with_data_type(wanted.clone()));
-    let body: Body = Arc::new(move |arrays| over_elements(&arrays[0], &wanted, &schema, &physical));
-    Ok(Transformed::yes(Kernel::call(
-        &format!("{} element by element to {}", of.data_type(), to.data_type()),
-        field,
-        vec![expr],
-        body,
-    )))
-}
-
-/// The field of the elements in the innermost dimension.
-fn item_field(list: &DataType) -> Option<FieldRef> {
-    match list {
-        DataType::List(item) => Some(item_field(item.data_type()).unwrap_or_else(|| item.clone())),
-        _ => None,
-    }
-}
-
-/// A list of as many dimensions, of other elements.
-fn nested_like(list: &DataType, of: &FieldRef) -> DataType {
-    match list {
-        DataType::List(item) if matches!(item.data_type(), DataType::List(_)) => {
-            DataType::new_list(nested_like(item.data_type(), of), true)
-        }
-        _ => DataType::List(of.clone()),
-    }
-}
-
-/// Computes an expression over the elements of arrays.
-fn over_elements(
-    array: &ArrayRef,
-    wanted: &DataType,
-    schema: &SchemaRef,
-    cast: &Arc<dyn PhysicalExpr>,
-) -> Result<ArrayRef> {
-    let DataType::List(item) = wanted else {
-        let batch = RecordBatch::try_new(schema.clone(), vec![array.clone()])?;
-        return cast.evaluate(&batch)?.into_array(array.len());
-    };
-    let list = array.as_list::<i32>();
-    let values = over_elements(list.values(), item.data_type(), schema, cast)?;
-    let done = ListArray::try_new(item.clone(), list.offsets().clone(), values, list.nulls().cloned())?;
-    Ok(Arc::new(done))
+    let name = format!("{} element by element to {}", of.data_type(), to.data_type());
+    let cast = |element, columns: &DFSchema| Ok(cast_expr(element, to.clone(), columns, format)?.data);
+    elementwise(&name, expr, &given, &to, Some(&field), cast).map(Transformed::yes)
 }
 
 /// Keeps the type's metadata on a literal that a cast made.
@@ -477,18 +428,7 @@ fn arithmetic(binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>
 /// A timestamp plus or minus an interval, and intervals compared. Any other operation comes back as it is.
 fn of_times(binary: BinaryExpr, schema: &DFSchema, format: &Format) -> Result<Result<Expr, BinaryExpr>> {
     let computes = matches!(binary.op, Operator::Plus | Operator::Minus);
-    let compares = matches!(
-        binary.op,
-        Operator::Eq
-            | Operator::NotEq
-            | Operator::Lt
-            | Operator::LtEq
-            | Operator::Gt
-            | Operator::GtEq
-            | Operator::IsDistinctFrom
-            | Operator::IsNotDistinctFrom
-    );
-    if !computes && !compares {
+    if !computes && !compares(binary.op) {
         return Ok(Err(binary));
     }
     let (left, right) = (binary.left.get_type(schema)?, binary.right.get_type(schema)?);

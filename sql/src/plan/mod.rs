@@ -11,12 +11,14 @@
 mod agreement;
 mod arithmetic;
 mod arrays;
+mod beside;
 mod blanks;
 mod cast;
 mod columns;
 mod composites;
 mod dependent;
 mod domains;
+mod elements;
 mod enum_functions;
 mod enums;
 mod frames;
@@ -328,11 +330,16 @@ fn to_plan(
     let statement = ast::Statement::Query(Box::new(query));
     let plan = planner.sql_statement_to_plan_with_context(statement, &mut context).map_err(from_datafusion)?;
     relations::unambiguous(&plan, &asked).map_err(from_datafusion)?;
-    let plan = relations::merged(plan).and_then(grouping::projected).map_err(from_datafusion)?;
-    let plan = if has_types(ctx) { enums::typed(plan).map_err(from_datafusion)? } else { plan };
+    let plan =
+        relations::merged(plan).and_then(grouping::projected).and_then(elements::told).map_err(from_datafusion)?;
+    let plan = match has_types(ctx) {
+        true => enums::typed(plan).and_then(elements::told).map_err(from_datafusion)?,
+        false => plan,
+    };
     agreement::check(&plan).map_err(from_datafusion)?;
     let style = style_now(ctx);
-    let plan = agreement::resolved(plan)
+    let plan = beside::typed(plan)
+        .and_then(agreement::resolved)
         .and_then(|plan| intervals::resolved(plan, &style))
         .and_then(multisets::counted)
         .and_then(numbers::chosen)
@@ -442,7 +449,8 @@ pub fn plan_expr(ctx: &Arc<QueryContext>, expr: &ast::Expr, schema: &DFSchema) -
     let planned = planner.sql_to_expr(expr, schema, &mut PlannerContext::new()).map_err(from_datafusion)?;
     let planned = if has_types(ctx) { enums::typed_in(planned, schema).map_err(from_datafusion)? } else { planned };
     agreement::check_in(&planned, schema).map_err(from_datafusion)?;
-    let planned = agreement::resolved_in(planned, schema)
+    let planned = beside::typed_in(planned, schema)
+        .and_then(|e| agreement::resolved_in(e, schema))
         .and_then(|e| intervals::resolved_in(e, schema, &style_now(ctx)))
         .and_then(|e| numbers::chosen_in(e, schema))
         .and_then(|e| json::typed_in(e, schema))

@@ -18,6 +18,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable, Join, LogicalPlan, LogicalPl
 use datafusion::sql::sqlparser::ast::{self, JoinConstraint, JoinOperator, TableFactor};
 use sightline_storage::error::{Error, SqlState};
 
+use super::elements;
 use super::names::fold;
 use crate::error::to_datafusion;
 
@@ -39,6 +40,18 @@ impl RelationPlanner for Relations {
             let plan = joined(left, right, ty, constraint)?;
             return Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, None))));
         }
+        if let TableFactor::Derived { alias, lateral: true, .. } = &mut relation
+            && let Some(alias) = alias.take()
+        {
+            let plan = elements::told(context.plan(relation)?)?;
+            let planned = if alias.columns.is_empty() {
+                LogicalPlanBuilder::from(plan).alias(TableReference::bare(fold(&alias.name)))?.build()?
+            } else {
+                let columns = plan.schema().columns();
+                renamed(plan, columns, &alias)?
+            };
+            return Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(planned, None))));
+        }
         if let TableFactor::NestedJoin { alias, .. } | TableFactor::Derived { alias, lateral: false, .. } =
             &mut relation
             && let Some(alias) = alias.take()
@@ -49,7 +62,7 @@ impl RelationPlanner for Relations {
                 return Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(planned, None))));
             }
             let columns = visible(&plan)?;
-            let planned = renamed(merged(plan)?, columns, &alias)?;
+            let planned = renamed(elements::told(merged(plan)?)?, columns, &alias)?;
             return Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(planned, None))));
         }
         let TableFactor::Table { alias, args: None, .. } = &mut relation else {

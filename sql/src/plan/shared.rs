@@ -136,6 +136,7 @@ impl Shared {
         }
         context.register_udf(super::series::generate_series());
         context.register_udf(super::multisets::with_ties_function());
+        context.register_udf(super::beside::beside_function());
         context.register_udf(super::frames::mark_function());
         for function in super::json::functions(&settings.format()) {
             context.register_udf(function);

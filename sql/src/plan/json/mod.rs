@@ -3,6 +3,7 @@
 
 mod build;
 mod cast;
+mod equality;
 mod operators;
 mod subscripts;
 mod types;
@@ -15,9 +16,10 @@ use sightline_storage::types::SqlType;
 
 pub(super) use self::build::{aggregate_halves, functions};
 pub(super) use self::cast::json_cast;
+pub(super) use self::equality::key;
 pub(super) use self::operators::JsonOperators;
 pub(super) use self::subscripts::function as subscripts;
-pub(super) use self::types::{typed, typed_in};
+pub(super) use self::types::{array, typed, typed_in};
 use super::functions::undefined;
 use crate::error::to_datafusion;
 
@@ -26,6 +28,9 @@ fn type_of(expr: &Expr, schema: &DFSchema) -> SqlType {
     match expr {
         Expr::Literal(ScalarValue::Utf8(_) | ScalarValue::Null, None)
         | Expr::Placeholder(Placeholder { field: None, .. }) => SqlType::Unknown,
+        Expr::Alias(alias) => type_of(&alias.expr, schema),
+        // What is cast may have left a mark on the field of the cast.
+        Expr::Cast(cast) => SqlType::of_field(&cast.field),
         Expr::Case(case) => {
             let results = case.when_then_expr.iter().map(|(_, then)| then).chain(&case.else_expr);
             results.map(|e| type_of(e, schema)).find(|t| *t != SqlType::Unknown).unwrap_or(SqlType::Unknown)
@@ -35,6 +40,10 @@ fn type_of(expr: &Expr, schema: &DFSchema) -> SqlType {
         }
         other => other.to_field(schema).map_or(SqlType::Unknown, |(_, field)| SqlType::of_field(&field)),
     }
+}
+
+fn is_json(ty: &SqlType) -> bool {
+    matches!(ty, SqlType::Json | SqlType::Jsonb)
 }
 
 /// The expression as a type, where it is not of that type already.

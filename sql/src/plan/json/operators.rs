@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::ast::BinaryOperator as Op;
 use sightline_storage::error::{Error, SqlState};
 use sightline_storage::types::SqlType;
 
-use super::{as_type, function, type_of};
+use super::{as_type, function, is_json, type_of};
 use crate::error::to_datafusion;
 
 /// Plans them.
@@ -56,10 +56,6 @@ impl ExprPlanner for JsonOperators {
             _ => Ok(PlannerResult::Original(access)),
         }
     }
-}
-
-fn is_json(ty: &SqlType) -> bool {
-    matches!(ty, SqlType::Json | SqlType::Jsonb)
 }
 
 /// Whether a value of the type may stand where a string is asked for.
@@ -113,7 +109,7 @@ fn call(op: &Op, left: &SqlType, right: &SqlType) -> Option<(&'static str, [SqlT
 }
 
 /// Operators between two values of `jsonb`.
-fn of_two(op: &Op, left: &SqlType, right: &SqlType) -> Option<&'static str> {
+pub(super) fn of_two(op: &Op, left: &SqlType, right: &SqlType) -> Option<&'static str> {
     let jsonb = |t: &SqlType| matches!(t, SqlType::Jsonb | SqlType::Unknown);
     if !jsonb(left) || !jsonb(right) {
         return None;
@@ -132,7 +128,7 @@ fn of_two(op: &Op, left: &SqlType, right: &SqlType) -> Option<&'static str> {
     })
 }
 
-fn no_operator(left: &SqlType, op: &Op, right: &SqlType) -> datafusion::error::DataFusionError {
+pub(super) fn no_operator(left: &SqlType, op: &Op, right: &SqlType) -> datafusion::error::DataFusionError {
     let message = format!("operator does not exist: {left} {op} {right}");
     to_datafusion(
         Error::new(SqlState::UNDEFINED_FUNCTION, message)

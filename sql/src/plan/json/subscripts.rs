@@ -1,6 +1,6 @@
 //! `j[0]`, `j[1]['a']` of a `jsonb`: the rewrite of the query makes calls of `array_subscript` and `array_section` of
 //! subscripts, before it is known what they subscript. Here a call that turns out to be of a `jsonb` becomes steps of a
-//! path (<https://www.postgresql.org/docs/15/datatype-json.html#JSONB-SUBSCRIPTING>).
+//! path; one of an array keeps the type of its elements (<https://www.postgresql.org/docs/15/datatype-json.html#JSONB-SUBSCRIPTING>).
 
 use std::sync::Arc;
 
@@ -37,12 +37,13 @@ pub(in crate::plan) fn function(name: &str) -> Option<Arc<ScalarUDF>> {
 /// # Errors
 /// 42804 for subscripts that a `jsonb` does not take.
 pub(super) fn resolved(call: ScalarFunction, schema: &DFSchema) -> Result<Expr> {
-    let implementation: &dyn std::any::Any = call.func.inner().as_ref();
+    let func = call.func.clone();
+    let implementation: &dyn std::any::Any = func.inner().as_ref();
     let Some(subscripts) = implementation.downcast_ref::<Subscript>() else { return Ok(Expr::ScalarFunction(call)) };
     let mut arguments = call.args.into_iter();
     let Some(of) = arguments.next() else { return Ok(subscripts.inner.call(vec![])) };
     if type_of(&of, schema) != SqlType::Jsonb {
-        return Ok(subscripts.inner.call(std::iter::once(of).chain(arguments).collect()));
+        return Ok(func.call(std::iter::once(of).chain(arguments).collect()));
     }
     if subscripts.inner.name() == SECTION {
         return Err(mismatch("jsonb subscript does not support slices"));
@@ -90,6 +91,15 @@ impl ScalarUDFImpl for Subscript {
             Some((DataType::Utf8View, _)) => {
                 let types = args.arg_fields.iter().map(|f| f.data_type().clone()).collect::<Vec<_>>();
                 self.inner.coerce_types(&types).map(|_| args.arg_fields[0].clone())
+            }
+            Some((_, SqlType::Array(mut item))) => {
+                while let SqlType::Array(inner) = *item {
+                    item = inner;
+                }
+                let field = self.inner.return_field_from_args(args)?;
+                let whole = item.field(field.name(), true);
+                // What the field of the elements says of them, if an element it is.
+                Ok(if whole.data_type() == field.data_type() { Arc::new(whole) } else { field })
             }
             _ => self.inner.return_field_from_args(args),
         }

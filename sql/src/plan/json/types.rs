@@ -4,21 +4,22 @@
 
 use std::sync::Arc;
 
-use arrow::compute::cast;
-use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result};
-use datafusion::logical_expr::expr::{AggregateFunction, InList, ScalarFunction, Sort as SortExpr, WindowFunction};
+use datafusion::functions_nested::make_array::make_array;
+use datafusion::logical_expr::expr::{AggregateFunction, ScalarFunction, Sort as SortExpr, WindowFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Case, Distinct, Expr, ExprSchemable, LogicalPlan, Sort, not};
+use datafusion::logical_expr::{Case, Distinct, Expr, ExprSchemable, LogicalPlan, Sort, Union};
 use sightline_functions::json::SORT_KEY;
 use sightline_storage::error::{Error, SqlState};
 use sightline_storage::types::SqlType;
 
-use super::{as_type, function, subscripts, type_of};
+use super::{as_type, equality, function, is_json, subscripts, type_of};
 use crate::error::to_datafusion;
-use crate::plan::kernel::Kernel;
+use crate::plan::agreement::is_literal_column;
+use crate::plan::beside::{self, is_set_operation, set_operation, with_column};
+use crate::plan::elements::said;
 
 /// Rewrites a plan fresh from the planner.
 pub(in crate::plan) fn typed(plan: LogicalPlan) -> Result<LogicalPlan> {
@@ -31,7 +32,11 @@ pub(in crate::plan) fn typed(plan: LogicalPlan) -> Result<LogicalPlan> {
             let done = expr.transform_up(|e| rewrite(e, &schema))?;
             Ok(done.update_data(|e| saved.restore(e)))
         })?;
-        let sorted = changed.transform_data(|node| sorted(node, &schema))?;
+        let sorted = changed.transform_data(|node| match node {
+            LogicalPlan::Union(union) => united(union),
+            LogicalPlan::Join(join) if is_set_operation(&join) => set_operation(join, &is_json),
+            other => sorted(other, &schema),
+        })?;
         // A child's columns may have got their types only now.
         sorted.map_data(LogicalPlan::recompute_schema)
     });
@@ -41,10 +46,6 @@ pub(in crate::plan) fn typed(plan: LogicalPlan) -> Result<LogicalPlan> {
 /// Rewrites an expression fresh from the planner.
 pub(in crate::plan) fn typed_in(expr: Expr, schema: &DFSchema) -> Result<Expr> {
     expr.transform_up(|e| rewrite(e, schema)).map(|t| t.data)
-}
-
-fn is_json(ty: &SqlType) -> bool {
-    matches!(ty, SqlType::Json | SqlType::Jsonb)
 }
 
 /// `json` is compared with nothing.
@@ -93,8 +94,19 @@ fn order(by: &mut [SortExpr], schema: &DFSchema) -> Result<bool> {
 
 fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     match expr {
-        Expr::Case(case) => Ok(case_of(case, schema)),
-        Expr::ScalarFunction(call) if matches!(call.func.name(), "coalesce" | "nullif") => Ok(first_of(call, schema)),
+        Expr::Case(case) => {
+            let case = equality::conditions(case, schema)?;
+            let changed = case.transformed;
+            let mut typed = case_of(case.data, schema)?;
+            typed.transformed |= changed;
+            Ok(typed)
+        }
+        Expr::ScalarFunction(call) if matches!(call.func.name(), "coalesce" | "nullif" | "greatest" | "least") => {
+            alternatives(call, schema)
+        }
+        Expr::ScalarFunction(call) if call.func.name().starts_with("any_") || call.func.name().starts_with("all_") => {
+            equality::over_array(call, schema)
+        }
         Expr::ScalarFunction(call) if matches!(call.func.name(), "to_json" | "to_jsonb") => {
             match call.args.as_slice() {
                 [arg] if type_of(arg, schema) == SqlType::Unknown => Err(to_datafusion(Error::new(
@@ -110,13 +122,19 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         Expr::ScalarFunction(call) if call.args.iter().any(|a| type_of(a, schema) == SqlType::Unknown) => {
             read_literals(call, schema)
         }
-        Expr::InList(list) if type_of(&list.expr, schema) == SqlType::Jsonb => in_list(list, schema),
+        Expr::BinaryExpr(_) | Expr::InList(_) | Expr::Between(_) | Expr::InSubquery(_) => {
+            equality::rewrite(expr, schema)
+        }
         Expr::AggregateFunction(mut call) => {
-            let changed = order(&mut call.params.order_by, schema)?;
+            let mut changed = order(&mut call.params.order_by, schema)?;
+            if call.params.distinct && call.func.name() == "count" {
+                changed |= equality::by_keys(&mut call.params.args, schema)?;
+            }
             Ok(Transformed::new_transformed(Expr::AggregateFunction(AggregateFunction { ..call }), changed))
         }
         Expr::WindowFunction(mut call) => {
-            let changed = order(&mut call.params.order_by, schema)?;
+            let sorted = order(&mut call.params.order_by, schema)?;
+            let changed = equality::by_keys(&mut call.params.partition_by, schema)? || sorted;
             Ok(Transformed::new_transformed(Expr::WindowFunction(Box::new(WindowFunction { ..*call })), changed))
         }
         other => Ok(Transformed::no(other)),
@@ -142,17 +160,23 @@ fn read_literals(mut call: ScalarFunction, schema: &DFSchema) -> Result<Transfor
     Ok(Transformed::new_transformed(Expr::ScalarFunction(call), changed))
 }
 
-/// The expression with its type said.
-fn said(expr: Expr, ty: &SqlType) -> Expr {
-    let body = Arc::new(|arrays: &[arrow::array::ArrayRef]| Ok(cast(&arrays[0], &DataType::Utf8View)?));
-    Kernel::call(&ty.to_string(), ty.field_ref(""), vec![expr], body)
+/// Refuses results that are not all of the one type that is JSON.
+fn matched(what: &str, types: &[SqlType], ty: &SqlType) -> Result<()> {
+    let Some(other) = types.iter().find(|t| *t != ty && **t != SqlType::Unknown) else { return Ok(()) };
+    let first = types.iter().find(|t| **t != SqlType::Unknown).unwrap_or(ty);
+    let (first, other) = if first == ty { (ty, other) } else { (other, ty) };
+    let text = format!("{what} types {first} and {other} cannot be matched");
+    Err(to_datafusion(Error::new(SqlState::DATATYPE_MISMATCH, text)))
 }
 
-fn case_of(case: Case, schema: &DFSchema) -> Transformed<Expr> {
+fn case_of(case: Case, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let ty = type_of(&Expr::Case(case.clone()), schema);
     if !is_json(&ty) {
-        return Transformed::no(Expr::Case(case));
+        return Ok(Transformed::no(Expr::Case(case)));
     }
+    // PostgreSQL looks at ELSE first.
+    let results = case.else_expr.iter().chain(case.when_then_expr.iter().map(|(_, then)| then));
+    matched("CASE", &results.map(|e| type_of(e, schema)).collect::<Vec<_>>(), &ty)?;
     let result = |e: Box<Expr>| {
         let from = type_of(&e, schema);
         if from == SqlType::Unknown { Box::new(as_type(*e, &from, &ty)) } else { e }
@@ -162,35 +186,56 @@ fn case_of(case: Case, schema: &DFSchema) -> Transformed<Expr> {
         when_then_expr: case.when_then_expr.into_iter().map(|(when, then)| (when, result(then))).collect(),
         else_expr: case.else_expr.map(result),
     };
-    Transformed::yes(said(Expr::Case(case), &ty))
+    Ok(Transformed::yes(said(Expr::Case(case), &ty)))
 }
 
-fn first_of(mut call: ScalarFunction, schema: &DFSchema) -> Transformed<Expr> {
+/// `coalesce` and its kin: literals among their arguments are JSON, too.
+fn alternatives(mut call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let types = call.args.iter().map(|e| type_of(e, schema)).collect::<Vec<_>>();
     let Some(ty) = types.iter().find(|t| is_json(t)).cloned() else {
-        return Transformed::no(Expr::ScalarFunction(call));
+        return Ok(Transformed::no(Expr::ScalarFunction(call)));
     };
-    for (arg, from) in call.args.iter_mut().zip(&types) {
-        if *from == SqlType::Unknown {
-            *arg = as_type(std::mem::take(arg), from, &ty);
-        }
+    if call.func.name() == "nullif" {
+        return equality::null_if(call, &ty, schema).map(Transformed::yes);
     }
-    Transformed::yes(said(Expr::ScalarFunction(call), &ty))
+    matched(&call.func.name().to_uppercase(), &types, &ty)?;
+    for (arg, from) in call.args.iter_mut().zip(&types) {
+        *arg = as_type(std::mem::take(arg), from, &ty);
+    }
+    if call.func.name() != "coalesce" {
+        return equality::extreme(call, &ty).map(Transformed::yes);
+    }
+    Ok(Transformed::yes(said(Expr::ScalarFunction(call), &ty)))
 }
 
-/// `j IN (a, b)` is `j = a OR j = b`, by the equality of values.
-fn in_list(list: InList, schema: &DFSchema) -> Result<Transformed<Expr>> {
-    let InList { expr, list, negated } = list;
-    let mut found: Option<Expr> = None;
-    for item in list {
-        let from = type_of(&item, schema);
-        let item = as_type(item, &from, &SqlType::Jsonb);
-        let one = function("jsonb_eq", vec![(*expr).clone(), item])?;
-        found = Some(match found {
-            Some(before) => before.or(one),
-            None => one,
-        });
+/// Literals beside JSON in the same column of a UNION.
+fn united(mut union: Union) -> Result<Transformed<LogicalPlan>> {
+    let mut changed = false;
+    for n in 0..union.schema.fields().len() {
+        let fields = union.inputs.iter().filter(|input| !is_literal_column(input, n));
+        let fields = fields.filter_map(|input| input.schema().fields().get(n).cloned()).collect::<Vec<_>>();
+        let Some(ty) = fields.iter().map(|f| SqlType::of_field(f)).find(is_json) else { continue };
+        for pair in fields.windows(2) {
+            beside::matched("UNION", &pair[0], &pair[1], &is_json)?;
+        }
+        for input in &mut union.inputs {
+            if is_literal_column(input, n) {
+                *input = Arc::new(with_column(input.as_ref().clone(), n, &ty)?);
+                changed = true;
+            }
+        }
     }
-    let Some(found) = found else { return Ok(Transformed::no(*expr)) };
-    Ok(Transformed::yes(if negated { not(found) } else { found }))
+    let plan = if changed { Union::try_new_with_loose_types(union.inputs)? } else { union };
+    Ok(Transformed::new_transformed(LogicalPlan::Union(plan), changed))
+}
+
+/// `ARRAY[…]` with JSON in it: literals beside it are JSON, too.
+pub(in crate::plan) fn array(elements: &[Expr], schema: &DFSchema) -> Option<Expr> {
+    let types = elements.iter().map(|e| type_of(e, schema)).collect::<Vec<_>>();
+    let ty = types.iter().find(|t| is_json(t)).cloned()?;
+    if types.iter().any(|t| *t != ty && *t != SqlType::Unknown) {
+        return None;
+    }
+    let typed = elements.iter().zip(&types).map(|(e, from)| as_type(e.clone(), from, &ty)).collect();
+    Some(said(make_array(typed), &SqlType::Array(Box::new(ty))))
 }

@@ -288,6 +288,7 @@ impl VisitorMut for Pass {
             Expr::AtTimeZone { timestamp, time_zone } => {
                 *expr = call("timezone", vec![(**time_zone).clone(), (**timestamp).clone()]);
             }
+            Expr::IsDistinctFrom(left, right) | Expr::IsNotDistinctFrom(left, right) => values::distinct(left, right),
             Expr::AnyOp { left, compare_op, right, .. } if *compare_op == BinaryOperator::Eq => {
                 if let Expr::Subquery(subquery) = right.as_ref() {
                     *expr = in_subquery(left, subquery, false);

@@ -4,6 +4,9 @@
 use datafusion::sql::sqlparser::ast::{self, CastKind, DataType, ExactNumberInfo, Expr, UnaryOperator, Value};
 
 use super::arrays;
+use super::calls::call;
+use crate::plan::beside::BESIDE;
+use crate::plan::types::sql_type;
 
 /// Casts the literals of each column whose type other rows show.
 pub(super) fn typed(values: &mut ast::Values) {
@@ -13,16 +16,21 @@ pub(super) fn typed(values: &mut ast::Values) {
     }
     for column in 0..width {
         let cells = || values.rows.iter().map(|row| &row[column]);
-        let Some(mut ty) = column_type(cells()) else { continue };
+        let Some(mut ty) = column_type(cells()) else {
+            beside(values, column);
+            continue;
+        };
         // Beside a numeric an integer is one, too, with a scale of its own.
         let numeric = is_numeric(&ty) && cells().filter_map(shown_type).any(|t| is_numeric(&t));
         if numeric {
             ty = DataType::Numeric(ExactNumberInfo::None);
         }
+        // A NULL without the mark of its column would be of another type to the planner.
+        let marked = !numeric && sql_type(&ty).is_ok_and(|t| !t.field("", true).metadata().is_empty());
         for row in &mut values.rows {
             let literal = &mut row[column];
-            let text = matches!(literal, Expr::Value(v) if matches!(v.value, Value::SingleQuotedString(_)));
-            if text || (numeric && is_number(literal)) {
+            let null = matches!(literal, Expr::Value(v) if matches!(v.value, Value::Null));
+            if (is_untyped(literal) && (marked || !null)) || (numeric && is_number(literal)) {
                 let cast = Expr::Cast {
                     kind: CastKind::Cast,
                     expr: Box::new(literal.clone()),
@@ -34,6 +42,35 @@ pub(super) fn typed(values: &mut ast::Values) {
             }
         }
     }
+}
+
+/// Marks the literals of a column whose type a cell tells that is no literal: an expression over columns, a call.
+fn beside(values: &mut ast::Values, column: usize) {
+    let tells = |e: &&Expr| !is_untyped(e) && !is_fraction(e) && !is_parameter(e);
+    let Some(known) = values.rows.iter().map(|row| &row[column]).find(tells).cloned() else { return };
+    for row in &mut values.rows {
+        if is_untyped(&row[column]) {
+            row[column] = call(BESIDE, vec![known.clone(), row[column].clone()]);
+        }
+    }
+}
+
+/// Marks a literal beside IS DISTINCT FROM, which takes the type of the other side.
+pub(super) fn distinct(left: &mut Expr, right: &mut Expr) {
+    match (is_untyped(left), is_untyped(right)) {
+        (true, false) => *left = call(BESIDE, vec![right.clone(), left.clone()]),
+        (false, true) => *right = call(BESIDE, vec![left.clone(), right.clone()]),
+        _ => {}
+    }
+}
+
+/// A string or NULL as written.
+fn is_untyped(expr: &Expr) -> bool {
+    matches!(expr, Expr::Value(v) if matches!(v.value, Value::SingleQuotedString(_) | Value::Null))
+}
+
+fn is_parameter(expr: &Expr) -> bool {
+    matches!(expr, Expr::Value(v) if matches!(v.value, Value::Placeholder(_)))
 }
 
 /// The type that the typed cells of a column show: integers give way to any other.
