@@ -14,7 +14,7 @@ use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion::physical_plan::PhysicalExpr;
-use datafusion::sql::sqlparser::ast::Expr;
+use datafusion::sql::sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, FunctionArguments};
 use sightline_storage::catalog::{ColumnDef, TypeBody};
 use sightline_storage::error::{Error, Object, Result, SqlState};
 use sightline_storage::ids::TypeId;
@@ -206,6 +206,19 @@ pub(super) fn check_cast(expr: &mut Expr) {
         *data_type = said(domain.base.base());
     }
     *expr = named_call(&name, expr.clone());
+}
+
+/// The cast under a check of it.
+pub(super) fn unchecked(expr: &Expr) -> &Expr {
+    if let Expr::Function(f) = expr
+        && let [part] = f.name.0.as_slice()
+        && part.as_ident().is_some_and(|i| i.value.starts_with(CHECKS) || i.value.starts_with(CHECKS_ELEMENTS))
+        && let FunctionArguments::List(list) = &f.args
+        && let [FunctionArg::Unnamed(FunctionArgExpr::Expr(cast))] = list.args.as_slice()
+    {
+        return cast;
+    }
+    expr
 }
 
 fn has_domain(ty: &SqlType) -> bool {

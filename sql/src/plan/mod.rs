@@ -16,6 +16,7 @@ mod blanks;
 mod cast;
 mod columns;
 mod composites;
+mod ctes;
 mod dependent;
 mod domains;
 mod elements;
@@ -80,6 +81,7 @@ use crate::settings::Settings;
 pub use cast::{assignment_cast, compile, evaluate, unassignable};
 pub(crate) use columns::column_name;
 pub use columns::type_name;
+pub(crate) use ctes::shared_plans;
 pub(crate) use domains::{DomainChecks, VALUE, column_default};
 pub(crate) use names::TEMPORARY;
 pub use names::{fold, resolve_creation, resolve_relation, resolve_temporary};
@@ -330,6 +332,15 @@ fn to_plan(
     let statement = ast::Statement::Query(Box::new(query));
     let plan = planner.sql_statement_to_plan_with_context(statement, &mut context).map_err(from_datafusion)?;
     relations::unambiguous(&plan, &asked).map_err(from_datafusion)?;
+    let plan = ctes::resolved(plan, &|plan| {
+        relations::unambiguous(&plan, &asked).map_err(from_datafusion)?;
+        analyzed(ctx, meant(ctx, plan)?, false)
+    });
+    meant(ctx, plan.map_err(from_datafusion)?)
+}
+
+/// The planner's plan with PostgreSQL's meaning.
+fn meant(ctx: &Arc<QueryContext>, plan: LogicalPlan) -> Result<LogicalPlan> {
     let plan =
         relations::merged(plan).and_then(grouping::projected).and_then(elements::told).map_err(from_datafusion)?;
     let plan = match has_types(ctx) {

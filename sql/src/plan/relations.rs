@@ -57,6 +57,10 @@ impl RelationPlanner for Relations {
             && let Some(alias) = alias.take()
         {
             let plan = context.plan(relation)?;
+            if alias.name.value == super::ctes::MARK {
+                let planned = super::ctes::opaque(merged(plan)?)?;
+                return Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(planned, None))));
+            }
             if alias.name.value == super::records::FIELDS {
                 let planned = super::records::spread(plan)?;
                 return Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(planned, None))));

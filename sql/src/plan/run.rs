@@ -1,5 +1,6 @@
 //! Runs a plan and streams its rows, under cancel and deadline.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
@@ -115,17 +116,27 @@ fn printer(ty: &SqlType) -> Option<String> {
 
 /// Whether the plan reads so few rows that one partition is faster.
 fn is_small(plan: &LogicalPlan) -> bool {
+    read_rows(plan, &mut HashSet::new()).is_ok_and(|rows| rows < shared::SMALL_ROWS as u64)
+}
+
+/// How many rows its tables have; a query that is read several times counts once.
+fn read_rows(plan: &LogicalPlan, seen: &mut HashSet<usize>) -> datafusion::common::Result<u64> {
     let mut rows = 0_u64;
-    let counted = plan.apply_with_subqueries(|node| {
+    plan.apply_with_subqueries(|node| {
         if let LogicalPlan::TableScan(scan) = node
             && let Ok(provider) = source_as_provider(&scan.source)
-            && let Some(table) = (provider.as_ref() as &dyn std::any::Any).downcast_ref::<Table>()
         {
-            rows += table.snapshot().rows();
+            if let Some(table) = (provider.as_ref() as &dyn std::any::Any).downcast_ref::<Table>() {
+                rows += table.snapshot().rows();
+            } else if let Some(inner) = super::ctes::inside(provider.as_ref())
+                && seen.insert(std::ptr::from_ref(inner) as usize)
+            {
+                rows += read_rows(inner, seen)?;
+            }
         }
         Ok(TreeNodeRecursion::Continue)
-    });
-    counted.is_ok() && rows < shared::SMALL_ROWS as u64
+    })?;
+    Ok(rows)
 }
 
 fn stream(rows: SendableRecordBatchStream, columns: Arc<[Column]>, limits: Limits) -> RowStream {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::display::DisplayableExecutionPlan;
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast;
@@ -61,12 +62,19 @@ pub(super) async fn run(
     }
     let (optimized, physical) = crate::plan::explain(&ctx, planned, parameters, explain.analyze).await?;
     let mut lines = Vec::new();
-    if explain.analyze {
-        let shown = DisplayableExecutionPlan::with_metrics(physical.as_ref()).indent(explain.verbose).to_string();
-        lines.extend(shown.lines().map(str::to_string));
-    } else {
-        let shown = DisplayableExecutionPlan::new(physical.as_ref()).indent(explain.verbose).to_string();
-        lines.extend(shown.lines().map(str::to_string));
+    let show = |plan: &dyn ExecutionPlan, indent: &str, lines: &mut Vec<String>| {
+        let shown = match explain.analyze {
+            true => DisplayableExecutionPlan::with_metrics(plan).indent(explain.verbose).to_string(),
+            false => DisplayableExecutionPlan::new(plan).indent(explain.verbose).to_string(),
+        };
+        lines.extend(shown.lines().map(|line| format!("{indent}{line}")));
+    };
+    show(physical.as_ref(), "", &mut lines);
+    for (name, shared) in crate::plan::shared_plans(&physical) {
+        lines.push(format!("{name}:"));
+        show(shared.as_ref(), "  ", &mut lines);
+    }
+    if !explain.analyze {
         lines.push("Logical plan:".to_string());
         lines.extend(optimized.display_indent().to_string().lines().map(|l| format!("  {l}")));
     }

@@ -12,6 +12,7 @@ use sightline_storage::types::{CompositeType, SqlType};
 use super::calls::{call, plain_name};
 use super::records;
 use crate::plan::composites::{FIELD_OF, ROW_OF};
+use crate::plan::domains::unchecked;
 use crate::plan::names::fold;
 use crate::plan::types::sql_type;
 use crate::plan::user_types::{cast_to, said};
@@ -78,7 +79,7 @@ fn populated(f: &Function) -> Option<Expr> {
     else {
         return None;
     };
-    let Expr::Cast { data_type, .. } = base else { return None };
+    let Expr::Cast { data_type, .. } = unchecked(base) else { return None };
     let ty = sql_type(data_type).ok()?;
     let of = composite(&ty)?;
     let member = |(name, ty): &(String, SqlType)| {
@@ -128,7 +129,7 @@ fn text(text: &str) -> Expr {
 
 /// The columns that `json_populate_record(base, …)` answers, if the type of `base` is told by a cast.
 pub(super) fn columns_of(base: &Expr) -> Option<Vec<(Ident, DataType)>> {
-    let Expr::Cast { data_type, .. } = base else { return None };
+    let Expr::Cast { data_type, .. } = unchecked(base) else { return None };
     let ty = sql_type(data_type).ok()?;
     let of = composite(&ty)?;
     Some(of.fields.iter().map(|(name, ty)| (Ident::with_quote('"', name), said(ty))).collect())
@@ -136,8 +137,7 @@ pub(super) fn columns_of(base: &Expr) -> Option<Vec<(Ident, DataType)>> {
 
 /// A field's value out of an object, or where the object has no such member that of `base`.
 pub(super) fn or_base(base: &Expr, object: &Expr, name: &str, value: Expr) -> Expr {
-    let nothing =
-        matches!(base, Expr::Cast { expr, .. } if matches!(expr.as_ref(), Expr::Value(v) if v.value == Value::Null));
+    let nothing = matches!(unchecked(base), Expr::Cast { expr, .. } if matches!(expr.as_ref(), Expr::Value(v) if v.value == Value::Null));
     if nothing {
         return value;
     }

@@ -345,6 +345,7 @@ impl VisitorMut for Pass {
 
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         self.scopes.leave();
+        with::share(query);
         bare_positions(query);
         if let SetExpr::Values(rows) = query.body.as_mut() {
             values::typed(rows);

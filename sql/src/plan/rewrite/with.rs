@@ -6,8 +6,9 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{Cte, Ident, ObjectNamePart, Query, TableFactor, VisitMut, VisitorMut};
 
 use super::recursion::references;
-use super::relations::table_alias;
+use super::relations::{series_query, table_alias};
 use crate::plan::columns::hide;
+use crate::plan::ctes::MARK;
 use crate::plan::names::fold;
 
 /// The names of the WITH queries around the one that is visited, and how many got another name.
@@ -58,6 +59,28 @@ impl Scopes {
 
 fn own_names(query: &Query) -> Vec<String> {
     query.with.iter().flat_map(|w| &w.cte_tables).map(|cte| fold(&cte.alias.name)).collect()
+}
+
+/// Marks the queries that are named more than once, for [`ctes`](crate::plan::ctes): `(…) AS mark` is their only relation.
+/// One that names itself is left alone, and so is one that makes rows for others.
+pub(super) fn share(query: &mut Query) {
+    let Some(mut with) = query.with.take() else { return };
+    for n in 0..with.cte_tables.len() {
+        let name = fold(&with.cte_tables[n].alias.name);
+        let (before, rest) = with.cte_tables.split_at_mut(n + 1);
+        let Some(cte) = before.last_mut() else { continue };
+        let within = rest.iter().map(|c| references(c.query.as_ref(), &name)).sum::<usize>();
+        let around = references(query.body.as_ref(), &name) + references(&query.order_by, &name);
+        if within + around < 2 || (with.recursive && references(cte.query.as_ref(), &name) > 0) {
+            continue;
+        }
+        let alias = Some(table_alias(MARK));
+        let factor = TableFactor::Derived { lateral: false, subquery: cte.query.clone(), alias, sample: None };
+        if let Some(marked) = series_query(factor) {
+            cte.query = Box::new(marked);
+        }
+    }
+    query.with = Some(with);
 }
 
 /// Puts each query behind those that it names, as far as that goes; else they stay where they are.
