@@ -128,10 +128,12 @@ pub(super) fn resolved(
     Resolve { finish, known: HashMap::new() }.within(plan)
 }
 
+type Source = Arc<dyn TableSource>;
+
 struct Resolve<'a> {
     finish: &'a dyn Fn(LogicalPlan) -> sightline_storage::error::Result<LogicalPlan>,
-    /// By the address of the source, which lives as long as the plan at hand.
-    known: HashMap<usize, (Arc<dyn TableSource>, Arc<dyn TableSource>)>,
+    /// By the address of the opaque source, which is kept beside: so nothing else comes to lie there.
+    known: HashMap<usize, (Source, Source)>,
 }
 
 impl Resolve<'_> {
@@ -151,7 +153,7 @@ impl Resolve<'_> {
         done.data.transform_up_with_subqueries(|node| node.recompute_schema().map(Transformed::yes)).map(|t| t.data)
     }
 
-    fn source(&mut self, source: &Arc<dyn TableSource>) -> Result<Arc<dyn TableSource>> {
+    fn source(&mut self, source: &Source) -> Result<Source> {
         let at = Arc::as_ptr(source).cast::<()>() as usize;
         if let Some((_, made)) = self.known.get(&at) {
             return Ok(made.clone());
@@ -162,7 +164,7 @@ impl Resolve<'_> {
         let schema = nullable(&plan);
         let shared: Arc<dyn TableProvider> =
             Arc::new(Shared { number: self.known.len() + 1, plan, schema, rows: OnceCell::new() });
-        let made: Arc<dyn TableSource> = Arc::new(DefaultTableSource::new(shared));
+        let made: Source = Arc::new(DefaultTableSource::new(shared));
         self.known.insert(at, (source.clone(), made.clone()));
         Ok(made)
     }

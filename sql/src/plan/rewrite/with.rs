@@ -77,7 +77,7 @@ pub(super) fn share(query: &mut Query) {
         let alias = Some(table_alias(MARK));
         let factor = TableFactor::Derived { lateral: false, subquery: cte.query.clone(), alias, sample: None };
         if let Some(marked) = series_query(factor) {
-            cte.query = Box::new(marked);
+            *cte.query = marked;
         }
     }
     query.with = Some(with);
