@@ -35,13 +35,23 @@ class Server:
             raise SystemExit(f"bench: the server did not start, see {CACHE / 'server.log'}")
         self.host, self.port = found[1], int(found[2])
 
+    def flushed(self):
+        """Waits until no row is hot: start the server with a small FLUSH_BYTES for it."""
+        with self.connect() as connection:
+            while connection.execute("SELECT count(*) FROM sys.parts WHERE tier = 'hot'").fetchone()[0]:
+                time.sleep(0.5)
+
     def connect(self):
         """A session that commits each statement."""
         return psycopg.connect(host=self.host, port=self.port, user="sightline", dbname="sightline", autocommit=True)
 
-    def stop(self):
+    def halt(self):
+        """Ends the server; what it has on disk stays."""
         self.process.terminate()
         self.process.wait(timeout=60)
+
+    def stop(self):
+        self.halt()
         shutil.rmtree(self.data, ignore_errors=True)
 
     def __enter__(self):
@@ -65,6 +75,20 @@ def pieces(path, size=1 << 20):
     with open(path, "rb") as file:
         while piece := file.read(size):
             yield piece
+
+
+def bytes_on_disk(path):
+    """What a file or all files of a folder take there."""
+    files = [path] if path.is_file() else [f for f in path.rglob("*") if f.is_file()]
+    return sum(f.stat().st_blocks * 512 for f in files)
+
+
+def pgbench():
+    """Debian keeps it beside the server, not on the path."""
+    found = shutil.which("pgbench") or next(map(str, Path("/usr/lib/postgresql").glob("*/bin/pgbench")), None)
+    if not found:
+        raise SystemExit("bench: pgbench is missing: apt-get install postgresql-contrib")
+    return found
 
 
 def seconds(f):

@@ -10,8 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from common import CACHE, SCALE, Server, load
-from fresh import pgbench
+from common import CACHE, SCALE, Server, load, pgbench
 from postgres import Postgres
 from wire import Connection, binary, cancel, simple
 

@@ -1,13 +1,11 @@
 """Fresh rows: one million one-row INSERTs by 64 clients, then `sum` over the table before any flush, beside the same rows
 loaded by one COPY."""
 
-import shutil
 import statistics
 import subprocess
 import time
-from pathlib import Path
 
-from common import CACHE, SCALE, Server, best, copy_in, load, peak_rss_mib
+from common import CACHE, SCALE, Server, best, copy_in, load, peak_rss_mib, pgbench
 
 CLIENTS = 64
 ROUNDS = 3
@@ -17,14 +15,6 @@ INSERT = r"""\set id random(1, 1000000000)
 \set value random(0, 1000000)
 INSERT INTO fresh VALUES (:id, :sensor, :value / 16.0, '2026-01-01 00:00:00+00', 'a short note');
 """
-
-
-def pgbench():
-    """Debian keeps it beside the server, not on the path."""
-    found = shutil.which("pgbench") or next(map(str, Path("/usr/lib/postgresql").glob("*/bin/pgbench")), None)
-    if not found:
-        raise SystemExit("bench: pgbench is missing: apt-get install postgresql-contrib")
-    return found
 
 
 def insert(server, rows):

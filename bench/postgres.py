@@ -25,9 +25,9 @@ SETTINGS = {
 
 
 class Postgres:
-    """The server; root lets the user `postgres` run it."""
+    """The server, with settings beside those above; root lets the user `postgres` run it."""
 
-    def __init__(self):
+    def __init__(self, **more):
         self.folder = CACHE / "postgres"
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
@@ -47,7 +47,7 @@ class Postgres:
             s.bind(("127.0.0.1", 0))
             self.host, self.port = s.getsockname()
         self.run("initdb", "-D", self.data, "-U", "sightline", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
-        settings = " ".join(f"-c {k}={v}" for k, v in SETTINGS.items())
+        settings = " ".join(f"-c {k}={v}" for k, v in (SETTINGS | more).items())
         self.run("pg_ctl", "-D", self.data, "-l", self.folder / "log", "-o", f"-p {self.port} -k {self.folder} {settings}", "-w", "start")
         self.pid = int((self.data / "postmaster.pid").read_text().split("\n")[0])
         with self.connect("postgres") as connection:

@@ -9,16 +9,19 @@ venv=$cache/bench-venv
 packages=(duckdb datafusion 'psycopg[binary]' tpchgen-cli pyarrow numpy)
 
 case ${1:-} in
-tpch | web | fresh | connect) ;;
+tpch | web | events | ingest | disk | fresh | connect) ;;
 '')
     echo 'tpch    TPC-H: 22 queries beside DataFusion on Parquet and DuckDB; all answers are compared'
     echo 'web     hits of web pages: 43 queries beside the same two; all answers are compared'
+    echo 'events  events of a shop: 12 queries beside the same two; all answers are compared'
+    echo 'ingest  COPY in csv and durable INSERTs of 100 rows and of one, beside PostgreSQL 15'
+    echo 'disk    bytes of hits, events and lineitem on disk, beside DuckDB and Parquet'
     echo 'connect connections beside PostgreSQL 15: memory of each, connects a second, results as a stream, cancel'
     echo 'fresh   sum over rows inserted one by one, before any flush, beside the same rows loaded by one COPY'
     exit
     ;;
 *)
-    echo "bench: there is no benchmark \"$1\": tpch, web, fresh, connect" >&2
+    echo "bench: there is no benchmark \"$1\": tpch, web, events, ingest, disk, fresh, connect" >&2
     exit 2
     ;;
 esac
