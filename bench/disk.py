@@ -67,8 +67,9 @@ def print_line(what, sizes, more=""):
 def main():
     print(f"disk: scale {SCALE:g}; {load()}", flush=True)
     sums = []
-    for table, file, module, create in [("hits", web.FILE, "web_data.py", web_data.CREATE), ("events", events.FILE, "events_data.py", events_data.CREATE)]:
-        sums.append(measure(table, generated(file, module), create, csv(file)))
+    for table, file, rows, module, create in [("hits", web.FILE, web.ROWS, "web_data.py", web_data.CREATE),
+                                              ("events", events.FILE, events.ROWS, "events_data.py", events_data.CREATE)]:
+        sums.append(measure(table, generated(file, module), create, csv(file, 0, rows)))
     file, create = lineitem()
     texts = tpch.generate("csv", "lineitem") / "lineitem.csv"
     sums.append(measure("lineitem", file, create, pieces(texts), "FORMAT csv, HEADER true"))

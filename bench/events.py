@@ -21,7 +21,7 @@ def main():
     try:
         ours = engines.Sightline()
         ours.execute(events_data.CREATE)
-        ours.load("events", engines.csv(FILE))
+        ours.load_parquet("events", FILE)
         engines.run([ours, *peers], answers.read(HERE / "events/queries.sql", {"last": events_data.LAST}))
     finally:
         database.unlink(missing_ok=True)

@@ -18,12 +18,13 @@ SETTINGS = {"fsync": "on", "synchronous_commit": "on", "max_wal_size": "8GB", "w
 ROW = "id bigint, sensor integer, value double precision, at timestamptz, note text"
 RANDOM = r"""\set id random(1, 1000000000)
 \set sensor random(1, 1000)
-\set value random(0, 1000000)
+\set value random(0, 1000000) / 16.0
 INSERT INTO small VALUES """
-ONE = "(:id, :sensor, :value / 16.0, '2026-01-01 00:00:00+00', 'a short note')"
-# Rows by statement, clients, and how pgbench sends it: a prepared statement of 100 such rows would have 300 parameters of
-# pgbench's 255, so its rows have two each.
-MANY = "(:id, :sensor, {0} / 16.0, '2026-01-01 00:00:00+00', 'a short note')"
+ONE = "(:id, :sensor, :value, '2026-01-01 00:00:00+00', 'a short note')"
+# Values are plain, as drivers send them. A prepared statement of 100 such rows would have 300 parameters of pgbench's 255,
+# so its rows have two each.
+MANY = "(:id, :sensor, {0}.5, '2026-01-01 00:00:00+00', 'a short note')"
+# Rows of a statement, clients, and how pgbench sends it.
 INSERTS = [(100, 16, "simple"), (100, 16, "prepared"), (1, 64, "simple"), (1, 64, "prepared")]
 
 

@@ -26,7 +26,7 @@ def main():
     try:
         ours = engines.Sightline()
         ours.execute(web_data.CREATE)
-        ours.load("hits", engines.csv(FILE))
+        ours.load_parquet("hits", FILE)
         ratios = engines.run([ours, *peers], queries())
         engines.verdict("of step 3: total to DataFusion on Parquet", ratios["datafusion"], 1.0)
     finally:
