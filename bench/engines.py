@@ -244,9 +244,26 @@ def report(engines, rounds):
     return verdicts["total"]
 
 
+def chosen(queries):
+    """Those named by SIGHTLINE_BENCH_QUERIES=18,28, or all."""
+    wanted = [int(n) for n in os.environ.get("SIGHTLINE_BENCH_QUERIES", "").split(",") if n]
+    return {n: queries[n] for n in wanted} or queries
+
+
+def explain(engine, queries):
+    """What our plans do, to see where the time goes."""
+    for number, query in queries.items():
+        print(f"\nq{number}: {query.text}")
+        for (line,) in engine.rows("EXPLAIN ANALYZE " + query.text):
+            print("  " + line)
+
+
 def run(engines, queries):
     """Checks, measures and reports; stops the engines in any case."""
+    queries = chosen(queries)
     try:
+        if os.environ.get("SIGHTLINE_BENCH_EXPLAIN"):
+            explain(engines[0], queries)
         return report(engines, measure(engines, check(engines, queries)))
     finally:
         for engine in engines:
