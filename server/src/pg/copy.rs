@@ -88,12 +88,16 @@ async fn send(mut encoder: CopyEncoder, format: CopyFormat, mut rows: RowStream,
     while let Some(batch) = next_batch(&mut rows, writer).await? {
         let cells = encoder.prepare(&batch)?;
         for row in 0..batch.num_rows() {
-            let mut written = Ok(());
-            framed(&mut writer.buffer, b'd', |out| {
+            let at = writer.buffer.len();
+            let written = framed(&mut writer.buffer, b'd', |out| {
                 out.append(&mut head);
-                written = encoder.write_row(&cells, row, out);
+                encoder.write_row(&cells, row, out)
             });
-            written?;
+            if let Err(e) = written {
+                // Nothing of a row that its encoding has not.
+                writer.buffer.truncate(at);
+                return Err(e.into());
+            }
             writer.relieve().await?;
         }
         sent += batch.num_rows() as u64;

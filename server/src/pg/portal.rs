@@ -1,7 +1,7 @@
 //! Bind: the values of a portal's parameters, and the formats of its columns.
 
 use sightline_sql::codec::input::ScalarValue;
-use sightline_sql::codec::{Style, from_encoding, input, is_text};
+use sightline_sql::codec::{Style, binary_texts, from_encoding, input};
 use sightline_sql::parser::Body;
 use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::types::SqlType;
@@ -53,7 +53,7 @@ fn parameters(bind: &Bind, types: &[SqlType], inserts: bool, style: &Style) -> R
         let binary = is_binary(format(i)).map_err(in_bind(false))?;
         let Some(data) = &bind.parameters[i] else { return input::null(&ty) };
         if binary {
-            let text = !style.encoding.is_utf8() && is_text(&ty);
+            let text = binary_texts(std::iter::once(&ty), style.encoding).map_err(in_bind(false))?[0];
             let data = if text {
                 from_encoding(style.encoding, data).map(|t| t.into_owned().into())
             } else {

@@ -6,7 +6,7 @@
 //! columns ([`Opaque`]), so that nobody looks into the query once for each name. When the query around is planned, each
 //! of them is planned to its end and becomes a [`Shared`], whose rows are kept in memory, or on disk once that is full.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use datafusion::catalog::cte_worktable::CteWorkTable;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{DataFusionError, Result, exec_datafusion_err};
+use datafusion::common::{DataFusionError, ParamValues, Result, exec_datafusion_err};
 use datafusion::datasource::{DefaultTableSource, source_as_provider};
 use datafusion::execution::SpillFile;
 use datafusion::execution::memory_pool::MemoryConsumer;
@@ -38,6 +38,7 @@ use tokio::task::JoinSet;
 
 use super::yielding::yielding;
 use crate::error::to_datafusion;
+use crate::session::Limits;
 
 /// The alias of a query that is named more than once. No user can write it: it begins with a control character that the
 /// planner keeps for itself.
@@ -57,9 +58,12 @@ pub(super) fn opaque(plan: LogicalPlan) -> Result<LogicalPlan> {
 }
 
 /// Whether the query is computed once: one that only picks rows and columns of one relation is quicker where it is read,
-/// and one with a parameter, or with columns of the query around, is not the same everywhere.
+/// and one with columns of the query around is not the same everywhere.
 fn is_worth(plan: &LogicalPlan) -> Result<bool> {
-    let (mut worth, mut bound, mut working) = (false, false, false);
+    if !super::outer::free(plan)?.is_empty() {
+        return Ok(false);
+    }
+    let (mut worth, mut working) = (false, false);
     plan.apply_with_subqueries(|node| {
         match node {
             LogicalPlan::Projection(_)
@@ -70,31 +74,19 @@ fn is_worth(plan: &LogicalPlan) -> Result<bool> {
             LogicalPlan::TableScan(scan) => {
                 working |= source_as_provider(&scan.source).is_ok_and(|p| p.is::<CteWorkTable>());
             }
-            LogicalPlan::RecursiveQuery(_) => return Ok(TreeNodeRecursion::Jump),
+            // Its working table is inside of it.
+            LogicalPlan::RecursiveQuery(_) => {
+                worth = true;
+                return Ok(TreeNodeRecursion::Jump);
+            }
             _ => worth = true,
         }
         node.apply_expressions(|expr| {
             worth |= expr.is_volatile();
-            bound |= expr.contains_outer() || expr.exists(|e| Ok(matches!(e, Expr::Placeholder(_))))?;
             Ok(TreeNodeRecursion::Continue)
         })
     })?;
-    // A recursive query has its working table inside: what it holds is looked at by itself.
-    plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::RecursiveQuery(query) = node {
-            worth = true;
-            for term in [&query.static_term, &query.recursive_term] {
-                term.apply_with_subqueries(|node| {
-                    node.apply_expressions(|expr| {
-                        bound |= expr.contains_outer() || expr.exists(|e| Ok(matches!(e, Expr::Placeholder(_))))?;
-                        Ok(TreeNodeRecursion::Continue)
-                    })
-                })?;
-            }
-        }
-        Ok(TreeNodeRecursion::Continue)
-    })?;
-    Ok(worth && !bound && !working)
+    Ok(worth && !working)
 }
 
 fn nullable(plan: &LogicalPlan) -> SchemaRef {
@@ -121,16 +113,21 @@ impl TableSource for Opaque {
 }
 
 /// The plan with all such queries planned by `finish`.
+///
+/// # Errors
+/// Those of `finish`; 57014 once the statement is stopped, for a chain of them takes a while.
 pub(super) fn resolved(
     plan: LogicalPlan,
+    limits: &Limits,
     finish: &dyn Fn(LogicalPlan) -> sightline_storage::error::Result<LogicalPlan>,
 ) -> Result<LogicalPlan> {
-    Resolve { finish, known: HashMap::new() }.within(plan)
+    Resolve { finish, limits, known: HashMap::new() }.within(plan)
 }
 
 type Source = Arc<dyn TableSource>;
 
 struct Resolve<'a> {
+    limits: &'a Limits,
     finish: &'a dyn Fn(LogicalPlan) -> sightline_storage::error::Result<LogicalPlan>,
     /// By the address of the opaque source, which is kept beside: so nothing else comes to lie there.
     known: HashMap<usize, (Source, Source)>,
@@ -158,6 +155,7 @@ impl Resolve<'_> {
         if let Some((_, made)) = self.known.get(&at) {
             return Ok(made.clone());
         }
+        self.limits.check().map_err(to_datafusion)?;
         let Some(opaque) = source.downcast_ref::<Opaque>() else { return Ok(source.clone()) };
         let inner = self.within(opaque.plan.clone())?;
         let plan = (self.finish)(inner).map_err(to_datafusion)?;
@@ -173,6 +171,65 @@ impl Resolve<'_> {
 /// The plan of the query that a relation is, if it is one.
 pub(super) fn inside(provider: &dyn TableProvider) -> Option<&LogicalPlan> {
     provider.downcast_ref::<Shared>().map(|shared| &shared.plan)
+}
+
+/// The plan, and those of the queries that it reads, each once.
+pub(super) fn parts(plan: &LogicalPlan) -> Result<Vec<LogicalPlan>> {
+    let (mut all, mut seen) = (vec![plan.clone()], HashSet::new());
+    let mut next = 0;
+    while next < all.len() {
+        let mut found = Vec::new();
+        all[next].apply_with_subqueries(|node| {
+            if let LogicalPlan::TableScan(scan) = node
+                && let Ok(provider) = source_as_provider(&scan.source)
+                && let Some(inner) = inside(provider.as_ref())
+                && seen.insert(std::ptr::from_ref(inner) as usize)
+            {
+                found.push(inner.clone());
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        all.extend(found);
+        next += 1;
+    }
+    Ok(all)
+}
+
+/// The plan with values for its parameters, those of the queries that it reads included.
+pub(super) fn with_parameters(plan: LogicalPlan, values: &ParamValues) -> Result<LogicalPlan> {
+    fn bound(
+        plan: LogicalPlan,
+        values: &ParamValues,
+        known: &mut HashMap<usize, (Source, Source)>,
+    ) -> Result<LogicalPlan> {
+        let done = plan.transform_up_with_subqueries(|node| match node {
+            LogicalPlan::TableScan(mut scan) => {
+                let Ok(provider) = source_as_provider(&scan.source) else {
+                    return Ok(Transformed::no(LogicalPlan::TableScan(scan)));
+                };
+                let Some(shared) = provider.downcast_ref::<Shared>() else {
+                    return Ok(Transformed::no(LogicalPlan::TableScan(scan)));
+                };
+                let at = std::ptr::from_ref(shared) as usize;
+                let made = match known.get(&at) {
+                    Some((_, made)) => made.clone(),
+                    None => {
+                        let plan = bound(shared.plan.clone(), values, known)?;
+                        let schema = shared.schema.clone();
+                        let shared = Shared { number: shared.number, plan, schema, rows: OnceCell::new() };
+                        let made: Source = Arc::new(DefaultTableSource::new(Arc::new(shared)));
+                        known.insert(at, (scan.source.clone(), made.clone()));
+                        made
+                    }
+                };
+                scan.source = made;
+                Ok(Transformed::yes(LogicalPlan::TableScan(scan)))
+            }
+            other => Ok(Transformed::no(other)),
+        })?;
+        done.data.replace_params_with_values(values)
+    }
+    bound(plan, values, &mut HashMap::new())
 }
 
 /// A query of which all scans within one statement read the same rows.

@@ -68,7 +68,8 @@ impl ScalarUDFImpl for Kernel {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        let nullable = args.arg_fields.iter().any(|f| f.is_nullable());
+        // One that makes NULLs by itself says so.
+        let nullable = self.field.is_nullable() || args.arg_fields.iter().any(|f| f.is_nullable());
         Ok(Arc::new(self.field.as_ref().clone().with_name(&self.name).with_nullable(nullable)))
     }
 

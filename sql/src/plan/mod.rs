@@ -37,6 +37,7 @@ mod names;
 mod numbers;
 mod numeric;
 mod operators;
+mod order;
 mod outer;
 mod pass;
 mod position;
@@ -53,7 +54,7 @@ mod types;
 mod user_types;
 mod yielding;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -242,23 +243,27 @@ fn plan_rewritten(ctx: &Arc<QueryContext>, query: ast::Query, declared: &[Option
 /// Parameters that `x = ANY ($1)` makes an array of x's type, by number from 0.
 fn array_parameters(plan: &LogicalPlan) -> Result<Vec<(usize, SqlType)>> {
     let mut found = Vec::new();
-    plan.apply_with_subqueries(|node| {
-        let schema = merge_schema(&node.inputs());
-        node.apply_expressions(|expr| {
-            expr.apply(|e| {
-                if let Expr::ScalarFunction(call) = e
-                    && let [item, Expr::Placeholder(array)] = call.args.as_slice()
-                    && (call.func.name().starts_with("any_") || call.func.name().starts_with("all_"))
-                    && let Ok(n) = array.id.trim_start_matches('$').parse::<usize>()
-                    && let Ok((_, field)) = item.to_field(&schema)
-                {
-                    found.push((n - 1, SqlType::Array(Box::new(SqlType::of_field(&field)))));
-                }
-                Ok(TreeNodeRecursion::Continue)
+    let parts = ctes::parts(plan).map_err(from_datafusion)?;
+    let looked = parts.iter().try_for_each(|part| {
+        part.apply_with_subqueries(|node| {
+            let schema = merge_schema(&node.inputs());
+            node.apply_expressions(|expr| {
+                expr.apply(|e| {
+                    if let Expr::ScalarFunction(call) = e
+                        && let [item, Expr::Placeholder(array)] = call.args.as_slice()
+                        && (call.func.name().starts_with("any_") || call.func.name().starts_with("all_"))
+                        && let Ok(n) = array.id.trim_start_matches('$').parse::<usize>()
+                        && let Ok((_, field)) = item.to_field(&schema)
+                    {
+                        found.push((n - 1, SqlType::Array(Box::new(SqlType::of_field(&field)))));
+                    }
+                    Ok(TreeNodeRecursion::Continue)
+                })
             })
         })
-    })
-    .map_err(from_datafusion)?;
+        .map(drop)
+    });
+    looked.map_err(from_datafusion)?;
     Ok(found)
 }
 
@@ -332,17 +337,21 @@ fn to_plan(
     let statement = ast::Statement::Query(Box::new(query));
     let plan = planner.sql_statement_to_plan_with_context(statement, &mut context).map_err(from_datafusion)?;
     relations::unambiguous(&plan, &asked).map_err(from_datafusion)?;
-    let plan = ctes::resolved(plan, &|plan| {
+    let plan = ctes::resolved(plan, &ctx.limits, &|plan| {
         relations::unambiguous(&plan, &asked).map_err(from_datafusion)?;
-        analyzed(ctx, meant(ctx, plan)?, false)
+        let parameters = !plan.get_parameter_names().map_err(from_datafusion)?.is_empty();
+        analyzed(ctx, meant(ctx, plan)?, parameters)
     });
     meant(ctx, plan.map_err(from_datafusion)?)
 }
 
 /// The planner's plan with PostgreSQL's meaning.
 fn meant(ctx: &Arc<QueryContext>, plan: LogicalPlan) -> Result<LogicalPlan> {
-    let plan =
-        relations::merged(plan).and_then(grouping::projected).and_then(elements::told).map_err(from_datafusion)?;
+    let plan = relations::merged(plan)
+        .and_then(grouping::projected)
+        .and_then(order::inherited)
+        .and_then(elements::told)
+        .map_err(from_datafusion)?;
     let plan = match has_types(ctx) {
         true => enums::typed(plan).and_then(elements::told).map_err(from_datafusion)?,
         false => plan,
@@ -397,7 +406,13 @@ fn plan_view(ctx: &Arc<QueryContext>, view: &Arc<ViewDef>, depth: usize) -> Resu
 }
 
 fn parameter_types(plan: &LogicalPlan, count: usize, known: impl Fn(usize) -> Option<SqlType>) -> Result<Vec<SqlType>> {
-    let found = plan.get_parameter_fields().map_err(from_datafusion)?;
+    let mut found = HashMap::new();
+    for part in ctes::parts(plan).map_err(from_datafusion)? {
+        for (name, field) in part.get_parameter_fields().map_err(from_datafusion)? {
+            let known: &mut Option<FieldRef> = found.entry(name).or_default();
+            *known = known.take().or(field);
+        }
+    }
     let of = |n: usize| {
         known(n).unwrap_or_else(|| match found.get(&format!("${}", n + 1)) {
             Some(Some(field)) if *field.data_type() != DataType::Null => SqlType::of_field(field),

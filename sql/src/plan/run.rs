@@ -81,7 +81,7 @@ fn with_parameters(plan: LogicalPlan, parameters: Vec<ScalarValue>) -> Result<Lo
         return Ok(plan);
     }
     let values = parameters.into_iter().map(|value| ScalarAndMetadata { value, metadata: None }).collect();
-    plan.replace_params_with_values(&ParamValues::List(values)).map_err(from_datafusion)
+    super::ctes::with_parameters(plan, &ParamValues::List(values)).map_err(from_datafusion)
 }
 
 /// Columns of a `reg*` type leave as names.

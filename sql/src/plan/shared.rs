@@ -112,6 +112,8 @@ impl Shared {
         let options = config.options_mut();
         options.sql_parser.default_null_ordering = "nulls_max".to_string();
         options.sql_parser.parse_float_as_decimal = true;
+        // Who sorts a subquery wants its rows in that order, also where no LIMIT makes it count.
+        options.sql_parser.enable_subquery_sort_elimination = false;
         options.execution.time_zone = Some(settings.time_zone().to_string());
         options.execution.parquet.pushdown_filters = false;
         options.execution.parquet.bloom_filter_on_read = true;

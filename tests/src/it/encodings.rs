@@ -121,9 +121,13 @@ async fn copy_own() -> Outcome {
     let (code, text, place) = copy_error(&mut client, sql, &[b"3,\xd6"]).await?;
     let wanted = "invalid byte sequence for encoding \"GBK\": 0xd6";
     ensure_eq!((code.as_str(), text.as_str(), place.as_str()), ("22021", wanted, "COPY t, line 1"), "cut off");
-    let out = b"COPY (VALUES ('\xf0\x9f\x98\x80')) TO STDOUT (ENCODING 'GBK')";
-    let error = bodies(&mut client, out, b'E').await?.concat();
-    ensure_eq!(fields(&error.into()).code(), "22P05", "no equivalent");
+    let out = b"COPY (VALUES ('a'), ('\xf0\x9f\x98\x80')) TO STDOUT (ENCODING 'GBK')";
+    client.send(&message(b'Q', &joined(&[out, b"\0"]))).await?;
+    let frames = client.read_to_ready().await?;
+    let error = frames.iter().find(|f| f.tag == b'E').map(|f| fields(&f.body).code().to_string());
+    ensure_eq!(error.as_deref(), Some("22P05"), "no equivalent");
+    let sent = frames.iter().filter(|f| f.tag == b'd').map(|f| f.body.to_vec()).collect::<Vec<_>>();
+    ensure_eq!(sent, [b"a\n".to_vec()], "nothing of the row that failed");
     ensure_eq!(single(&mut client, "SELECT count(*) FROM t").await?, "2", "nothing of what failed");
     Ok(())
 }
@@ -168,9 +172,16 @@ async fn faults() -> Outcome {
     out.extend(message(b'B', b"\0\0\0\0\0\0\0\x01\0\x01"));
     out.extend(message(b'E', b"\0\0\0\0\0"));
     out.extend(sync());
-    client.send(&out).await?;
-    let frames = client.read_to_ready().await?;
-    let error = frames.iter().find(|f| f.tag == b'E').map(|f| fields(&f.body).code().to_string());
-    ensure_eq!(error.as_deref(), Some("0A000"), "arrays");
+    // Nor has one as a parameter.
+    let mut bound = message(b'P', b"\0SELECT $1::text[]\0\0\0");
+    let array = b"\0\0\0\x01\0\0\0\0\0\0\0\x19\0\0\0\x01\0\0\0\x01\0\0\0\x01a";
+    bound.extend(message(b'B', &joined(&[b"\0\0\0\x01\0\x01\0\x01\0\0\0\x19", array, b"\0\0"])));
+    bound.extend(sync());
+    for (out, what) in [(out, "arrays"), (bound, "arrays as parameters")] {
+        client.send(&out).await?;
+        let frames = client.read_to_ready().await?;
+        let error = frames.iter().find(|f| f.tag == b'E').map(|f| fields(&f.body).code().to_string());
+        ensure_eq!(error.as_deref(), Some("0A000"), "{what}: {frames:?}");
+    }
     Ok(())
 }

@@ -5,7 +5,7 @@ use libtest_mimic::{Failed, Trial};
 
 use crate::pg_client::{Answer, Client};
 use crate::server::{self, USER};
-use crate::support::{Outcome, ensure_eq, trial};
+use crate::support::{Outcome, ensure, ensure_eq, trial};
 use crate::wire::single;
 
 /// The trials of this file.
@@ -112,6 +112,10 @@ async fn run_again() -> Outcome {
     let refused = writer.await.map_err(|e| e.to_string())??;
     let holds = single(&mut a, "SELECT count(*) FROM pg_constraint WHERE conname = 'positive'").await?;
     let bad = single(&mut a, "SELECT count(*) FROM t WHERE n <= 0").await?;
+    for answer in &answers {
+        ensure!(matches!(answer.as_str(), "" | "23514" | "40001"), "{answers:?}");
+    }
+    ensure!(answers.last().is_some_and(|code| code != "40001"), "{answers:?}");
     // Either it came before the first bad row, and no bad row came in, or it saw one.
     match holds.as_str() {
         "1" => ensure_eq!((bad.as_str(), refused), ("0", 4), "{answers:?}"),

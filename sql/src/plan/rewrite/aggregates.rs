@@ -1,21 +1,16 @@
 //! Aggregates with WITHIN GROUP, and `string_agg` with an order, as functions of all they need: DataFusion sorts for one
 //! order at a time only (<https://www.postgresql.org/docs/15/sql-expressions.html#SYNTAX-AGGREGATES>).
 
-use std::ops::ControlFlow;
-
 use arrow::compute::SortOptions;
 use datafusion::sql::sqlparser::ast::{
     DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, Ident,
-    ObjectName, ObjectNamePart, OrderBy, OrderByExpr, OrderByKind, Select, SelectItem, SetExpr, TableFactor,
-    TableWithJoins, Value, visit_expressions_mut,
+    ObjectName, ObjectNamePart, OrderByExpr, Value,
 };
 use sightline_functions::aggregate::collected::order_spec;
 use sightline_functions::aggregate::string_agg::DISTINCT;
 use sightline_storage::error::{Error, Result, SqlState};
 
 use super::calls::call;
-use crate::plan::columns::unhide;
-use crate::plan::names::fold;
 
 /// Aggregates that need WITHIN GROUP, and how many direct arguments they have.
 const ORDERED: [(&str, usize); 3] = [("mode", 0), ("percentile_cont", 1), ("percentile_disc", 1)];
@@ -50,64 +45,6 @@ pub(super) fn name_cast(f: &mut Function) {
     }
     let ty = Expr::value(Value::SingleQuotedString(data_type.to_string()));
     *arg = call("explicit", vec![arg.clone(), ty]);
-}
-
-/// Aggregates whose answer hangs on the order of their rows.
-const SENSITIVE: [&str; 7] =
-    ["array_agg", "json_agg", "json_object_agg", "jsonb_agg", "jsonb_object_agg", "string_agg", "xmlagg"];
-
-/// `SELECT array_agg(x) FROM (SELECT x … ORDER BY y) s` takes the rows in the subquery's order, as in PostgreSQL; the
-/// planner would drop it. So the aggregate gets the order, if what the subquery is sorted by is among its columns.
-pub(super) fn inherit_order(select: &mut Select) {
-    let [TableWithJoins { relation: TableFactor::Derived { subquery, lateral: false, .. }, joins }] =
-        select.from.as_slice()
-    else {
-        return;
-    };
-    let Some(OrderBy { kind: OrderByKind::Expressions(order), .. }) = &subquery.order_by else { return };
-    let SetExpr::Select(inner) = subquery.body.as_ref() else { return };
-    if !joins.is_empty() {
-        return;
-    }
-    let output = |e: &Expr| -> Option<Ident> {
-        if let Expr::Value(v) = e
-            && let Value::Number(n, _) = &v.value
-        {
-            return item_name(inner.projection.get(n.parse::<usize>().ok()?.checked_sub(1)?)?);
-        }
-        let named = |item: &&SelectItem| match (item, e) {
-            (SelectItem::UnnamedExpr(given), e) if given == e => true,
-            (SelectItem::ExprWithAlias { expr, alias }, e) => {
-                expr == e || matches!(e, Expr::Identifier(i) if fold(i) == unhide(&fold(alias)))
-            }
-            _ => false,
-        };
-        inner.projection.iter().find(named).and_then(item_name)
-    };
-    let keys = order.iter().map(|o| Some(OrderByExpr { expr: Expr::Identifier(output(&o.expr)?), ..o.clone() }));
-    let Some(keys) = keys.collect::<Option<Vec<_>>>() else { return };
-    let _: ControlFlow<()> = visit_expressions_mut(&mut select.projection, |e| {
-        if let Expr::Function(f) = e
-            && f.over.is_none()
-            && SENSITIVE.contains(&f.name.to_string().to_lowercase().as_str())
-            && let FunctionArguments::List(list) = &mut f.args
-            && list.duplicate_treatment != Some(DuplicateTreatment::Distinct)
-            && !list.clauses.iter().any(|c| matches!(c, FunctionArgumentClause::OrderBy(_)))
-        {
-            list.clauses.push(FunctionArgumentClause::OrderBy(keys.clone()));
-        }
-        ControlFlow::Continue(())
-    });
-}
-
-/// What a column of a select list is called.
-fn item_name(item: &SelectItem) -> Option<Ident> {
-    match item {
-        SelectItem::ExprWithAlias { alias, .. } => Some(alias.clone()),
-        SelectItem::UnnamedExpr(Expr::Identifier(ident)) => Some(ident.clone()),
-        SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts)) => parts.last().cloned(),
-        _ => None,
-    }
 }
 
 /// Rewrites such a call.

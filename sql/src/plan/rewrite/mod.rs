@@ -354,7 +354,6 @@ impl VisitorMut for Pass {
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
-        aggregates::inherit_order(select);
         for done in [placement::check(select), grouping::expand(select)] {
             if let Err(error) = done {
                 self.learned.failed.get_or_insert(error);

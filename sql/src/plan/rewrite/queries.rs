@@ -66,11 +66,17 @@ fn gathered(query: &Query) -> Option<Query> {
         return None;
     }
     let item = item.clone();
+    let alias = match select.projection.as_slice() {
+        [SelectItem::ExprWithAlias { alias, .. }] => Some(fold(alias)),
+        _ => None,
+    };
+    // A bare name is that of the output first.
+    let is_output = |e: &Expr| matches!(e, Expr::Identifier(name) if alias.as_ref() == Some(&fold(name)));
     let mut order_by = match inner.order_by.take().map(|o| o.kind) {
         Some(OrderByKind::Expressions(exprs)) => exprs,
         _ => vec![],
     };
-    for by in order_by.iter_mut().filter(|by| is_position(&by.expr)) {
+    for by in order_by.iter_mut().filter(|by| is_position(&by.expr) || is_output(&by.expr)) {
         by.expr = item.clone();
     }
     select.projection = vec![SelectItem::UnnamedExpr(aggregate(item, order_by))];

@@ -9,8 +9,8 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     DictionaryField, ExcludeSelectItem, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName,
-    Query, Select, SelectItem, SetExpr, TableFactor, Value, Visit, VisitMut, Visitor, VisitorMut,
-    WildcardAdditionalOptions,
+    Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableFactor, Value, Visit, VisitMut, Visitor,
+    VisitorMut, WildcardAdditionalOptions,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 
@@ -148,7 +148,9 @@ impl Rows<'_> {
             match item {
                 SelectItem::Wildcard(options) => leave_out(options, frame.wanted.iter()),
                 SelectItem::QualifiedWildcard(kind, options) => {
-                    let of = |t: &&String| kind.to_string().trim_end_matches(".*").trim_matches('"') == t.as_str();
+                    let SelectItemQualifiedWildcardKind::ObjectName(name) = kind else { continue };
+                    let name = name.0.last().and_then(|p| p.as_ident()).map(fold);
+                    let of = |t: &&String| name.as_ref() == Some(*t);
                     leave_out(options, frame.wanted.iter().filter(of));
                 }
                 _ => {}
