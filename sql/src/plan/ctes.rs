@@ -15,7 +15,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::cte_worktable::CteWorkTable;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::common::{DataFusionError, ParamValues, Result, exec_datafusion_err};
 use datafusion::datasource::{DefaultTableSource, source_as_provider};
 use datafusion::execution::SpillFile;
