@@ -17,7 +17,9 @@ mod fields;
 pub(crate) mod frames;
 mod grammar;
 pub(crate) mod grouping;
+mod inherited;
 pub(crate) mod joins;
+mod search;
 mod spelling;
 mod split;
 mod subqueries;
@@ -43,6 +45,7 @@ pub(crate) use self::depth::{SET_OPERATORS_MAX, bush, too_deep};
 pub(crate) use self::fields::starred;
 pub(crate) use self::frames::EXCLUDE;
 pub(crate) use self::joins::ALIAS as JOIN_ALIAS;
+pub(crate) use self::search::{Clauses, clauses};
 
 use self::copy::Copy;
 use self::cursor::{Declare, Fetch};

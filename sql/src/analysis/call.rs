@@ -429,6 +429,9 @@ impl<'a> Analysis<'a> {
             return Err(self.error(SqlState::GROUPING_ERROR, message, at));
         }
         self.scopes[level].aggregates = true;
+        if level < own {
+            self.meanings.borrow_mut().aggregates.insert(at);
+        }
         self.aggregates.insert(std::ptr::from_ref(expr) as usize, level);
         if let Some(outer) = self.around.last_mut() {
             outer.aggregates.push((level, at));

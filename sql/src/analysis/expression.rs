@@ -360,7 +360,7 @@ impl<'a> Analysis<'a> {
                 if starred(expr).is_none() && self.is_row(&fold(table), table.span.start) =>
             {
                 if let Expr::Nested(_) = root {
-                    self.rows.borrow_mut().insert(table.span.start);
+                    self.meanings.borrow_mut().rows.insert(table.span.start);
                 }
                 let meant = self.qualified(&[table.clone(), field.clone()])?;
                 (self.found(column, meant), rest)

@@ -104,8 +104,8 @@ pub(super) struct Analysis<'a> {
     windows: Vec<&'a WindowSpec>,
     /// Where the last set-returning function stands.
     last_set: Option<Location>,
-    /// The places of names that stand for whole rows.
-    rows: RefCell<HashSet<Location>>,
+    /// What is found out for the planner.
+    meanings: RefCell<Meanings>,
     /// For each aggregate around: the level of the innermost column in it, and whether another aggregate is in it.
     around: Vec<call::Around>,
 }
@@ -124,12 +124,27 @@ pub(crate) fn check_query(
     Analysis::new(ctx, &statement.before, &text, declared).query(query).map(|_| ())
 }
 
-/// The places of names that stand for whole rows of a relation, in a query that PostgreSQL does not refuse.
-pub(crate) fn whole_rows(ctx: &Arc<QueryContext>, query: &ast::Query) -> HashSet<Location> {
+/// What names mean that the planner would not find out, by their places.
+#[derive(Debug, Default)]
+pub(crate) struct Meanings {
+    /// Names that stand for whole rows of a relation.
+    pub rows: HashSet<Location>,
+    /// Columns of queries further out, as items of a select list.
+    pub outer: HashSet<Location>,
+    /// Calls of aggregates that belong to a query further out.
+    pub aggregates: HashSet<Location>,
+    /// The columns of WITH queries that have a SEARCH or CYCLE clause, without those that it adds.
+    pub searched: HashMap<Location, Vec<String>>,
+    /// The columns of `t.*` where t is a relation of a query further out.
+    pub stars: HashMap<Location, Vec<String>>,
+}
+
+/// What names mean in a query that PostgreSQL does not refuse.
+pub(crate) fn meanings(ctx: &Arc<QueryContext>, query: &ast::Query) -> Meanings {
     let mut analysis = Analysis::new(ctx, "", "", &[]);
     // What is wrong with it is found by others.
     let _: Result<()> = analysis.query(query).map(drop);
-    analysis.rows.into_inner()
+    analysis.meanings.into_inner()
 }
 
 /// Refuses an INSERT that PostgreSQL refuses.
@@ -168,7 +183,7 @@ impl<'a> Analysis<'a> {
             aggregates: HashMap::new(),
             windows: vec![],
             last_set: None,
-            rows: RefCell::default(),
+            meanings: RefCell::default(),
             around: vec![],
         }
     }

@@ -108,7 +108,7 @@ impl<'a> Analysis<'a> {
             return Ok(found.unwrap_or(Meant::Open));
         }
         if self.has_row(name) {
-            self.rows.borrow_mut().insert(at);
+            self.meanings.borrow_mut().rows.insert(at);
             return Ok(Meant::Row);
         }
         if found.is_some() || SYSTEM_COLUMNS.contains(&name) {

@@ -9,10 +9,10 @@ use datafusion::sql::sqlparser::tokenizer::Location;
 use sightline_storage::error::{Result, SqlState};
 
 use super::expression::Value;
-use super::scope::{Column, Named, Scope};
+use super::scope::{Column, Named, Scope, open_column};
 use super::types::{JSON, TEXT, Ty, UNKNOWN, can_cast, common_type, shown};
 use super::{Analysis, Clause, types};
-use crate::parser::{frames, grouping, starred};
+use crate::parser::{clauses, frames, grouping, starred};
 use crate::plan::{column_name, fold};
 
 /// The columns of a query; none if they are not known here.
@@ -85,8 +85,21 @@ impl<'a> Analysis<'a> {
         }
         for (n, cte) in with.cte_tables.iter().enumerate() {
             self.scope().later = if with.recursive { vec![] } else { names[n..].to_vec() };
-            let columns = self.query(&cte.query)?;
-            let named = self.with_item(cte, columns)?;
+            let mut columns = self.query(&cte.query)?;
+            if let (None, Some(_), SetExpr::SetOperation { left, .. }) =
+                (&columns, clauses(cte), cte.query.body.as_ref())
+            {
+                // Of a recursive query, the first term tells.
+                columns = self.arm(left)?;
+            }
+            let mut named = self.with_item(cte, columns)?;
+            if let Some(clauses) = clauses(cte) {
+                let names = named.columns.iter().map(|c| c.name.clone()).collect::<Vec<_>>();
+                if !named.open {
+                    self.meanings.borrow_mut().searched.insert(cte.alias.name.span.start, names);
+                }
+                named.columns.extend(clauses.added().iter().map(|name| open_column(name)));
+            }
             self.scope().named.retain(|known| known.name != named.name);
             self.scope().named.push(named);
         }
@@ -97,7 +110,7 @@ impl<'a> Analysis<'a> {
     fn with_item(&self, cte: &'a Cte, columns: Columns) -> Result<Named> {
         let name = fold(&cte.alias.name);
         let Some(mut columns) = columns else { return Ok(Named::unknown(name)) };
-        let given = &cte.alias.columns;
+        let given = &cte.alias.columns[..cte.alias.columns.len() - usize::from(clauses(cte).is_some())];
         if given.len() > columns.len() {
             let message = format!(
                 "WITH query \"{name}\" has {} columns available but {} columns specified",
@@ -280,7 +293,14 @@ impl<'a> Analysis<'a> {
                             continue;
                         }
                     };
-                    let (level, number) = found?;
+                    let (owner, number) = found?;
+                    if owner < level
+                        && let Some(columns) = self.starred(owner, Some(number))
+                    {
+                        let names = columns.into_iter().map(|c| c.name).collect();
+                        self.meanings.borrow_mut().stars.insert(at, names);
+                    }
+                    let level = owner;
                     known &= self.add_starred(level, Some(number), &mut outputs);
                     continue;
                 }
@@ -293,6 +313,11 @@ impl<'a> Analysis<'a> {
             if starred(expr).is_some() {
                 known = false;
                 continue;
+            }
+            if let Some(place) = self.meant.get(&(std::ptr::from_ref(expr) as usize))
+                && place.level < level
+            {
+                self.meanings.borrow_mut().outer.insert(expr.span().start);
             }
             let name = name.unwrap_or_else(|| column_name(expr));
             outputs.push(Output { name, expr: Some(expr), ty: value.ty });

@@ -4,13 +4,13 @@
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Whitespace};
 
-use super::{fields, frames, grouping, joins, subqueries};
+use super::{fields, frames, grouping, inherited, joins, search, subqueries};
 
 /// The tokens that sqlparser reads as PostgreSQL means.
 pub(super) fn respelled(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let tokens = symmetric(order_using(expand_table(joined_strings(tokens))));
     let tokens = joins::plain(grouping::plain(frames::plain(subqueries::plain(dropped(tokens)))));
-    fields::plain(double_equals(precise_intervals(tokens)))
+    search::plain(inherited::plain(fields::plain(double_equals(precise_intervals(tokens)))))
 }
 
 fn keyword(token: &TokenWithSpan) -> Keyword {

@@ -19,7 +19,7 @@ use arrow::compute::{cast, concat};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use async_trait::async_trait;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DFSchema, Result, exec_err};
+use datafusion::common::{Column, DFSchema, JoinType, Result, exec_err};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::logical_expr::async_udf::{AsyncScalarUDF, AsyncScalarUDFImpl};
@@ -27,7 +27,7 @@ use datafusion::logical_expr::expr::{Exists, InSubquery};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::{conjunction, merge_schema, split_conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{
-    Aggregate, BinaryExpr, ColumnarValue, Expr, Filter, LogicalPlan, Operator, Projection, ReturnFieldArgs,
+    Aggregate, BinaryExpr, ColumnarValue, Expr, Filter, Join, LogicalPlan, Operator, Projection, ReturnFieldArgs,
     ScalarFunctionArgs, ScalarUDFImpl, Signature, Subquery, Volatility, lit,
 };
 use datafusion::scalar::ScalarValue;
@@ -42,26 +42,11 @@ use crate::error::{from_datafusion, to_datafusion};
 /// Puts functions in the place of such subqueries.
 pub(super) fn rewrite(ctx: &Arc<QueryContext>, plan: LogicalPlan) -> sightline_storage::error::Result<LogicalPlan> {
     let rewritten = plan.transform_up_with_subqueries(|node| {
-        if let LogicalPlan::Filter(filter) = node {
-            if !has_subquery(&filter.predicate)? {
-                // A long chain of conditions stays the bush that the parser has made of it.
-                return Ok(Transformed::no(LogicalPlan::Filter(filter)));
-            }
-            let schema = filter.input.schema().clone();
-            let mut changed = false;
-            let mut conditions = Vec::new();
-            for condition in split_conjunction_owned(filter.predicate) {
-                let kept = becomes_join(&condition);
-                let condition = guarded(ctx, condition, &schema)?.data;
-                let done = condition
-                    .transform_up(|e| if kept { scalar(ctx, e, &schema, true) } else { any(ctx, e, &schema, true) })?;
-                changed |= done.transformed;
-                conditions.push(done.data);
-            }
-            let predicate = conjunction(conditions).unwrap_or_else(|| lit(true));
-            let filter = LogicalPlan::Filter(Filter::try_new(predicate, filter.input)?);
-            return Ok(Transformed::new_transformed(filter, changed));
-        }
+        let node = match node {
+            LogicalPlan::Filter(filter) => return filtered(ctx, filter),
+            LogicalPlan::Join(join) => LogicalPlan::Join(with_filters(ctx, join)?),
+            other => other,
+        };
         // What stands above names the expressions by their old form.
         let names = NamePreserver::new(&node);
         let aggregates = matches!(node, LogicalPlan::Aggregate(_));
@@ -80,6 +65,72 @@ pub(super) fn rewrite(ctx: &Arc<QueryContext>, plan: LogicalPlan) -> sightline_s
         node.map_data(|node| with_calls(node, calls))
     });
     rewritten.map(|t| t.data).map_err(from_datafusion)
+}
+
+fn filtered(ctx: &Arc<QueryContext>, filter: Filter) -> Result<Transformed<LogicalPlan>> {
+    if !has_subquery(&filter.predicate)? {
+        // A long chain of conditions stays the bush that the parser has made of it.
+        return Ok(Transformed::no(LogicalPlan::Filter(filter)));
+    }
+    let schema = filter.input.schema().clone();
+    let mut changed = false;
+    let mut conditions = Vec::new();
+    for condition in split_conjunction_owned(filter.predicate) {
+        let kept = becomes_join(&condition);
+        let condition = guarded(ctx, condition, &schema)?.data;
+        let done = condition
+            .transform_up(|e| if kept { scalar(ctx, e, &schema, true) } else { any(ctx, e, &schema, true) })?;
+        changed |= done.transformed;
+        conditions.push(done.data);
+    }
+    let predicate = conjunction(conditions).unwrap_or_else(|| lit(true));
+    let filter = LogicalPlan::Filter(Filter::try_new(predicate, filter.input)?);
+    Ok(Transformed::new_transformed(filter, changed))
+}
+
+/// A condition of a join with a subquery that asks for one side only is a filter of that side, which can become a join,
+/// unless rows of that side are kept without regard to it.
+fn with_filters(ctx: &Arc<QueryContext>, mut join: Join) -> Result<Join> {
+    let Some(filter) = join.filter.take_if(|f| has_subquery(f).unwrap_or(false)) else { return Ok(join) };
+    let (mut left, mut right, mut rest) = (Vec::new(), Vec::new(), Vec::new());
+    for condition in split_conjunction_owned(filter) {
+        let names = named_by(&condition)?;
+        let of = |side: &LogicalPlan| !names.is_empty() && names.iter().all(|c| side.schema().has_column(c));
+        if !has_subquery(&condition)? {
+            rest.push(condition);
+        } else if matches!(join.join_type, JoinType::Inner | JoinType::Left) && of(&join.right) {
+            right.push(condition);
+        } else if matches!(join.join_type, JoinType::Inner | JoinType::Right) && of(&join.left) {
+            left.push(condition);
+        } else {
+            rest.push(condition);
+        }
+    }
+    let side = |input: &Arc<LogicalPlan>, conditions: Vec<Expr>| -> Result<Arc<LogicalPlan>> {
+        match conjunction(conditions) {
+            None => Ok(input.clone()),
+            Some(predicate) => Ok(Arc::new(filtered(ctx, Filter::try_new(predicate, input.clone())?)?.data)),
+        }
+    };
+    join.left = side(&join.left, left)?;
+    join.right = side(&join.right, right)?;
+    join.filter = conjunction(rest);
+    Ok(join)
+}
+
+/// The columns that a condition asks for, those of its subqueries from outside of them among them.
+fn named_by(condition: &Expr) -> Result<Vec<Column>> {
+    let mut all = condition.column_refs().into_iter().cloned().collect::<Vec<_>>();
+    condition.apply(|e| {
+        if let Expr::ScalarSubquery(subquery)
+        | Expr::InSubquery(InSubquery { subquery, .. })
+        | Expr::Exists(Exists { subquery, .. }) = e
+        {
+            all.extend(free(&subquery.subquery)?.into_iter().map(|(_, column)| column));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(all)
 }
 
 fn has_subquery(expr: &Expr) -> Result<bool> {
@@ -116,10 +167,20 @@ fn with_calls(node: LogicalPlan, calls: Vec<Expr>) -> Result<LogicalPlan> {
 /// Whether DataFusion makes a join of the condition that is right: `x IN (SELECT …)` by itself, if x is no constant.
 fn becomes_join(condition: &Expr) -> bool {
     match condition {
-        Expr::InSubquery(found) => !found.expr.column_refs().is_empty(),
+        Expr::InSubquery(found) => !found.expr.column_refs().is_empty() && !runs_aside_within(&found.subquery.subquery),
         Expr::Not(inner) => becomes_join(inner),
         _ => false,
     }
+}
+
+/// Whether what a plan takes from outside goes to what runs asynchronously.
+fn runs_aside_within(plan: &LogicalPlan) -> bool {
+    let mut found = false;
+    let walked = plan.apply(|node| {
+        found |= node.expressions().iter().any(|e| e.contains_outer() && runs_aside(e));
+        Ok(TreeNodeRecursion::Continue)
+    });
+    found || walked.is_err()
 }
 
 /// `filters`: the expression is a condition, of which DataFusion makes joins.
@@ -208,11 +269,17 @@ fn enclosed(plan: &LogicalPlan) -> Result<bool> {
 /// Whether DataFusion can make a semi join of it: correlated in filters only, with the query just around it.
 fn semi_joinable(exists: &Exists, schema: &DFSchema) -> Result<bool> {
     let plan = &exists.subquery.subquery;
-    let near = free(plan)?.iter().all(|(_, column)| schema.has_column(column));
+    let taken = free(plan)?;
+    let near = taken.iter().all(|(_, column)| schema.has_column(column));
     let mut plain = true;
     plan.apply(|node| {
+        if free(node)?.is_empty() {
+            return Ok(TreeNodeRecursion::Jump);
+        }
         let outer = node.expressions().iter().any(Expr::contains_outer);
         plain &= !outer || matches!(node, LogicalPlan::Filter(_));
+        // A join's condition is no place for what runs asynchronously.
+        plain &= !node.expressions().iter().any(|e| e.contains_outer() && runs_aside(e));
         plain &= matches!(
             node,
             LogicalPlan::Projection(_)
@@ -224,8 +291,7 @@ fn semi_joinable(exists: &Exists, schema: &DFSchema) -> Result<bool> {
         );
         Ok(TreeNodeRecursion::Continue)
     })?;
-    let uncorrelated = exists.subquery.outer_ref_columns.is_empty() && near;
-    Ok(uncorrelated || (near && plain))
+    Ok(taken.is_empty() || (near && plain))
 }
 
 fn aggregates(plan: &LogicalPlan) -> bool {
@@ -252,9 +318,18 @@ pub(super) fn equalities(plan: &LogicalPlan) -> bool {
     walked.is_ok() && only
 }
 
+/// Whether the expression calls a subquery that [`Dependent`] or [`Membership`] runs.
+fn runs_aside(expr: &Expr) -> bool {
+    let aside = |e: &Expr| Ok(matches!(e, Expr::ScalarFunction(call) if call.func.as_async().is_some()));
+    expr.exists(aside).is_ok_and(|found| found)
+}
+
 fn equality(expr: &Expr) -> bool {
     if !expr.contains_outer() {
         return true;
+    }
+    if runs_aside(expr) {
+        return false;
     }
     match expr {
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => {

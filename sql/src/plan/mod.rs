@@ -54,7 +54,7 @@ mod types;
 mod user_types;
 mod yielding;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -72,6 +72,7 @@ use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::ids::RoleId;
 use sightline_storage::types::SqlType;
 
+use crate::analysis::Meanings;
 use crate::answer::Column;
 use crate::authorize::{Action, Allowed, authorize};
 use crate::database::{Database, identity_of};
@@ -214,11 +215,11 @@ fn aside<T>(long: bool, work: impl FnOnce() -> T) -> T {
 fn plan_here(ctx: &Arc<QueryContext>, query: &ast::Query, declared: &[Option<SqlType>]) -> Result<Planned> {
     let mut query = query.clone();
     user_types::resolve(ctx, &ctx.relation_path(), &mut query);
-    let rows = match rewrite::may_have_rows(&query) {
-        true => crate::analysis::whole_rows(ctx, &query),
-        false => HashSet::new(),
+    let meanings = match rewrite::needs_meanings(&query) {
+        true => crate::analysis::meanings(ctx, &query),
+        false => Meanings::default(),
     };
-    let learned = rewrite::rewrite(&mut query, &rows);
+    let learned = rewrite::rewrite(&mut query, &meanings);
     let count = learned.count.max(declared.len());
     let known = |n: usize| declared.get(n).cloned().flatten().or_else(|| learned.parameters.get(&(n + 1)).cloned());
     let fields = (0..count).map(|n| known(n).map(|t| t.field_ref(""))).collect::<Vec<_>>();
@@ -364,6 +365,7 @@ fn meant(ctx: &Arc<QueryContext>, plan: LogicalPlan) -> Result<LogicalPlan> {
         .and_then(multisets::counted)
         .and_then(numbers::chosen)
         .and_then(records::tested)
+        .and_then(records::ordered)
         .and_then(json::typed)
         .and_then(|plan| frames::framed(plan, ctx))
         .map_err(from_datafusion)?;
@@ -385,11 +387,11 @@ fn style_now(ctx: &QueryContext) -> crate::codec::Style {
 fn plan_view(ctx: &Arc<QueryContext>, view: &Arc<ViewDef>, depth: usize) -> Result<LogicalPlan> {
     let mut query = crate::parser::query(&view.query)?;
     user_types::resolve(ctx, &view.search_path, &mut query);
-    let rows = match rewrite::may_have_rows(&query) {
-        true => crate::analysis::whole_rows(&Arc::new(ctx.of_view(view)?), &query),
-        false => HashSet::new(),
+    let meanings = match rewrite::needs_meanings(&query) {
+        true => crate::analysis::meanings(&Arc::new(ctx.of_view(view)?), &query),
+        false => Meanings::default(),
     };
-    let learned = rewrite::rewrite_view(&mut query, &view.name, &rows);
+    let learned = rewrite::rewrite_view(&mut query, &view.name, &meanings);
     learned.check()?;
     let plan = to_plan(ctx, query, vec![], &Reading::view(ctx, view, depth)?)?;
     let exprs = plan

@@ -7,9 +7,13 @@ use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StructArray, make_comparator};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, DynComparator, ListArray, MutableArrayData, StructArray, make_comparator,
+};
+use arrow::buffer::OffsetBuffer;
 use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields};
+use arrow::row::{RowConverter, SortField};
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawDictionaryExpr};
@@ -41,6 +45,11 @@ pub(super) const ALL_COLUMNS: &str = "\u{1}all columns";
 /// What a relation is called whose rows become their fields, and what their names begin with.
 pub(super) const FIELDS: &str = "\u{1}fields";
 
+/// The function that puts a row behind those of an array.
+pub(super) const APPEND: &str = "row appended";
+/// The function that tells whether a row is among those of an array.
+pub(super) const AMONG: &str = "row among";
+
 /// The function of this name, if it is one of these. Names of relations are looked up in `path`.
 pub(super) fn function(ctx: &QueryContext, path: &[String], name: &str) -> Option<Arc<ScalarUDF>> {
     if name == ROW {
@@ -49,6 +58,10 @@ pub(super) fn function(ctx: &QueryContext, path: &[String], name: &str) -> Optio
     if let Some(numbers) = name.strip_prefix(SPREAD_ROW) {
         let spread = numbers.split(',').map(|n| n.parse().ok()).collect::<Option<Vec<_>>>()?;
         return Some(Arc::new(Row::function(name, None, spread)));
+    }
+    if name == APPEND || name == AMONG {
+        let signature = Signature::any(2, Volatility::Immutable);
+        return Some(Arc::new(ScalarUDF::new_from_impl(OfList { appends: name == APPEND, signature })));
     }
     let mut rest = name.strip_prefix(ROW_OF_RELATION)?;
     let mut parts = Vec::new();
@@ -182,6 +195,82 @@ fn finished(
     Ok(if constant { ColumnarValue::Scalar(only_scalar(&made)?) } else { ColumnarValue::Array(made) })
 }
 
+/// Looks for a row in an array of rows, or puts it behind them.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct OfList {
+    appends: bool,
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for OfList {
+    fn name(&self) -> &str {
+        if self.appends { APPEND } else { AMONG }
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, given: &[DataType]) -> Result<DataType> {
+        Ok(if self.appends { given[0].clone() } else { DataType::Boolean })
+    }
+
+    /// Steps of a recursive query make neither rows nor arrays that are NULL.
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        let given = args.arg_fields[0].as_ref().clone().with_name(self.name());
+        Ok(Arc::new(if self.appends { given } else { Field::new(AMONG, DataType::Boolean, false) }))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let arrays = args.args.iter().map(|a| a.to_array(args.number_rows)).collect::<Result<Vec<_>>>()?;
+        let made = if self.appends { appended(&arrays[0], &arrays[1]) } else { among(&arrays[0], &arrays[1]) };
+        made.map(ColumnarValue::Array)
+    }
+}
+
+/// The lists with one more row each.
+fn appended(lists: &ArrayRef, rows: &ArrayRef) -> Result<ArrayRef> {
+    let DataType::List(item) = lists.data_type() else {
+        return Err(to_datafusion(Error::internal("rows are no list")));
+    };
+    let lists = lists.as_list::<i32>();
+    let rows = arrow::compute::cast(rows, item.data_type())?;
+    let values = [lists.values().to_data(), rows.to_data()];
+    let mut made = MutableArrayData::new(values.iter().collect(), false, lists.values().len() + rows.len());
+    let mut lengths = Vec::with_capacity(lists.len());
+    for (n, window) in lists.value_offsets().windows(2).enumerate() {
+        let (from, to) = (window[0] as usize, window[1] as usize);
+        made.try_extend(0, from, to)?;
+        made.try_extend(1, n, n + 1)?;
+        lengths.push(to - from + 1);
+    }
+    let values = arrow::array::make_array(made.freeze());
+    Ok(Arc::new(ListArray::try_new(item.clone(), OffsetBuffer::from_lengths(lengths), values, None)?))
+}
+
+/// Whether each row is among those of its list.
+fn among(rows: &ArrayRef, lists: &ArrayRef) -> Result<ArrayRef> {
+    let lists = lists.as_list::<i32>();
+    let (rows, values) = (rows.as_struct(), lists.values().as_struct());
+    let fields = comparators(rows, values, rows.num_columns())?;
+    let found =
+        lists.value_offsets().windows(2).enumerate().map(|(n, window)| {
+            (window[0] as usize..window[1] as usize).any(|m| fields.iter().all(|f| f(n, m).is_eq()))
+        });
+    Ok(Arc::new(BooleanArray::new(found.collect(), None)))
+}
+
+/// Compares the fields of rows, by the numbers of both; NULLs are equal to one another and greater than all else.
+fn comparators(left: &StructArray, right: &StructArray, count: usize) -> Result<Vec<DynComparator>> {
+    let options = SortOptions { descending: false, nulls_first: false };
+    let fields = left.columns().iter().zip(right.columns()).take(count).map(|(l, r)| {
+        let (l, r) = (key(l)?, key(r)?);
+        let r = if l.data_type() == r.data_type() { r } else { arrow::compute::cast(&r, l.data_type())? };
+        Ok(make_comparator(&l, &r, options)?)
+    });
+    fields.collect()
+}
+
 /// Gives a row the type of a relation.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Typed {
@@ -295,15 +384,9 @@ fn incomparable(left: &Fields, right: &Fields) -> Option<(usize, Error)> {
 /// is found out only if all is equal before.
 fn compared(left: &ArrayRef, right: &ArrayRef, op: &BinaryOperator) -> Result<ArrayRef> {
     let (left, right) = (left.as_struct(), right.as_struct());
-    let options = SortOptions { descending: false, nulls_first: false };
     let fault = incomparable(left.fields(), right.fields());
     let sound = fault.as_ref().map_or(left.num_columns(), |(n, _)| *n);
-    let fields = left.columns().iter().zip(right.columns()).take(sound).map(|(l, r)| {
-        let (l, r) = (key(l)?, key(r)?);
-        let r = if l.data_type() == r.data_type() { r } else { arrow::compute::cast(&r, l.data_type())? };
-        Ok(make_comparator(&l, &r, options)?)
-    });
-    let fields = fields.collect::<Result<Vec<_>>>()?;
+    let fields = comparators(left, right, sound)?;
     let nulls = arrow::buffer::NullBuffer::union(left.nulls(), right.nulls());
     let holds = |order: Ordering| match op {
         BinaryOperator::Eq => order.is_eq(),
@@ -363,6 +446,55 @@ pub(super) fn spread(plan: LogicalPlan) -> Result<LogicalPlan> {
         }
     }
     LogicalPlanBuilder::from(plan).project(exprs)?.alias(FIELDS)?.build()
+}
+
+/// Rows, and arrays of rows, are ordered by keys: nothing below us orders structs within lists.
+pub(super) fn ordered(plan: LogicalPlan) -> Result<LogicalPlan> {
+    plan.transform_up_with_subqueries(|node| {
+        let LogicalPlan::Sort(mut sort) = node else { return Ok(Transformed::no(node)) };
+        let schema = sort.input.schema().clone();
+        let mut changed = false;
+        for key in &mut sort.expr {
+            let field = key.expr.to_field(&schema).map(|(_, field)| field);
+            if field.is_ok_and(|f| holds_rows(f.data_type())) {
+                let field = Arc::new(Field::new("", DataType::Binary, true));
+                let given = std::mem::take(&mut key.expr);
+                key.expr = Kernel::call("order of rows", field, vec![given], Arc::new(|a| order_keys(&a[0])));
+                changed = true;
+            }
+        }
+        Ok(Transformed::new_transformed(LogicalPlan::Sort(sort), changed))
+    })
+    .map(|t| t.data)
+}
+
+fn holds_rows(t: &DataType) -> bool {
+    match t {
+        DataType::Struct(_) => true,
+        DataType::List(item) => holds_rows(item.data_type()),
+        _ => false,
+    }
+}
+
+/// Bytes in the order of the values.
+fn order_keys(array: &ArrayRef) -> Result<ArrayRef> {
+    let options = SortOptions { descending: false, nulls_first: false };
+    let values = match array.as_struct_opt() {
+        Some(rows) => {
+            let columns = rows.columns().iter().map(key).collect::<Result<Vec<_>>>()?;
+            let fields = columns
+                .iter()
+                .zip(rows.fields())
+                .map(|(c, f)| f.as_ref().clone().with_data_type(c.data_type().clone()));
+            let made = StructArray::try_new_with_length(fields.collect(), columns, rows.nulls().cloned(), rows.len())?;
+            Arc::new(made) as ArrayRef
+        }
+        None => array.clone(),
+    };
+    let converter = RowConverter::new(vec![SortField::new_with_options(values.data_type().clone(), options)])?;
+    let keys = converter.convert_columns(&[values])?;
+    let keys = keys.iter().enumerate().map(|(n, k)| array.is_valid(n).then(|| k.data().to_vec()));
+    Ok(Arc::new(keys.collect::<arrow::array::BinaryArray>()))
 }
 
 /// `x IS NULL` of a row: whether all of its fields are NULL; `x IS NOT NULL`: whether none is.

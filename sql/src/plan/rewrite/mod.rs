@@ -12,12 +12,14 @@ mod grouping;
 mod joins;
 mod literals;
 mod operators;
+mod outer_columns;
 mod placement;
 mod queries;
 mod records;
 mod recursion;
 mod relations;
 mod rows;
+mod search;
 mod select_list;
 mod strings;
 mod times;
@@ -26,14 +28,13 @@ mod whole_rows;
 mod windows;
 mod with;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, FunctionArg, FunctionArgExpr, GroupByExpr, LimitClause, Query, Select, SelectItem, SetExpr,
     TableFactor, Value, VisitMut, VisitorMut,
 };
-use datafusion::sql::sqlparser::tokenizer::Location;
 use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::types::SqlType;
 
@@ -47,10 +48,11 @@ use self::relations::{
     function_factor, integer_series, name_table_function, nest_merging_joins, set_returning, table_oids,
 };
 
+use crate::analysis::Meanings;
+
 pub(in crate::plan) use self::calls::named_call;
 pub(crate) use self::composites::is_row;
 pub(super) use self::literals::reg_type;
-pub(super) use self::whole_rows::may_have as may_have_rows;
 
 /// Functions that return sets: in a select list they become `unnest(…)` of DataFusion's list-returning ones.
 const SET_RETURNING: [&str; 5] =
@@ -83,25 +85,34 @@ impl Learned {
     }
 }
 
+/// Whether what some names of a query mean must be found out before it is rewritten.
+pub(super) fn needs_meanings(query: &Query) -> bool {
+    whole_rows::may_have(query) || outer_columns::may_have(query)
+}
+
 /// Rewrites a query in place.
 ///
-/// `rows` are the places of names that stand for whole rows.
-pub(super) fn rewrite(query: &mut Query, rows: &HashSet<Location>) -> Learned {
-    fields::spread(query, rows);
-    select_list::name_columns(query, true);
-    whole_rows::named(query, rows);
+/// `meanings` are those of its names, if [`needs_meanings`] wants them.
+pub(super) fn rewrite(query: &mut Query, meanings: &Meanings) -> Learned {
     let mut pass = Pass::default();
+    pass.learned.failed = search::rewritten(query, meanings).err();
+    outer_columns::named(query, meanings);
+    fields::spread(query, &meanings.rows);
+    select_list::name_columns(query, true);
+    whole_rows::named(query, &meanings.rows);
     let _: ControlFlow<()> = query.visit(&mut pass);
     pass.learned
 }
 
 /// Rewrites the query of a view in place: a WITH query of the view's own name gets another, since the planner would take
 /// one for the other.
-pub(super) fn rewrite_view(query: &mut Query, view: &str, rows: &HashSet<Location>) -> Learned {
-    fields::spread(query, rows);
-    select_list::name_columns(query, true);
-    whole_rows::named(query, rows);
+pub(super) fn rewrite_view(query: &mut Query, view: &str, meanings: &Meanings) -> Learned {
     let mut pass = Pass { scopes: with::Scopes::inside(view), ..Pass::default() };
+    pass.learned.failed = search::rewritten(query, meanings).err();
+    outer_columns::named(query, meanings);
+    fields::spread(query, &meanings.rows);
+    select_list::name_columns(query, true);
+    whole_rows::named(query, &meanings.rows);
     let _: ControlFlow<()> = query.visit(&mut pass);
     pass.learned
 }

@@ -209,9 +209,28 @@ fn has_row(factor: &TableFactor, table: &str) -> bool {
 }
 
 fn leave_out<'a>(options: &mut WildcardAdditionalOptions, tables: impl Iterator<Item = &'a String>) {
-    let columns = tables.map(|t| ObjectName::from(vec![Ident::with_quote('"', column(t))])).collect::<Vec<_>>();
-    if !columns.is_empty() {
-        options.opt_exclude = Some(ExcludeSelectItem::Multiple(columns));
+    let columns = tables.map(|t| column(t)).collect::<Vec<_>>();
+    leave_out_columns(options, columns.iter());
+}
+
+/// Has a star leave columns out, beside those that it does.
+pub(super) fn leave_out_columns<'a>(
+    options: &mut WildcardAdditionalOptions,
+    columns: impl Iterator<Item = &'a String>,
+) {
+    let mut all = match options.opt_exclude.take() {
+        Some(ExcludeSelectItem::Multiple(names)) => names,
+        Some(ExcludeSelectItem::Single(name)) => vec![name],
+        None => Vec::new(),
+    };
+    for column in columns {
+        let name = ObjectName::from(vec![Ident::with_quote('"', column)]);
+        if !all.contains(&name) {
+            all.push(name);
+        }
+    }
+    if !all.is_empty() {
+        options.opt_exclude = Some(ExcludeSelectItem::Multiple(all));
     }
 }
 
