@@ -43,6 +43,8 @@ pub struct Database {
     pub options: DatabaseOptions,
     /// What planning and running share; its runtime owns the memory pool.
     pub plan: Shared,
+    /// When it was opened, microseconds since 1970.
+    pub started_us: i64,
     sessions: Mutex<HashMap<i32, Arc<Registered>>>,
     next_pid: AtomicI32,
 }
@@ -140,7 +142,8 @@ impl Database {
     pub fn new(engine: Arc<Engine>, options: DatabaseOptions) -> Result<Arc<Database>> {
         let plan = Shared::new(&engine, &options)?;
         let sessions = Mutex::new(HashMap::new());
-        Ok(Arc::new(Database { engine, options, plan, sessions, next_pid: AtomicI32::new(1) }))
+        let started_us = engine.clock().now_us();
+        Ok(Arc::new(Database { engine, options, plan, started_us, sessions, next_pid: AtomicI32::new(1) }))
     }
 
     /// Opens a session: finds tenant and role, checks LOGIN and CONNECT, counts the connection.

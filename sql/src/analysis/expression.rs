@@ -348,7 +348,8 @@ impl<'a> Analysis<'a> {
                 for around in &mut self.around {
                     around.open = true;
                 }
-                if let Meant::Row = meant { RECORD } else { OPEN }
+                // Of what type a row is, and arrays of it, is not known here.
+                OPEN
             }
         }
     }

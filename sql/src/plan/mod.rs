@@ -48,6 +48,7 @@ mod rewrite;
 mod run;
 mod series;
 mod shared;
+mod sleep;
 mod temporal;
 mod ties;
 mod types;
@@ -91,6 +92,7 @@ pub use position::positioned;
 pub(crate) use rewrite::is_row;
 pub use run::{explain, run};
 pub use shared::Shared;
+pub(crate) use sleep::NAMES as SLEEPS;
 pub use types::sql_type;
 pub use user_types::{cast_to, sql_type_in, types_of, user_type};
 

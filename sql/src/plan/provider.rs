@@ -18,7 +18,7 @@ use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use sightline_storage::catalog::ViewDef;
 
 use super::types::PgTypePlanner;
-use super::{QueryContext, Relation, composites, domains, enum_functions, functions, json, names, records};
+use super::{QueryContext, Relation, composites, domains, enum_functions, functions, json, names, records, sleep};
 use crate::authorize::{Action, authorize};
 use crate::session::Identity;
 
@@ -120,6 +120,7 @@ impl ContextProvider for Provider<'_> {
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
         functions::session_function(self.ctx, name)
+            .or_else(|| sleep::function(self.ctx, name))
             .or_else(|| enum_functions::find(name))
             .or_else(|| domains::function(self.ctx, name))
             .or_else(|| composites::function(self.ctx, name))

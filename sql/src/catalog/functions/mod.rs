@@ -109,6 +109,9 @@ mod returns {
     pub(super) fn oid() -> SqlType {
         SqlType::Oid
     }
+    pub(super) fn timestamptz() -> SqlType {
+        SqlType::TimestampTz
+    }
     pub(super) fn void() -> SqlType {
         SqlType::Text
     }

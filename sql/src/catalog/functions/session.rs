@@ -25,6 +25,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("pg_get_userbyid", &[Arg::Oid], returns::name, pg_get_userbyid),
     Function::new("pg_backend_pid", &[], returns::int4, |ctx, _| Ok(ctx.pid.into())),
     Function::new("version", &[], returns::text, version),
+    Function::new("pg_postmaster_start_time", &[], returns::timestamptz, started),
+    Function::new("pg_conf_load_time", &[], returns::timestamptz, started),
     Function::new("pg_is_in_recovery", &[], returns::bool, no),
     Function::new("pg_is_wal_replay_paused", &[], returns::bool, no),
     Function::new("pg_jit_available", &[], returns::bool, no),
@@ -49,6 +51,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
 
 fn no(_: &QueryContext, _: &[Value]) -> Result<Value> {
     Ok(false.into())
+}
+
+/// When the node was started; its settings are read then and never again.
+fn started(ctx: &QueryContext, _: &[Value]) -> Result<Value> {
+    Ok(ctx.database.started_us.into())
 }
 
 fn database(ctx: &QueryContext, _: &[Value]) -> Result<Value> {

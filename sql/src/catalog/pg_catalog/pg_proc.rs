@@ -126,7 +126,7 @@ fn callable() -> BTreeMap<String, &'static str> {
         names.insert(f.name().to_string(), "f");
     }
     let session = ["clock_timestamp", "transaction_timestamp", "statement_timestamp", "generate_series"];
-    names.extend(functions::names().chain(session).map(|n| (n.to_string(), "f")));
+    names.extend(functions::names().chain(session).chain(crate::plan::SLEEPS).map(|n| (n.to_string(), "f")));
     names
 }
 

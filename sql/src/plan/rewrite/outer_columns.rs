@@ -1,16 +1,16 @@
 //! Columns of queries further out in the select lists of subqueries, which LATERAL brings: they keep their names, and `t.*`
 //! has the columns of t (<https://www.postgresql.org/docs/15/queries-table-expressions.html#QUERIES-LATERAL>).
 
-use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     self, Expr, GroupByExpr, Ident, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Spanned,
-    TableFactor, Visit, VisitMut, Visitor, VisitorMut,
+    TableAlias, TableAliasColumnDef, TableFactor, Visit, VisitMut, Visitor, VisitorMut,
 };
 
 use crate::analysis::Meanings;
 use crate::parser::clauses;
+use crate::plan::columns::{column_name, hide, unhide};
 use crate::plan::names::fold;
 
 /// Whether a query has a LATERAL subquery, one without FROM, or a SEARCH or CYCLE clause.
@@ -68,27 +68,77 @@ fn has_outer_aggregate(expr: &Expr, meanings: &Meanings) -> bool {
 /// Names such columns, and puts those of `t.*` in its place.
 pub(super) fn named(query: &mut Query, meanings: &Meanings) {
     if !meanings.outer.is_empty() || !meanings.stars.is_empty() || !meanings.aggregates.is_empty() {
-        let _: ControlFlow<()> = VisitMut::visit(query, &mut Outer { meanings, sorted: HashMap::new() });
+        let _: ControlFlow<()> = VisitMut::visit(query, &mut Outer { meanings });
     }
 }
 
 struct Outer<'a> {
     meanings: &'a Meanings,
-    /// The names of the columns by which queries are sorted, by the address of their SELECT: an alias of such a name would be
-    /// taken for the column.
-    sorted: HashMap<usize, Vec<String>>,
 }
 
-/// The last names of the columns in ORDER BY.
-fn sorted_by(query: &Query) -> Vec<String> {
-    let mut names = Vec::new();
-    let _: ControlFlow<()> = ast::visit_expressions(&query.order_by, |e| {
-        if let Expr::CompoundIdentifier(parts) = e {
-            names.extend(parts.last().map(fold));
+impl Outer<'_> {
+    /// The columns of `t.*` of an outer t, under names that hide what they are called.
+    fn expand(&self, select: &mut Select) {
+        for item in std::mem::take(&mut select.projection) {
+            let columns = match &item {
+                SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _) => {
+                    self.meanings.stars.get(&name.span().start).map(|columns| (name, columns))
+                }
+                _ => None,
+            };
+            let Some((name, columns)) = columns else {
+                select.projection.push(item);
+                continue;
+            };
+            for column in columns {
+                let mut parts = name.0.iter().filter_map(|p| p.as_ident().cloned()).collect::<Vec<_>>();
+                parts.push(Ident::with_quote('"', column));
+                let alias = hidden(column, select.projection.len());
+                select.projection.push(SelectItem::ExprWithAlias { expr: Expr::CompoundIdentifier(parts), alias });
+            }
         }
-        ControlFlow::Continue(())
-    });
-    names
+    }
+
+    /// Says the names of all columns behind the alias of a LATERAL subquery that has such columns: inside of it their names
+    /// are hidden, since the planner could not tell them from the columns that they are.
+    fn listed(&self, select: &mut Select, alias: &mut TableAlias) {
+        self.expand(select);
+        let stars = |i: &SelectItem| matches!(i, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
+        if select.projection.iter().any(stars) {
+            return;
+        }
+        let mut names: Vec<String> = Vec::with_capacity(select.projection.len());
+        let mut found = false;
+        for (n, item) in select.projection.iter_mut().enumerate() {
+            let name = match &*item {
+                SelectItem::ExprWithAlias { alias, .. } => {
+                    let name = fold(alias);
+                    found |= unhide(&name) != name;
+                    unhide(&name).to_string()
+                }
+                SelectItem::UnnamedExpr(expr) => column_name(expr),
+                _ => return,
+            };
+            if let SelectItem::UnnamedExpr(expr @ (Expr::Identifier(_) | Expr::CompoundIdentifier(_))) = &*item
+                && self.meanings.outer.contains(&expr.span().start)
+            {
+                *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: hidden(&name, n) };
+                found = true;
+            }
+            names.push(if names.contains(&name) { hide(&name, n) } else { name });
+        }
+        if found {
+            let rest = names.iter().skip(alias.columns.len());
+            let column = |name: &String| TableAliasColumnDef { name: Ident::with_quote('"', name), data_type: None };
+            alias.columns.extend(rest.map(column).collect::<Vec<_>>());
+        }
+    }
+}
+
+/// A name that hides the real one.
+fn hidden(name: &str, n: usize) -> Ident {
+    const APART: usize = 10_000;
+    Ident::with_quote('"', hide(name, APART + n))
 }
 
 impl VisitorMut for Outer<'_> {
@@ -104,52 +154,17 @@ impl VisitorMut for Outer<'_> {
         ControlFlow::Continue(())
     }
 
-    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
-        let names = sorted_by(query);
-        if let SetExpr::Select(select) = query.body.as_ref() {
-            self.sorted.insert(std::ptr::from_ref(select.as_ref()) as usize, names);
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        if let TableFactor::Derived { lateral: true, subquery, alias: Some(alias), .. } = factor
+            && let SetExpr::Select(select) = subquery.body.as_mut()
+        {
+            self.listed(select, alias);
         }
         ControlFlow::Continue(())
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
-        let sorted = self.sorted.remove(&(std::ptr::from_ref(&*select) as usize)).unwrap_or_default();
-        let items = std::mem::take(&mut select.projection);
-        for item in items {
-            match item {
-                SelectItem::UnnamedExpr(expr @ (Expr::Identifier(_) | Expr::CompoundIdentifier(_)))
-                    if self.meanings.outer.contains(&expr.span().start) =>
-                {
-                    let last = match &expr {
-                        Expr::Identifier(name) => Some(name),
-                        Expr::CompoundIdentifier(parts) => parts.last(),
-                        _ => None,
-                    };
-                    let name = last.map(fold).unwrap_or_default();
-                    if sorted.contains(&name) {
-                        select.projection.push(SelectItem::UnnamedExpr(expr));
-                        continue;
-                    }
-                    let alias = Ident::with_quote('"', name);
-                    select.projection.push(SelectItem::ExprWithAlias { expr, alias });
-                }
-                SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options) => {
-                    match self.meanings.stars.get(&name.span().start) {
-                        Some(columns) => select.projection.extend(columns.iter().map(|column| {
-                            let mut parts = name.0.iter().filter_map(|p| p.as_ident().cloned()).collect::<Vec<_>>();
-                            let alias = Ident::with_quote('"', column);
-                            parts.push(alias.clone());
-                            SelectItem::ExprWithAlias { expr: Expr::CompoundIdentifier(parts), alias }
-                        })),
-                        None => {
-                            let kind = SelectItemQualifiedWildcardKind::ObjectName(name);
-                            select.projection.push(SelectItem::QualifiedWildcard(kind, options));
-                        }
-                    }
-                }
-                other => select.projection.push(other),
-            }
-        }
+        self.expand(select);
         ControlFlow::Continue(())
     }
 }
