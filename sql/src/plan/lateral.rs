@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::buffer::NullBuffer;
+use arrow::datatypes::FieldRef;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, ExprSchema, NullEquality, NullHandling, Result, UnnestOptions};
 use datafusion::functions_nested::make_array::make_array;
@@ -197,6 +198,12 @@ fn grafted(
             None => None,
         },
         LogicalPlan::SubqueryAlias(SubqueryAlias { input, alias, schema, .. }) => {
+            // A column of the left side under its own name must not stand beside it without a qualifier.
+            if let Some(own) = over_nothing(input, left)? {
+                let named = |(e, field): (Expr, &FieldRef)| e.alias_qualified(Some(alias.clone()), field.name());
+                let exprs = kept().chain(own.into_iter().map(|(_, e)| e).zip(schema.fields()).map(named)).collect();
+                return Ok(Some(LogicalPlan::Projection(Projection::try_new(exprs, left.clone())?)));
+            }
             let Some(plan) = grafted(input, left, columns, options)? else { return Ok(None) };
             let own = input
                 .schema()
@@ -209,6 +216,39 @@ fn grafted(
         }
         _ => None,
     })
+}
+
+/// What a subquery without FROM computes of the left side's columns, each with its name. None if the plan is something else.
+fn over_nothing(plan: &LogicalPlan, left: &Arc<LogicalPlan>) -> Result<Option<Vec<(String, Expr)>>> {
+    let projection = match plan {
+        LogicalPlan::Subquery(lateral) => return over_nothing(&lateral.subquery, left),
+        LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: true, .. }) => return Ok(Some(Vec::new())),
+        LogicalPlan::Projection(projection) => projection,
+        _ => return Ok(None),
+    };
+    let Some(below) = over_nothing(&projection.input, left)? else { return Ok(None) };
+    let mut all = Vec::with_capacity(projection.expr.len());
+    for (expr, field) in projection.expr.iter().zip(projection.schema.fields()) {
+        let mut strange = false;
+        let done = expr.clone().unalias_nested().data.transform_up(|e| match e {
+            Expr::OuterReferenceColumn(_, column) if left.schema().has_column(&column) => {
+                Ok(Transformed::yes(Expr::Column(column)))
+            }
+            Expr::Column(column) => match below.iter().find(|(name, _)| *name == column.name) {
+                Some((_, value)) => Ok(Transformed::yes(value.clone())),
+                None => {
+                    strange = true;
+                    Ok(Transformed::no(Expr::Column(column)))
+                }
+            },
+            other => Ok(Transformed::no(other)),
+        })?;
+        if strange {
+            return Ok(None);
+        }
+        all.push((field.name().clone(), done.data));
+    }
+    Ok(Some(all))
 }
 
 /// A VALUES over the columns of the left side: each column a list over the rows, the lists unnested side by side.

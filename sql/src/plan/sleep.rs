@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::{Array, ArrayRef, AsArray, StringViewArray};
-use arrow::compute::cast;
-use arrow::datatypes::{
-    DataType, Float64Type, IntervalMonthDayNanoType, IntervalUnit, TimeUnit, TimestampMicrosecondType,
-};
+use arrow::datatypes::{DataType, Float64Type, IntervalMonthDayNanoType, TimestampMicrosecondType};
 use async_trait::async_trait;
 use datafusion::common::{Result, exec_err};
 use datafusion::logical_expr::async_udf::{AsyncScalarUDF, AsyncScalarUDFImpl};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+
+use sightline_functions::numeric::cast_array;
+use sightline_storage::types::SqlType;
 
 use super::QueryContext;
 
@@ -23,10 +23,20 @@ pub(crate) const NAMES: [&str; 3] = ["pg_sleep", "pg_sleep_for", "pg_sleep_until
 /// The longest wait, as long as a statement may reasonably run: a hundred years.
 const SECONDS_MAX: f64 = 3_155_760_000.0;
 
+/// The type of a function's argument, if it is one of these: what a literal is read as.
+pub(super) fn argument(name: &str) -> Option<SqlType> {
+    Some(match name {
+        "pg_sleep" => SqlType::Double,
+        "pg_sleep_for" => SqlType::Interval,
+        "pg_sleep_until" => SqlType::TimestampTz,
+        _ => return None,
+    })
+}
+
 /// The function of this name, if it is one of these.
 pub(super) fn function(ctx: &Arc<QueryContext>, name: &str) -> Option<Arc<ScalarUDF>> {
     let name = NAMES.into_iter().find(|n| *n == name)?;
-    let function = Sleep { name, ctx: ctx.clone(), signature: Signature::user_defined(Volatility::Volatile) };
+    let function = Sleep { name, ctx: ctx.clone(), signature: Signature::any(1, Volatility::Volatile) };
     Some(Arc::new(AsyncScalarUDF::new(Arc::new(function)).into_scalar_udf()))
 }
 
@@ -38,11 +48,7 @@ struct Sleep {
 
 impl Sleep {
     fn argument(&self) -> DataType {
-        match self.name {
-            "pg_sleep" => DataType::Float64,
-            "pg_sleep_for" => DataType::Interval(IntervalUnit::MonthDayNano),
-            _ => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-        }
+        argument(self.name).map_or(DataType::Float64, |ty| ty.arrow())
     }
 
     /// How long a row waits from now on, none if not at all.
@@ -99,13 +105,6 @@ impl ScalarUDFImpl for Sleep {
         Ok(DataType::Utf8View)
     }
 
-    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
-        match given {
-            [_] => Ok(vec![self.argument()]),
-            _ => Err(crate::error::to_datafusion(super::functions::undefined(self.name))),
-        }
-    }
-
     fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
         exec_err!("a wait is asynchronous")
     }
@@ -117,7 +116,7 @@ impl AsyncScalarUDFImpl for Sleep {
         let rows = args.number_rows;
         let given = args.args.first().map(|a| a.to_array(rows)).transpose()?;
         let Some(given) = given else { return exec_err!("a wait without an argument") };
-        let given = cast(&given, &self.argument())?;
+        let given = cast_array(&given, &self.argument())?;
         for row in 0..rows {
             if let Some(seconds) = self.seconds(&given, row) {
                 tokio::time::sleep(Duration::from_secs_f64(seconds)).await;

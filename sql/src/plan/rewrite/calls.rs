@@ -29,6 +29,17 @@ pub(super) fn function(f: &mut Function) {
     strip_schema(&mut f.name);
 }
 
+/// A literal that a function waits for is read as the type of its argument.
+pub(super) fn awaited(f: &mut Function) {
+    let Some(ty) = crate::plan::sleep::argument(&f.name.to_string().to_lowercase()) else { return };
+    let FunctionArguments::List(list) = &mut f.args else { return };
+    if let [FunctionArg::Unnamed(FunctionArgExpr::Expr(value))] = list.args.as_mut_slice()
+        && matches!(value, Expr::Value(v) if matches!(v.value, Value::SingleQuotedString(_) | Value::Null))
+    {
+        *value = crate::plan::user_types::cast_to(value.clone(), &ty);
+    }
+}
+
 /// `float8(x)` is `x::float8`, and `gen_random_uuid()` a text's cast (<https://www.postgresql.org/docs/15/sql-expressions.html#SQL-SYNTAX-TYPE-CASTS>).
 pub(super) fn cast_by_name(f: &Function) -> Option<Expr> {
     let FunctionArguments::List(list) = &f.args else { return None };

@@ -234,6 +234,7 @@ impl VisitorMut for Pass {
             Expr::Collate { expr: inner, .. } => *expr = (**inner).clone(),
             Expr::Function(f) => {
                 function(f);
+                calls::awaited(f);
                 if let Err(error) = calls::variadic(f) {
                     self.learned.failed.get_or_insert(error);
                 }
