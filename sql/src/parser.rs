@@ -19,6 +19,7 @@ mod grammar;
 pub(crate) mod grouping;
 mod inherited;
 pub(crate) mod joins;
+pub(crate) mod marks;
 mod search;
 mod spelling;
 mod split;

@@ -5,7 +5,7 @@ use datafusion::sql::sqlparser::ast::{AccessExpr, Expr};
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 /// The name that stands for all fields.
-const ALL: &str = "\u{1}*";
+pub(super) const ALL: &str = "\u{1}*";
 
 /// Puts the name in the place of the star.
 pub(super) fn plain(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {

@@ -98,6 +98,36 @@ fn compared_type(expr: &Expr, schema: &DFSchema) -> Option<DataType> {
     (own && field.metadata().is_empty()).then(|| field.data_type().clone())
 }
 
+/// The parameters without a type that stand among values of a type, by number from 0, and that type.
+pub(super) fn parameters(expr: &Expr, schema: &DFSchema) -> Vec<(usize, SqlType)> {
+    let among = match expr {
+        Expr::ScalarFunction(call)
+            if matches!(call.func.name(), "coalesce" | "greatest" | "least" | "make_array" | "nullif") =>
+        {
+            call.args.iter().collect::<Vec<_>>()
+        }
+        Expr::Case(case) => {
+            case.when_then_expr.iter().map(|(_, then)| then.as_ref()).chain(case.else_expr.as_deref()).collect()
+        }
+        _ => return Vec::new(),
+    };
+    let open = among.iter().filter_map(|e| match e {
+        Expr::Placeholder(p) if p.field.is_none() => p.id.trim_start_matches('$').parse::<usize>().ok(),
+        _ => None,
+    });
+    let open = open.filter_map(|n| n.checked_sub(1)).collect::<Vec<_>>();
+    if open.is_empty() {
+        return Vec::new();
+    }
+    let known = among.iter().filter(|e| !is_open(e)).find_map(|e| e.to_field(schema).ok());
+    let Some((_, field)) = known.filter(|(_, field)| kind(field.data_type()).is_some()) else { return Vec::new() };
+    let ty = match SqlType::of_field(&field).plain() {
+        SqlType::Numeric(_) => SqlType::Numeric(None),
+        other => other,
+    };
+    open.into_iter().map(|n| (n, ty.clone())).collect()
+}
+
 fn give(expr: &mut Expr, ty: &DataType) -> bool {
     let open = matches!(expr, Expr::Literal(ScalarValue::Utf8(Some(_)), None));
     if open {

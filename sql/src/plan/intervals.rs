@@ -6,16 +6,16 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::common::{Column, DFSchema, Result, ScalarValue};
 use datafusion::functions_aggregate::first_last::first_value;
-use datafusion::logical_expr::expr::{AggregateFunction, Between, InList, WindowFunction};
+use datafusion::logical_expr::expr::{AggregateFunction, Between, InList, InSubquery, WindowFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::type_coercion::functions::fields_with_udf;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     Accumulator, Aggregate, AggregateUDF, AggregateUDFImpl, Cast, Distinct, Expr, ExprSchemable, LogicalPlan,
-    Projection, Signature, SortExpr, Volatility, WindowFunctionDefinition, cast,
+    LogicalPlanBuilder, Projection, Signature, SortExpr, Volatility, WindowFunctionDefinition, cast,
 };
 use sightline_functions::aggregate::interval_aggregate;
 use sightline_storage::types::SqlType;
@@ -98,6 +98,7 @@ pub(super) fn resolved(plan: LogicalPlan, style: &Style) -> Result<LogicalPlan> 
                     }
                     Expr::Between(between) => is_interval(&between.expr.get_type(&schema)?),
                     Expr::InList(list) => is_interval(&list.expr.get_type(&schema)?),
+                    Expr::InSubquery(query) => is_interval(&query.expr.get_type(&schema)?),
                     Expr::WindowFunction(call) => {
                         let widened = match &call.fun {
                             WindowFunctionDefinition::AggregateUDF(f) => of_widened(f).is_some(),
@@ -151,7 +152,7 @@ fn resolve(expr: Expr, schema: &DFSchema, style: &Style) -> Result<Transformed<E
             call.params.args = args.into_iter().map(|a| compared(a, schema)).collect::<Result<_>>()?;
             Transformed::yes(Expr::AggregateFunction(call))
         }
-        expr @ (Expr::Between(_) | Expr::InList(_)) => within(expr, schema)?,
+        expr @ (Expr::Between(_) | Expr::InList(_) | Expr::InSubquery(_)) => within(expr, schema)?,
         Expr::AggregateFunction(call) => match of_widened(&call.func) {
             Some(inner) => {
                 let func = chosen(inner, &call.params.args, schema)?;
@@ -209,7 +210,7 @@ fn counts_intervals(call: &AggregateFunction, schema: &DFSchema) -> Result<bool>
     Ok(distinct && matches!(call.params.args.as_slice(), [arg] if is_interval(&arg.get_type(schema)?)))
 }
 
-/// BETWEEN and IN of intervals, by what compares them.
+/// BETWEEN and IN of intervals, lists and subqueries, by what compares them.
 fn within(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let typed = |e: Expr| match text_of(&e) {
         Some(_) => cast(e, SqlType::Interval.arrow()),
@@ -224,6 +225,18 @@ fn within(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         Expr::InList(list) if is_interval(&list.expr.get_type(schema)?) => {
             let items = list.list.into_iter().map(|e| compared(typed(e), schema)).collect::<Result<_>>()?;
             Transformed::yes(Expr::InList(InList::new(one(list.expr)?, items, list.negated)))
+        }
+        Expr::InSubquery(InSubquery { expr, mut subquery, negated }) => {
+            let inner = subquery.subquery.schema().clone();
+            let intervals = is_interval(&expr.get_type(schema)?) && is_interval(inner.field(0).data_type());
+            if !intervals {
+                return Ok(Transformed::no(Expr::InSubquery(InSubquery { expr, subquery, negated })));
+            }
+            let (column, name) = (Column::from(inner.qualified_field(0)), inner.field(0).name());
+            let items = LogicalPlanBuilder::from(subquery.subquery.as_ref().clone())
+                .project(vec![comparable(Expr::Column(column)).alias(name)])?;
+            subquery.subquery = Arc::new(items.build()?);
+            Transformed::yes(Expr::InSubquery(InSubquery { expr: one(expr)?, subquery, negated }))
         }
         other => Transformed::no(other),
     })

@@ -227,9 +227,9 @@ fn plan_here(ctx: &Arc<QueryContext>, query: &ast::Query, declared: &[Option<Sql
     let fields = (0..count).map(|n| known(n).map(|t| t.field_ref(""))).collect::<Vec<_>>();
     learned.check()?;
     let plan = to_plan(ctx, query.clone(), fields, &Reading::session(ctx))?;
-    let arrays = array_parameters(&plan)?;
-    if arrays.iter().any(|(n, _)| known(*n).is_none()) {
-        let told = |n: usize| known(n).or_else(|| arrays.iter().find(|(m, _)| *m == n).map(|(_, t)| t.clone()));
+    let found = found_parameters(&plan)?;
+    if found.iter().any(|(n, _)| known(*n).is_none()) {
+        let told = |n: usize| known(n).or_else(|| found.iter().find(|(m, _)| *m == n).map(|(_, t)| t.clone()));
         let declared = (0..count).map(told).collect::<Vec<_>>();
         return plan_rewritten(ctx, query, &declared);
     }
@@ -243,8 +243,9 @@ fn plan_rewritten(ctx: &Arc<QueryContext>, query: ast::Query, declared: &[Option
     finished(ctx, plan, declared.len(), |n| declared.get(n).cloned().flatten())
 }
 
-/// Parameters that `x = ANY ($1)` makes an array of x's type, by number from 0.
-fn array_parameters(plan: &LogicalPlan) -> Result<Vec<(usize, SqlType)>> {
+/// Parameters that `x = ANY ($1)` makes an array of x's type, and those that `coalesce($1, 5)` and its kin give the type of
+/// what they stand among, by number from 0.
+fn found_parameters(plan: &LogicalPlan) -> Result<Vec<(usize, SqlType)>> {
     let mut found = Vec::new();
     let parts = ctes::parts(plan).map_err(from_datafusion)?;
     let looked = parts.iter().try_for_each(|part| {
@@ -260,6 +261,7 @@ fn array_parameters(plan: &LogicalPlan) -> Result<Vec<(usize, SqlType)>> {
                     {
                         found.push((n - 1, SqlType::Array(Box::new(SqlType::of_field(&field)))));
                     }
+                    found.extend(agreement::parameters(e, &schema));
                     Ok(TreeNodeRecursion::Continue)
                 })
             })

@@ -18,7 +18,7 @@ pub(super) struct Operators;
 
 impl ExprPlanner for Operators {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
-        let expr = enums::binary(expr, schema)?;
+        let expr = known_parameters(enums::binary(expr, schema)?, schema);
         let (Ok(left), Ok(right)) = (expr.left.get_type(schema), expr.right.get_type(schema)) else {
             return Ok(PlannerResult::Original(expr));
         };
@@ -203,6 +203,20 @@ fn no_operator(op: &BinaryOperator, left: &DataType, right: &DataType) -> Option
 
 fn is_string_literal(expr: &Expr) -> bool {
     matches!(expr, Expr::Literal(value, _) if matches!(value.data_type(), DataType::Utf8 | DataType::Utf8View))
+}
+
+/// A parameter without a type takes that of a literal in its place, where this is another than the other side's.
+fn known_parameters(mut expr: RawBinaryExpr, schema: &DFSchema) -> RawBinaryExpr {
+    let op = expr.op.clone();
+    let give = |parameter: &mut Expr, other: &Expr| {
+        let (Expr::Placeholder(parameter), Ok(ty)) = (parameter, other.get_type(schema)) else { return };
+        if let (None, Some(taken)) = (&parameter.field, taken(&op, &ty).filter(|taken| *taken != ty)) {
+            parameter.field = Some(SqlType::from_arrow(&taken).field_ref(""));
+        }
+    };
+    give(&mut expr.left, &expr.right);
+    give(&mut expr.right, &expr.left);
+    expr
 }
 
 /// A literal without a type takes the type of what it is compared or computed with.

@@ -23,5 +23,5 @@ pub(super) fn build(ctx: &QueryContext, relation: &'static Relation) -> Result<R
 
 /// The query as PostgreSQL shows it: one blank before, a semicolon behind.
 pub(in crate::catalog) fn view_definition(view: &sightline_storage::catalog::ViewDef) -> String {
-    format!(" {};", view.query.trim().trim_end_matches(';'))
+    format!(" {};", crate::parser::marks::shown(view.query.trim().trim_end_matches(';')))
 }

@@ -33,7 +33,7 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, FunctionArg, FunctionArgExpr, GroupByExpr, LimitClause, Query, Select, SelectItem, SetExpr,
-    TableFactor, Value, VisitMut, VisitorMut,
+    TableFactor, UnaryOperator, Value, VisitMut, VisitorMut,
 };
 use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::types::SqlType;
@@ -189,6 +189,19 @@ impl VisitorMut for Pass {
                 self.learned.failed.get_or_insert(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message));
                 return ControlFlow::Break(());
             }
+        }
+        match expr {
+            Expr::UnaryOp { op: UnaryOperator::Not, expr: condition } => {
+                self.parameter(condition, Some(SqlType::Boolean));
+            }
+            Expr::BinaryOp { left, op: BinaryOperator::And | BinaryOperator::Or, right } => {
+                self.parameter(left, Some(SqlType::Boolean));
+                self.parameter(right, Some(SqlType::Boolean));
+            }
+            Expr::Case { operand: None, conditions, .. } => {
+                conditions.iter().for_each(|c| self.parameter(&c.condition, Some(SqlType::Boolean)));
+            }
+            _ => {}
         }
         power_of_negative(expr);
         if let Some(like) = escape_cast(expr) {
@@ -366,6 +379,7 @@ impl VisitorMut for Pass {
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        select.selection.iter().chain(&select.having).for_each(|e| self.parameter(e, Some(SqlType::Boolean)));
         for done in [placement::check(select), grouping::expand(select)] {
             if let Err(error) = done {
                 self.learned.failed.get_or_insert(error);

@@ -1,9 +1,11 @@
 //! PostgreSQL's names for the columns of a select list, unique ones.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query, Select, SelectItem, SetExpr, TableFactor,
+    self, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, OrderByKind, Query, Select, SelectItem,
+    SetExpr, TableFactor,
 };
 
 use super::SET_RETURNING;
@@ -16,6 +18,56 @@ pub(super) fn name_columns(query: &mut Query, top: bool) {
         with.cte_tables.iter_mut().for_each(|cte| name_columns(&mut cte.query, false));
     }
     name_set(query.body.as_mut(), top);
+    if top {
+        order_by_inputs(query);
+    }
+}
+
+/// A name by itself in ORDER BY is that of an output column, but inside of an expression that of an input column, where the
+/// planner takes the output's again (<https://www.postgresql.org/docs/15/queries-order.html>): such output columns are
+/// renamed. What orders by an expression of the select list orders by that column.
+fn order_by_inputs(query: &mut Query) {
+    let SetExpr::Select(select) = query.body.as_mut() else { return };
+    let Some(OrderByKind::Expressions(order)) = query.order_by.as_mut().map(|o| &mut o.kind) else { return };
+    let mut inside = HashSet::new();
+    for by in order.iter().filter(|by| !matches!(bare(&by.expr), Expr::Identifier(_))) {
+        let _: ControlFlow<()> = ast::visit_expressions(&by.expr, |e| {
+            if let Expr::Identifier(name) = e {
+                inside.insert(fold(name));
+            }
+            ControlFlow::Continue(())
+        });
+    }
+    if inside.is_empty() {
+        return;
+    }
+    for (n, item) in select.projection.iter_mut().enumerate() {
+        let SelectItem::ExprWithAlias { expr, alias } = item else { continue };
+        let name = fold(alias);
+        let same = match &*expr {
+            Expr::Identifier(column) => fold(column) == name,
+            Expr::CompoundIdentifier(parts) => parts.last().is_some_and(|column| fold(column) == name),
+            _ => false,
+        };
+        if same || !inside.contains(&name) {
+            continue;
+        }
+        let hidden = Ident::with_quote('"', hide(&name, n));
+        for by in order.iter_mut() {
+            let names_it = matches!(bare(&by.expr), Expr::Identifier(i) if fold(i) == name);
+            if names_it || by.expr == *expr {
+                by.expr = Expr::Identifier(hidden.clone());
+            }
+        }
+        *alias = hidden;
+    }
+}
+
+fn bare(mut expr: &Expr) -> &Expr {
+    while let Expr::Nested(inner) = expr {
+        expr = inner;
+    }
+    expr
 }
 
 pub(super) fn name_set(body: &mut SetExpr, top: bool) {
