@@ -4,9 +4,34 @@
 //! are read and written on threads of their own, a few chunks ahead of who takes them ([`chunks`]), since a disk may be
 //! slow and the threads of queries must not wait for it. Who may read or write is asked before, by
 //! [`authorize`](crate::authorize).
+//!
+//! A call in FROM ([`call`]) is a relation ([`table`]): the beginning of each file tells its columns ([`detect`]), and every
+//! format becomes rows of csv in UTF-8 ([`bytes`], [`json`]) that COPY's decoder reads, so that values, types and errors are
+//! those of COPY.
 
+mod bytes;
+mod call;
 mod chunks;
+mod detect;
+mod glob;
+mod json;
+mod preview;
 mod root;
+mod table;
 
+pub(crate) use call::{Call, reads_files, relation};
 pub(crate) use chunks::{Chunks, Sink};
 pub(crate) use root::{Root, Target};
+pub(crate) use table::open;
+
+/// Appends a value of csv in quotes.
+fn quoted(value: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    for b in value.bytes() {
+        if b == b'"' {
+            out.push(b'"');
+        }
+        out.push(b);
+    }
+    out.push(b'"');
+}

@@ -18,6 +18,8 @@ mod value;
 pub(crate) use self::sets::SETS;
 pub use self::value::write_text;
 
+use std::borrow::Cow;
+
 use crate::error::FunctionError;
 use crate::udf::{Form, Function, Returns, Type};
 
@@ -37,6 +39,28 @@ pub fn check(text: &str) -> Result<(), Box<FunctionError>> {
 /// As [`check`]; 22P05 for `\u0000`, 22003 for a number beyond `numeric`.
 pub fn normalized(text: &str) -> Result<String, Box<FunctionError>> {
     value::normalized(text)
+}
+
+/// The members of an object: keys without quotes, values as written. None for what is no object.
+///
+/// # Errors
+/// 22P02, 22P05.
+pub fn members(text: &str) -> Result<Option<Vec<(Cow<'_, str>, &str)>>, Box<FunctionError>> {
+    let Some(mut members) = scan::Members::of(text)? else { return Ok(None) };
+    let mut all = Vec::new();
+    while let Some((key, value)) = members.next()? {
+        all.push((lexer::unescape(key)?, value));
+    }
+    members.finish()?;
+    Ok(Some(all))
+}
+
+/// What `->>` answers of a value: a string bare, nothing for null.
+///
+/// # Errors
+/// 22P02, 22P05.
+pub fn bare(value: &str) -> Result<Option<Cow<'_, str>>, Box<FunctionError>> {
+    scan::bare(value)
 }
 
 const fn variadic(args: &'static [Type], returns: Type, call: crate::udf::Kernel) -> Form {

@@ -84,6 +84,15 @@ impl<'a> Members<'a> {
         let (from, to) = self.lexer.skip_value()?;
         Ok(Some((key, self.lexer.slice(from, to))))
     }
+
+    /// Checks that nothing follows the object, whose members have all been taken.
+    ///
+    /// # Errors
+    /// 22P02.
+    pub(crate) fn finish(mut self) -> Result<()> {
+        self.lexer.advance()?;
+        self.lexer.finish()
+    }
 }
 
 /// The items of a list.

@@ -405,6 +405,7 @@ impl<'a> Analysis<'a> {
             .collect::<Option<Vec<&'a Expr>>>();
         let bare = name.0.last().and_then(|p| p.as_ident()).map(fold).unwrap_or_default();
         let ty = match arguments {
+            _ if crate::files::reads_files(name) => OPEN,
             Some(arguments) => self.lateral(true, |a| {
                 a.within(Clause::FromFunction, |a| {
                     let values = arguments.iter().map(|e| a.expression(e)).collect::<Result<Vec<_>>>()?;

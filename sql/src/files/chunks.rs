@@ -51,7 +51,7 @@ fn send_all(reader: &mut impl Read, sender: &mpsc::Sender<Result<Bytes>>) -> Res
 }
 
 /// An error of ours that came through a reader, or PostgreSQL's words for one of the system.
-fn cannot_read(e: std::io::Error) -> Error {
+pub(super) fn cannot_read(e: std::io::Error) -> Error {
     match e.downcast::<Error>() {
         Ok(ours) => ours,
         Err(e) => Error::new(SqlState::IO_ERROR, format!("could not read from COPY file: {e}")).source(e),

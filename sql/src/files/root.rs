@@ -91,6 +91,38 @@ impl Root {
         })
     }
 
+    /// The names in a folder, and whether each is a folder; none for one that is not there or leads outside, and links that
+    /// do are no files. It waits for the disk.
+    pub(super) fn names(&self, folder: &Path) -> Result<Vec<(String, bool)>> {
+        let root = self.folder()?;
+        let opened = if folder.as_os_str().is_empty() { Ok(root) } else { beneath(root.as_fd(), folder, FOLDER) };
+        let Ok(opened) = opened else { return Ok(Vec::new()) };
+        let fault = |e: Errno| {
+            let text = format!("could not read directory \"{}\": {}", folder.display(), reason(e));
+            Error::new(code(e), text)
+        };
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&opened).map_err(fault)? {
+            let entry = entry.map_err(fault)?;
+            let Ok(name) = entry.file_name().to_str() else { continue };
+            if name == "." || name == ".." {
+                continue;
+            }
+            let kind = match entry.file_type() {
+                rustix::fs::FileType::Symlink | rustix::fs::FileType::Unknown => {
+                    let path = folder.join(name);
+                    let Ok(file) = beneath(self.folder()?.as_fd(), &path, READ) else { continue };
+                    rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&file).map_err(fault)?.st_mode)
+                }
+                kind => kind,
+            };
+            if kind.is_dir() || kind.is_file() {
+                names.push((name.to_string(), kind.is_dir()));
+            }
+        }
+        Ok(names)
+    }
+
     fn folder(&self) -> Result<OwnedFd> {
         rustix::fs::open(&self.0, FOLDER, Mode::empty()).map_err(|e| {
             let text = format!("could not open the folder of file_root \"{}\": {}", self.0.display(), reason(e));
@@ -99,7 +131,7 @@ impl Root {
     }
 
     /// The path within the folder, in its plain parts.
-    fn inside(&self, name: &str) -> Result<PathBuf> {
+    pub(super) fn inside(&self, name: &str) -> Result<PathBuf> {
         let outside = || {
             Error::new(SqlState::INSUFFICIENT_PRIVILEGE, format!("path \"{name}\" is outside of file_root"))
                 .hint("Name a file by its path from the folder that file_root is set to, without \"..\".")

@@ -156,7 +156,7 @@ impl QueryContext {
             database: self.database.clone(),
             snapshot: self.snapshot.clone(),
             meta: self.meta.clone(),
-            identity: Identity { superuser: true, ..self.identity.clone() },
+            identity: Identity { superuser: true, read_files: true, ..self.identity.clone() },
             settings: Arc::new(settings),
             pid: self.pid,
             now_us: self.now_us,

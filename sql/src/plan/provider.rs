@@ -66,6 +66,11 @@ impl Provider<'_> {
 impl ContextProvider for Provider<'_> {
     fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {
         let to_df = crate::error::to_datafusion;
+        if let Some(call) = crate::files::Call::of_relation(name.table()).filter(|_| name.schema().is_none()) {
+            // The beginnings of the files are read here.
+            let table = super::aside(true, || crate::files::open(self.ctx, &call)).map_err(to_df)?;
+            return Ok(provider_as_source(table));
+        }
         match self.relation(&name).map_err(to_df)? {
             Relation::Table(def) => {
                 let Some(snapshot) = self.ctx.snapshot.tables.get(&def.id) else {

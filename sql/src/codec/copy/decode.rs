@@ -30,7 +30,10 @@ const SHOWN_BYTES_MAX: usize = 100;
 /// Decodes the data of one COPY.
 pub struct CopyDecoder {
     options: CopyOptions,
-    table: String,
+    /// What errors call the data: `COPY t`, or a file.
+    place: String,
+    /// Lines without anything are passed over.
+    skips_blank: bool,
     schema: SchemaRef,
     names: Vec<String>,
     builders: Vec<ColumnBuilder>,
@@ -91,7 +94,8 @@ impl CopyDecoder {
     pub fn new(columns: Arc<[Column]>, options: &CopyOptions, table: &str) -> CopyDecoder {
         let fields: Vec<_> = columns.iter().map(|c| c.ty.field(&c.name, true)).collect();
         CopyDecoder {
-            table: table.to_string(),
+            place: format!("COPY {table}"),
+            skips_blank: false,
             schema: Arc::new(Schema::new(fields)),
             names: columns.iter().map(|c| c.name.clone()).collect(),
             builders: columns.iter().map(|c| ColumnBuilder::new(&c.ty)).collect(),
@@ -125,6 +129,15 @@ impl CopyDecoder {
         self
     }
 
+    /// Reads a file that nobody made for COPY: its lines may end with or without a carriage return each, or with nothing
+    /// else (`only_cr`), and blank lines between rows of several columns say nothing. `place` is what errors call it.
+    pub fn of_file(mut self, place: String, only_cr: bool) -> CopyDecoder {
+        self.place = place;
+        self.skips_blank = self.builders.len() > 1;
+        self.lines = self.lines.loose(only_cr);
+        self
+    }
+
     /// Takes the next bytes, cut anywhere.
     ///
     /// # Errors
@@ -144,7 +157,7 @@ impl CopyDecoder {
         buffer.drain(..taken);
         if buffer.len() > LINE_BYTES_MAX {
             let message = format!("a line of COPY data is longer than {} MB", LINE_BYTES_MAX >> 20);
-            let place = format!("COPY {}, line {}", self.table, self.line_number + 1);
+            let place = format!("{}, line {}", self.place, self.line_number + 1);
             return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message).context(place));
         }
         self.pending = buffer;
@@ -184,7 +197,7 @@ impl CopyDecoder {
         if self.options.format != CopyFormat::Binary || data.is_empty() {
             return Ok(());
         }
-        let place = format!("COPY {}, line {}", self.table, self.line_number + 1);
+        let place = format!("{}, line {}", self.place, self.line_number + 1);
         Err(Error::new(SqlState::BAD_COPY_FILE_FORMAT, "received copy data after EOF marker").context(place))
     }
 
@@ -212,7 +225,7 @@ impl CopyDecoder {
                 return Err(binary::cut_header(&last));
             }
             if !last.is_empty() {
-                let place = format!("COPY {}, line {}", self.table, self.line_number + 1);
+                let place = format!("{}, line {}", self.place, self.line_number + 1);
                 return Err(binary::cut_row().context(place));
             }
         } else if !self.ended && !last.is_empty() {
@@ -244,7 +257,7 @@ impl CopyDecoder {
     /// Adds to an error about a row of the batch taken last where it came from.
     pub fn located(&self, e: Error, row: usize) -> Error {
         let Some((number, line)) = self.shown_last.line(row) else { return e };
-        let place = format!("COPY {}, line {number}", self.table);
+        let place = format!("{}, line {number}", self.place);
         if self.options.format == CopyFormat::Binary {
             return e.context(place);
         }
@@ -254,6 +267,9 @@ impl CopyDecoder {
     /// Takes a line without its end.
     fn line(&mut self, line: &[u8]) -> Result<()> {
         self.line_number += 1 + std::mem::take(&mut self.lines.embedded);
+        if self.skips_blank && line.is_empty() {
+            return Ok(());
+        }
         let line = self.before_mark(line)?;
         if self.ended && line.is_empty() {
             return Ok(());
@@ -262,7 +278,7 @@ impl CopyDecoder {
             return if self.options.header == Header::Match { self.match_header(line) } else { Ok(()) };
         }
         if let Err(e) = scalar::text_of(line) {
-            return Err(e.context(format!("COPY {}, line {}", self.table, self.line_number)));
+            return Err(e.context(format!("{}, line {}", self.place, self.line_number)));
         }
         if self.builders.is_empty() {
             if !line.is_empty() {
@@ -325,7 +341,7 @@ impl CopyDecoder {
 
     /// Adds to an error about the shape of the next line where it is.
     fn at_next_line(&self, e: Error) -> Error {
-        e.context(format!("COPY {}, line {}", self.table, self.line_number + 1 + self.lines.embedded))
+        e.context(format!("{}, line {}", self.place, self.line_number + 1 + self.lines.embedded))
     }
 
     fn text_line(&mut self, line: &[u8]) -> Result<()> {
@@ -461,7 +477,7 @@ impl CopyDecoder {
             _ => scalar::text_of(value).map(drop),
         };
         appended.map_err(|e| {
-            let place = format!("COPY {}, line {}, column {}", self.table, self.line_number, self.names[column]);
+            let place = format!("{}, line {}, column {}", self.place, self.line_number, self.names[column]);
             e.context(format!("{place}: \"{}\"", shown(value)))
         })
     }
@@ -479,8 +495,8 @@ impl CopyDecoder {
 
     fn broken(&self, message: &str, line: &[u8]) -> Error {
         Error::new(SqlState::BAD_COPY_FILE_FORMAT, message).context(format!(
-            "COPY {}, line {}: \"{}\"",
-            self.table,
+            "{}, line {}: \"{}\"",
+            self.place,
             self.line_number,
             shown(line)
         ))

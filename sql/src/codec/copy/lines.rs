@@ -13,6 +13,8 @@ enum LineEnd {
     Lf,
     CrLf,
     Cr,
+    /// By newline, or both, each line as it likes.
+    Loose,
 }
 
 /// Finds the ends of lines.
@@ -39,6 +41,11 @@ enum Found {
 impl Lines {
     pub(super) fn new(csv: bool, quote: u8, escape: u8) -> Lines {
         Lines { csv, quote, escape, line_end: LineEnd::Unknown, scanned: 0, in_quotes: false, embedded: 0, first: true }
+    }
+
+    /// Lets each line end as it likes, or with `only_cr` all by a carriage return.
+    pub(super) fn loose(self, only_cr: bool) -> Lines {
+        Lines { line_end: if only_cr { LineEnd::Cr } else { LineEnd::Loose }, ..self }
     }
 
     /// Where the line that starts at `start` ends, and where the next one starts; none if it is not complete. With `last`
@@ -128,6 +135,10 @@ impl Lines {
             let wide = self.line_end == LineEnd::CrLf;
             return Ok(Found::Line(at, at + 1 + usize::from(wide)));
         }
+        if self.line_end == LineEnd::Loose {
+            let before = at.checked_sub(1).filter(|before| *before >= start && buffer[*before] == b'\r');
+            return Ok(Found::Line(before.unwrap_or(at), at + 1));
+        }
         if self.line_end != LineEnd::CrLf {
             return Ok(Found::Line(at, at + 1));
         }
@@ -140,7 +151,7 @@ impl Lines {
     /// Refuses the other kind of line end within a line.
     pub(super) fn check(&self, line: &[u8]) -> Result<()> {
         let other = match self.line_end {
-            LineEnd::Unknown => return Ok(()),
+            LineEnd::Unknown | LineEnd::Loose => return Ok(()),
             LineEnd::Lf | LineEnd::CrLf => b'\r',
             LineEnd::Cr => b'\n',
         };

@@ -405,6 +405,16 @@ impl VisitorMut for Pass {
     }
 
     fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        match crate::files::relation(factor) {
+            Ok(Some(files)) => {
+                *factor = files;
+                return ControlFlow::Continue(());
+            }
+            Ok(None) => {}
+            Err(error) => {
+                self.learned.failed.get_or_insert(error);
+            }
+        }
         match records::record_factor(factor) {
             Ok(Some(rewritten)) => *factor = rewritten,
             Ok(None) => {}

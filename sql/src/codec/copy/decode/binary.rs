@@ -70,7 +70,7 @@ impl CopyDecoder {
             return Ok(Some(2));
         }
         let line = self.line_number + 1;
-        let place = format!("COPY {}, line {line}", self.table);
+        let place = format!("{}, line {line}", self.place);
         if usize::try_from(count).ok() != Some(self.names.len()) {
             let text = format!("row field count is {count}, expected {}", self.names.len());
             return Err(broken(text).context(place));
