@@ -20,6 +20,7 @@ mod memory;
 #[path = "../pg_client.rs"]
 mod pg_client;
 mod protocol;
+mod read_files;
 mod races;
 mod server;
 mod slt;
@@ -65,6 +66,7 @@ fn trials() -> Vec<Trial> {
     tenants::trials(&mut trials);
     copy::trials(&mut trials);
     files::trials(&mut trials);
+    read_files::trials(&mut trials);
     memory::trials(&mut trials);
     bad_input::trials(&mut trials);
     crash::trials(&mut trials);
