@@ -46,6 +46,8 @@ pub struct Config {
     pub threads: usize,
     pub flush_bytes: u64,
     pub hot_bytes_max: u64,
+    /// Bytes.
+    pub http_upload_max: u64,
     /// None: no files of the server.
     pub file_root: Option<PathBuf>,
     /// None: no limit.
@@ -167,6 +169,7 @@ impl Layers {
             threads: self.get("threads", number)?,
             flush_bytes: self.get("flush_bytes", size)?,
             hot_bytes_max: self.get("hot_bytes_max", size)?,
+            http_upload_max: self.get("http_upload_max", size)?,
             file_root: self.get("file_root", |s| Some(non_empty(s).map(PathBuf::from)))?,
             statement_timeout: Some(self.get("statement_timeout", duration)?).filter(|d| !d.is_zero()),
             authentication_timeout: self
@@ -209,7 +212,7 @@ fn expected(key: &str) -> Option<&'static str> {
         "max_connections" => "It takes a number from 1.",
         "threads" => "It takes a number; 0 is one for each core.",
         "memory_limit" => "It takes auto, or a size such as 4GiB.",
-        "flush_bytes" | "hot_bytes_max" => "It takes a size such as 64MiB.",
+        "flush_bytes" | "hot_bytes_max" | "http_upload_max" => "It takes a size such as 64MiB.",
         "authentication_timeout" => "It takes a time such as 60s.",
         "statement_timeout" => "It takes a time such as 30s; 0 is off.",
         "log_level" => {

@@ -25,6 +25,7 @@ use crate::authenticate::Door;
 use crate::config::{self, Config};
 use crate::http::health::Phase;
 use crate::http::router::{Shared, router};
+use crate::http::upload::Uploads;
 use crate::logging;
 use crate::pg::listen::{PgOptions, serve};
 use crate::tls;
@@ -111,8 +112,12 @@ pub async fn start(config: Config) -> Result<Node> {
     };
     let pg_listener = listen(pg_socket, "pg_listen")?;
     let pg_address = pg_listener.local_addr()?;
+    // One count of wrong passwords for all listeners.
+    let door = Door::new(config.trust_remote)?;
+    let uploads = Uploads::new(door.clone(), &config.data_dir, config.http_upload_max)?;
+    shared.uploads.get_or_init(|| uploads);
     let options = PgOptions {
-        door: Door::new(config.trust_remote)?,
+        door,
         tls,
         statement_timeout: config.statement_timeout,
         authentication_timeout: config.authentication_timeout,
@@ -210,7 +215,9 @@ async fn open(config: &Config, max_connections: usize) -> Result<(Arc<Engine>, A
 }
 
 async fn serve_http(listener: TcpListener, shared: Arc<Shared>, stop: CancellationToken) -> Result<()> {
-    axum::serve(listener, router(shared)).with_graceful_shutdown(stop.cancelled_owned()).await?;
+    axum::serve(listener, router(shared).into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await?;
     Ok(())
 }
 

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::password::Verifier;
 use crate::plan::Shared;
-use crate::session::{CursorInfo, Identity, Kept, Session, Startup};
+use crate::session::{CursorInfo, Identity, Kept, Progress, Session, Startup};
 
 /// Connections kept for superusers, so that they can look into a full server.
 const RESERVED_CONNECTIONS: usize = 3;
@@ -72,6 +72,8 @@ pub(crate) struct Registered {
     pub settings: Mutex<Vec<Requested>>,
     /// What the session keeps under names.
     pub shown: Mutex<Shown>,
+    /// How far its COPY is.
+    pub progress: Mutex<Option<Arc<Progress>>>,
 }
 
 /// A change of a setting that `set_config` asked for.
@@ -132,6 +134,8 @@ pub struct Activity {
     /// When it began, microseconds since 1970; 0 before the first.
     pub started_us: i64,
     pub active: bool,
+    /// How far its COPY is.
+    pub(crate) progress: Option<Arc<Progress>>,
 }
 
 impl Database {
@@ -235,6 +239,7 @@ impl Database {
             running: Mutex::default(),
             settings: Mutex::default(),
             shown: Mutex::default(),
+            progress: Mutex::default(),
         });
         sessions.insert(pid, registered.clone());
         Ok(registered)
@@ -284,6 +289,7 @@ impl Database {
                     query: running.query.clone(),
                     started_us: running.started_us,
                     active: running.active,
+                    progress: s.progress.lock().clone(),
                 }
             })
             .collect::<Vec<_>>();

@@ -6,8 +6,8 @@
 //! [`authorize`](crate::authorize).
 //!
 //! A call in FROM ([`call`]) is a relation ([`table`]): the beginning of each file tells its columns ([`detect`]), and every
-//! format becomes rows of csv in UTF-8 ([`bytes`], [`json`]) that COPY's decoder reads, so that values, types and errors are
-//! those of COPY.
+//! format but Parquet becomes rows of csv in UTF-8 ([`bytes`], [`json`], [`xlsx`]) that COPY's decoder reads, so that values,
+//! types and errors are those of COPY. [`parquet`] has types of its own. An [`upload`] takes the same way into a table.
 
 mod bytes;
 mod call;
@@ -15,14 +15,18 @@ mod chunks;
 mod detect;
 mod glob;
 mod json;
+mod parquet;
 mod preview;
 mod root;
 mod table;
+mod upload;
+mod xlsx;
 
 pub(crate) use call::{Call, reads_files, relation};
 pub(crate) use chunks::{Chunks, Sink};
 pub(crate) use root::{Root, Target};
 pub(crate) use table::open;
+pub(crate) use upload::Upload;
 
 /// Appends a value of csv in quotes.
 fn quoted(value: &str, out: &mut Vec<u8>) {

@@ -54,6 +54,7 @@ use self::definition::{AlterTable, CommentOn, CreateTable, CreateView, Drop, Ren
 use self::tenant::{GrantStatement, RoleStatement, TenantStatement};
 use self::user_type::{AlterDomain, AlterType, CreateDomain, CreateType};
 use self::utility::{Explain, Set, Transaction};
+use crate::statement::load::Load;
 use tokens::peek_word;
 
 /// How deep expressions and queries may nest. Deep enough for what programs write, shallow enough for the stack.
@@ -80,6 +81,8 @@ pub enum Body {
     Query(Box<ast::Query>),
     Insert(Box<ast::Insert>),
     Copy(Box<Copy>),
+    /// An uploaded file; no text says it.
+    Load(Box<Load>),
     Truncate(Vec<ast::ObjectName>),
     CreateTable(Box<CreateTable>),
     CreateView(Box<CreateView>),
@@ -135,6 +138,7 @@ impl Body {
             Body::Query(_) => "SELECT",
             Body::Insert(_) => "INSERT",
             Body::Copy(copy) if copy.from => "COPY FROM",
+            Body::Load(_) => "COPY FROM",
             Body::Copy(_) => "COPY TO",
             Body::Truncate(_) => "TRUNCATE TABLE",
             Body::CreateTable(table) if table.select_into => "SELECT INTO",

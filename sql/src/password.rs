@@ -75,6 +75,14 @@ impl Verifier {
         hmac::verify(&check, &hash(&key), hmac::sign(&check, &self.stored_key).as_ref()).is_ok()
     }
 
+    /// Whether this is the password.
+    pub fn knows(&self, password: &str) -> bool {
+        let given = Verifier::of_password(password, self.salt.clone(), self.iterations);
+        // A comparison whose time tells nothing.
+        let check = hmac::Key::new(hmac::HMAC_SHA256, &self.salt);
+        hmac::verify(&check, &given.stored_key, hmac::sign(&check, &self.stored_key).as_ref()).is_ok()
+    }
+
     /// What proves to the client that the server knows the verifier.
     pub fn server_signature(&self, message: &[u8]) -> [u8; KEY_BYTES] {
         signature(&self.server_key, message)

@@ -17,6 +17,7 @@ mod block;
 mod limits;
 pub mod portal;
 mod prepare;
+mod progress;
 pub(crate) mod scan;
 pub(crate) mod temporary;
 #[cfg(test)]
@@ -49,6 +50,7 @@ pub use limits::Limits;
 pub use portal::Portal;
 pub(crate) use portal::{CursorInfo, Declared, Opened};
 pub(crate) use prepare::{Kept, check_unchanged};
+pub(crate) use progress::{Progress, Shown as ShownProgress};
 use transaction::{Committed, Transaction, serialization_failure};
 
 /// How often a statement that lost a race runs again.
@@ -619,7 +621,8 @@ impl Session {
         Ok(())
     }
 
-    pub(crate) fn notice(&mut self, notice: Notice) {
+    /// Keeps a message for the client, beside the answer.
+    pub fn notice(&mut self, notice: Notice) {
         self.notices.push(notice);
     }
 

@@ -41,11 +41,14 @@ pub fn normalized(text: &str) -> Result<String, Box<FunctionError>> {
     value::normalized(text)
 }
 
-/// The members of an object: keys without quotes, values as written. None for what is no object.
+/// A key without quotes, and a value as written.
+pub type Member<'a> = (Cow<'a, str>, &'a str);
+
+/// The members of an object. None for what is no object.
 ///
 /// # Errors
 /// 22P02, 22P05.
-pub fn members(text: &str) -> Result<Option<Vec<(Cow<'_, str>, &str)>>, Box<FunctionError>> {
+pub fn members(text: &str) -> Result<Option<Vec<Member<'_>>>, Box<FunctionError>> {
     let Some(mut members) = scan::Members::of(text)? else { return Ok(None) };
     let mut all = Vec::new();
     while let Some((key, value)) = members.next()? {

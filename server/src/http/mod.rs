@@ -2,6 +2,7 @@
 
 pub mod health;
 pub mod router;
+pub mod upload;
 
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@ use axum::routing::get;
 use sightline_sql::database::Database;
 
 use super::health::{self, Readiness};
+use super::upload::{self, Uploads};
 use crate::metrics::{self, Statements};
 
 /// What endpoints read. HTTP answers before the database is open, so that a start can be watched.
@@ -19,6 +20,8 @@ pub struct Shared {
     pub database: OnceLock<Arc<Database>>,
     /// What the listeners count.
     pub statements: Arc<Statements>,
+    /// What uploads need, once clients are let in.
+    pub uploads: OnceLock<Uploads>,
 }
 
 impl Shared {
@@ -34,8 +37,11 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/health", get(async || health::health()))
         .route("/ready", get(async |State(shared): State<Arc<Shared>>| shared.ready()))
         .route("/metrics", get(async |State(shared): State<Arc<Shared>>| metrics_answer(&shared)))
+        .route("/api/v1/tables/{tenant}/{table}", axum::routing::put(upload::put))
         .fallback(async || not_found())
-        .method_not_allowed_fallback(async || error(StatusCode::METHOD_NOT_ALLOWED, "the endpoint takes only GET"))
+        .method_not_allowed_fallback(async || {
+            error(StatusCode::METHOD_NOT_ALLOWED, "the endpoint does not take this method")
+        })
         .with_state(shared)
 }
 
@@ -45,7 +51,10 @@ fn metrics_answer(shared: &Shared) -> Response {
 }
 
 fn not_found() -> Response {
-    error(StatusCode::NOT_FOUND, "no such endpoint; there are /health, /ready and /metrics")
+    error(
+        StatusCode::NOT_FOUND,
+        "no such endpoint; there are /health, /ready, /metrics and /api/v1/tables/{tenant}/{table}",
+    )
 }
 
 /// An error as JSON; `message` is ours and needs no escaping.

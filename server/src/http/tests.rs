@@ -36,6 +36,6 @@ async fn endpoints() {
     let (status, page) = ask(address, "GET /nothing").await;
     assert!(status == 404 && page.contains("{\"error\":{\"status\":404,"), "{page}");
     let (status, page) = ask(address, "POST /health").await;
-    assert!(status == 405 && page.contains("takes only GET"), "{page}");
+    assert!(status == 405 && page.contains("does not take this method"), "{page}");
     server.abort();
 }

@@ -25,8 +25,9 @@ impl Connection {
         self.writer.flush().await?;
         let encoding = self.writer.encoding;
         receive(&mut self.reader, &self.link, &mut copy, encoding).await?;
-        let rows = attend(&mut self.reader, &self.link, copy.finish()).await?;
-        self.complete(format!("COPY {rows}"))
+        let done = attend(&mut self.reader, &self.link, Box::pin(copy.finish())).await?;
+        done.notice.into_iter().for_each(|notice| self.session.notice(notice));
+        self.complete(format!("COPY {}", done.rows))
     }
 
     /// COPY … TO STDOUT: a message a row, then CopyDone.

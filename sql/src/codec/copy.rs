@@ -4,7 +4,7 @@ mod decode;
 mod encode;
 mod lines;
 
-pub use decode::CopyDecoder;
+pub use decode::{CopyDecoder, Reject};
 pub use encode::CopyEncoder;
 use sightline_functions::encoding::Encoding;
 
@@ -21,6 +21,10 @@ pub struct CopyOptions {
     pub force_quote: Force,
     pub force_not_null: Force,
     pub force_null: Force,
+    /// ON_ERROR ignore: rows that are wrong are left out.
+    pub skips_wrong: bool,
+    /// The table that keeps them, as written.
+    pub reject_table: Option<String>,
 }
 
 /// COPY's format.
@@ -77,6 +81,8 @@ impl CopyOptions {
             force_quote: Force::None,
             force_not_null: Force::None,
             force_null: Force::None,
+            skips_wrong: false,
+            reject_table: None,
         }
     }
 }

@@ -84,6 +84,11 @@ impl TableWriter {
         self.shape.filter(condition)
     }
 
+    /// The rows that it has taken so far.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
     /// The first row of a batch that cannot be written, and why.
     pub fn first_wrong(&mut self, batch: &RecordBatch) -> Option<(usize, Error)> {
         let (mut from, mut to) = (0, batch.num_rows());

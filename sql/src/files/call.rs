@@ -117,6 +117,28 @@ pub(crate) fn relation(factor: &TableFactor) -> Result<Option<TableFactor>> {
 }
 
 impl Call {
+    /// The call that reads an uploaded file of this format.
+    ///
+    /// # Errors
+    /// 22023.
+    pub(super) fn of_format(format: &str, path: &str, options: Vec<(String, String)>) -> Result<Call> {
+        let function = match format {
+            "csv" => Function::Csv,
+            "json" => Function::Json,
+            "parquet" => Function::Parquet,
+            "xlsx" => Function::Xlsx,
+            other => {
+                let text = format!("unrecognized format: \"{other}\"");
+                return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, text));
+            }
+        };
+        let mut call = Call { function, paths: vec![path.to_string()], options: Vec::new() };
+        for (key, value) in options {
+            call.add(key, vec![value])?;
+        }
+        Ok(call)
+    }
+
     fn of(function: Function, args: &[FunctionArg]) -> Result<Call> {
         let mut call = Call { function, paths: Vec::new(), options: Vec::new() };
         for (n, arg) in args.iter().enumerate() {

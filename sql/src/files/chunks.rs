@@ -31,6 +31,18 @@ impl Chunks {
         Chunks(receiver)
     }
 
+    /// As [`start`](Chunks::start), for what gives its chunks itself: it is told whether anybody still takes them.
+    pub(crate) fn produce(work: impl FnOnce(&mut dyn FnMut(Vec<u8>) -> bool) -> Result<()> + Send + 'static) -> Chunks {
+        let (sender, receiver) = mpsc::channel(AHEAD);
+        drop(tokio::task::spawn_blocking(move || {
+            let ended = work(&mut |chunk| sender.blocking_send(Ok(Bytes::from(chunk))).is_ok());
+            if let Err(e) = ended {
+                drop(sender.blocking_send(Err(e)));
+            }
+        }));
+        Chunks(receiver)
+    }
+
     /// The next chunk; none at the end.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use datafusion::sql::sqlparser::ast::ColumnDef;
 use encoding_rs::Encoding;
+use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::types::SqlType;
@@ -27,7 +28,8 @@ use sightline_storage::types::SqlType;
 use super::bytes::{self, BlankRuns};
 use super::call::{Call, Function};
 use super::detect::{self, Dialect, Found, Told};
-use super::{Chunks, Root, json};
+use super::xlsx::{self, Sheet};
+use super::{Chunks, Root, json, parquet};
 use crate::answer::Column;
 use crate::authorize::{Action, authorize};
 use crate::codec::Style;
@@ -50,6 +52,8 @@ const BATCH_ROWS: usize = 8192;
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) path: String,
+    /// What errors call it.
+    label: String,
     kind: Kind,
     /// The columns of the file in its order.
     pub(super) columns: Vec<Found>,
@@ -62,14 +66,26 @@ enum Kind {
     Csv(Dialect),
     /// With `true` members that are no columns are passed over.
     Json(bool),
+    Xlsx(Sheet, Dialect),
+    Parquet,
 }
 
 impl Source {
     pub(super) fn dialect(&self) -> Option<&Dialect> {
         match &self.kind {
-            Kind::Csv(dialect) => Some(dialect),
-            Kind::Json(_) => None,
+            Kind::Csv(dialect) | Kind::Xlsx(_, dialect) => Some(dialect),
+            Kind::Json(_) | Kind::Parquet => None,
         }
+    }
+
+    /// Whether the file itself says of what types its columns are.
+    pub(super) fn is_typed(&self) -> bool {
+        matches!(self.kind, Kind::Parquet)
+    }
+
+    /// The same under another name.
+    pub(super) fn called(self, name: &str) -> Source {
+        Source { label: format!("the {name}"), ..self }
     }
 }
 
@@ -83,24 +99,48 @@ pub(super) fn look(root: &Root, path: &str, call: &Call, sample: usize, style: &
         null: call.option("nullstr").map(str::to_string),
         header: call.boolean("header")?,
     };
-    let text = bytes::text(root.open(path)?, path, named)?;
-    let mut start = Vec::new();
-    text.reader.take(sample as u64).read_to_end(&mut start).map_err(super::chunks::cannot_read)?;
-    let whole = start.len() < sample;
-    let is_json = call.function == Function::Json || call.function == Function::Detect && is_json(path);
-    let (kind, columns) = if is_json {
-        (Kind::Json(call.option("columns").is_some()), json::detect(&start, whole, path, style)?)
-    } else {
-        let (dialect, columns) = detect::csv(&start, whole, path, &told, style)?;
-        (Kind::Csv(dialect), columns)
+    let made = |kind, columns| {
+        let (path, label) = (path.to_string(), format!("file \"{path}\""));
+        Source { path, label, kind, columns, encoding: None, compression: None }
     };
-    let (encoding, compression) = (Some(text.encoding), text.compression);
-    Ok(Source { path: path.to_string(), kind, columns, encoding, compression })
+    match kind_of(call.function, path) {
+        Function::Parquet => Ok(made(Kind::Parquet, parquet::detect(root.open(path)?, path)?)),
+        Function::Xlsx => {
+            let (sheet, start, whole) = xlsx::look(root.open(path)?, path, call.option("sheet"))?;
+            let told = Told { delimiter: Some(b','), header: told.header, ..Told::default() };
+            let (dialect, columns) = detect::csv(&start, whole, path, &told, style)?;
+            Ok(made(Kind::Xlsx(sheet, dialect), columns))
+        }
+        function => {
+            let text = bytes::text(root.open(path)?, path, named)?;
+            let mut start = Vec::new();
+            text.reader.take(sample as u64).read_to_end(&mut start).map_err(super::chunks::cannot_read)?;
+            let whole = start.len() < sample;
+            let (kind, columns) = if function == Function::Json {
+                (Kind::Json(call.option("columns").is_some()), json::detect(&start, whole, path, style)?)
+            } else {
+                let (dialect, columns) = detect::csv(&start, whole, path, &told, style)?;
+                (Kind::Csv(dialect), columns)
+            };
+            Ok(Source { encoding: Some(text.encoding), compression: text.compression, ..made(kind, columns) })
+        }
+    }
+}
+
+/// What reads a file; for `detect` its name tells.
+fn kind_of(function: Function, path: &str) -> Function {
+    let path = path.to_ascii_lowercase();
+    match function {
+        Function::Detect if path.ends_with(".parquet") => Function::Parquet,
+        Function::Detect if path.ends_with(".xlsx") => Function::Xlsx,
+        Function::Detect if is_json(&path) => Function::Json,
+        Function::Detect => Function::Csv,
+        other => other,
+    }
 }
 
 fn is_json(path: &str) -> bool {
-    let path = path.to_ascii_lowercase();
-    let plain = path.strip_suffix(".gz").or_else(|| path.strip_suffix(".zst")).unwrap_or(&path);
+    let plain = path.strip_suffix(".gz").or_else(|| path.strip_suffix(".zst")).unwrap_or(path);
     [".json", ".ndjson", ".jsonl"].iter().any(|ending| plain.ends_with(ending))
 }
 
@@ -132,10 +172,7 @@ pub(crate) fn open(ctx: &Arc<QueryContext>, call: &Call) -> Result<Arc<dyn Table
     let root = Root::new(ctx.database.options.file_root.as_deref())?;
     match call.function {
         Function::Detect => super::preview::open(&root, call, ctx.settings.style()),
-        Function::Parquet | Function::Xlsx => {
-            Err(Error::unsupported(format!("{} is not supported", call.function.name())))
-        }
-        Function::Csv | Function::Json => Ok(Arc::new(FileTable::open(ctx, root, call)?)),
+        _ => Ok(Arc::new(FileTable::open(ctx, root, call)?)),
     }
 }
 
@@ -161,7 +198,7 @@ impl FileTable {
     }
 }
 
-fn schema_of(columns: &[(String, SqlType)]) -> SchemaRef {
+pub(super) fn schema_of(columns: &[(String, SqlType)]) -> SchemaRef {
     Arc::new(Schema::new(columns.iter().map(|(name, ty)| ty.field(name, true)).collect::<Vec<_>>()))
 }
 
@@ -188,11 +225,12 @@ fn told_columns(ctx: &QueryContext, call: &Call, text: &str) -> Result<Vec<(Stri
 /// Gives the columns of a file the types that are told: by name where the file has names, else in order.
 fn put(file: &mut Source, told: &[(String, SqlType)], call: &Call) -> Result<()> {
     match &file.kind {
+        Kind::Parquet => {}
         Kind::Json(_) => {
             let column = |(name, ty): &(String, SqlType)| Found { name: name.clone(), ty: ty.clone(), samples: vec![] };
             file.columns = told.iter().map(column).collect();
         }
-        Kind::Csv(dialect) if dialect.header => {
+        Kind::Csv(dialect) | Kind::Xlsx(_, dialect) if dialect.header => {
             for (name, ty) in told {
                 let Some(column) = file.columns.iter_mut().find(|c| c.name == *name) else {
                     let text = format!("column \"{name}\" does not exist in file \"{}\"", file.path);
@@ -201,7 +239,7 @@ fn put(file: &mut Source, told: &[(String, SqlType)], call: &Call) -> Result<()>
                 column.ty = ty.clone();
             }
         }
-        Kind::Csv(_) => {
+        Kind::Csv(_) | Kind::Xlsx(..) => {
             if file.columns.len() != told.len() {
                 let text =
                     format!("names {} columns, but file \"{}\" has {}", told.len(), file.path, file.columns.len());
@@ -314,14 +352,31 @@ impl PartitionStream for Reading {
         let (root, columns, schema) = (self.root.clone(), self.columns.clone(), self.schema.clone());
         let style = self.style.clone();
         let rows = futures::stream::iter(self.files.clone())
-            .map(move |file| rows(&root, file, &columns, &schema, &style))
-            .flatten()
+            .flat_map(move |file| rows_in(&root, file, &columns, &schema, &style))
             .map_err(to_datafusion);
         Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), rows))
     }
 }
 
 /// The rows of a file in the columns asked for.
+pub(super) fn rows_in(
+    root: &Root,
+    file: Arc<Source>,
+    columns: &Arc<[(String, SqlType)]>,
+    schema: &SchemaRef,
+    style: &Style,
+) -> BoxStream<'static, Result<RecordBatch>> {
+    if !file.is_typed() {
+        return rows(root, file, columns, schema, style).boxed();
+    }
+    let places = columns.iter().map(|(name, _)| file.columns.iter().position(|c| c.name == *name)).collect();
+    let (root, path) = (root.clone(), file.path.clone());
+    let batches = parquet::start(move || root.open(&path), file.path.clone(), places, schema.clone());
+    futures::stream::unfold(batches, |mut batches| async move { batches.recv().await.map(|batch| (batch, batches)) })
+        .boxed()
+}
+
+/// The rows of a file that becomes csv.
 fn rows(
     root: &Root,
     file: Arc<Source>,
@@ -340,12 +395,16 @@ fn rows(
     });
     let described = described.collect::<Arc<[Column]>>();
     let only_cr = file.dialect().is_some_and(|d| d.only_cr);
-    let decoder = CopyDecoder::new(described, &options(&file), "")
-        .with_style(style.clone())
-        .of_file(format!("file \"{}\"", file.path), only_cr);
+    let decoder =
+        CopyDecoder::new(described, &options(&file), "").with_style(style.clone()).of_file(file.label.clone(), only_cr);
     let places = columns.iter().map(|(name, _)| file.columns.iter().position(|c| c.name == *name)).collect::<Vec<_>>();
     let (root, source) = (root.clone(), file);
-    let chunks = Chunks::start(move || reader(&root, &source));
+    let chunks = match source.kind.clone() {
+        Kind::Xlsx(sheet, _) => {
+            Chunks::produce(move |give| xlsx::read(root.open(&source.path)?, &source.path, &sheet, give))
+        }
+        _ => Chunks::start(move || reader(&root, &source)),
+    };
     let state = (chunks, decoder, false);
     let schema = schema.clone();
     let batches = futures::stream::try_unfold(state, |(mut chunks, mut decoder, mut ended)| async move {
@@ -387,7 +446,7 @@ fn placed(batch: &RecordBatch, places: &[Option<usize>], schema: &SchemaRef) -> 
 fn options(file: &Source) -> CopyOptions {
     let csv = CopyOptions::of(CopyFormat::Csv);
     match &file.kind {
-        Kind::Csv(dialect) => CopyOptions {
+        Kind::Csv(dialect) | Kind::Xlsx(_, dialect) => CopyOptions {
             delimiter: dialect.delimiter,
             quote: dialect.quote,
             escape: dialect.escape,
@@ -395,7 +454,7 @@ fn options(file: &Source) -> CopyOptions {
             header: if dialect.header { Header::Yes } else { Header::No },
             ..csv
         },
-        Kind::Json(_) => csv,
+        Kind::Json(_) | Kind::Parquet => csv,
     }
 }
 
@@ -404,7 +463,7 @@ fn reader(root: &Root, file: &Source) -> Result<Box<dyn Read + Send>> {
     let text = bytes::text(root.open(&file.path)?, &file.path, file.encoding)?;
     Ok(match &file.kind {
         Kind::Csv(dialect) if dialect.blanks => Box::new(BlankRuns::new(text.reader)),
-        Kind::Csv(_) => text.reader,
+        Kind::Csv(_) | Kind::Xlsx(..) | Kind::Parquet => text.reader,
         Kind::Json(loose) => {
             let columns = file.columns.iter().map(|c| (c.name.clone(), c.ty.clone())).collect::<Vec<_>>();
             Box::new(json::Rows::new(text.reader, &file.path, &columns, *loose))

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use sightline_storage::error::{Error, Result, SqlState};
 use tokio::time::Instant;
 
-use super::{CursorInfo, Kept};
+use super::{CursorInfo, Kept, Progress, ShownProgress};
 use crate::database::Registered;
 
 /// The limits of whatever its session runs now. They are looked up each time: a portal that goes on later goes on under
@@ -24,6 +24,11 @@ impl Limits {
     /// The session's prepared statements, by name.
     pub(crate) fn prepared(&self) -> BTreeMap<String, Kept> {
         self.0.shown.lock().prepared.clone()
+    }
+
+    /// Shows how far a COPY is, until what this answers is dropped.
+    pub(crate) fn show_progress(&self, progress: Progress) -> ShownProgress {
+        ShownProgress::new(&self.0, progress)
     }
 
     /// Waits for `work`, until cancel or timeout.

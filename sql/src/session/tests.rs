@@ -217,6 +217,6 @@ async fn copy_loads() {
         let lines = (0..1000).map(|i| format!("{},row {i}\n", n % 3)).collect::<String>();
         copy.write(lines.into()).await.expect("takes bytes");
     }
-    assert_eq!(copy.finish().await.expect("commits"), 300_000);
+    assert_eq!(Box::pin(copy.finish()).await.expect("commits").rows, 300_000);
     assert_eq!(run(&mut s, "SELECT count(*), min(a), max(a) FROM t").await, "300000,0,2|SELECT 1");
 }

@@ -6,6 +6,7 @@
 
 mod file;
 mod options;
+mod rejects;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -17,8 +18,9 @@ use datafusion::sql::sqlparser::ast;
 use sightline_storage::catalog::TableDef;
 use sightline_storage::error::{Error, Result, SqlState};
 
+use self::rejects::Rejects;
 use super::{insert, names};
-use crate::answer::{Answer, Column};
+use crate::answer::{Answer, Column, Notice};
 use crate::authorize::{Action, Allowed, authorize};
 use crate::catalog::is_system_view;
 use crate::codec::copy::CopyDecoder;
@@ -28,7 +30,7 @@ use crate::parser;
 use crate::parser::copy::{Copy, CopySource, Endpoint};
 use crate::plan::{Planned, QueryContext, Relation, plan_query, resolve_relation, run as run_plan};
 use crate::session::transaction::{Committed, Transaction, serialization_failure};
-use crate::session::{Inbox, Session};
+use crate::session::{Inbox, Progress, Session, ShownProgress};
 
 pub use crate::codec::copy::{CopyFormat, CopyOptions, Force};
 
@@ -44,10 +46,13 @@ pub(super) async fn run(session: &mut Session, copy: &Copy) -> Result<Answer> {
     file::check(&ctx, copy)?;
     match (&copy.source, copy.from) {
         (CopySource::Table(name, columns), true) => {
-            let incoming = incoming(session, &ctx, name, columns, copy)?;
+            let mut incoming = incoming(session, &ctx, name, columns, copy)?;
+            if incoming.options.skips_wrong {
+                incoming.rejects = Some(Rejects::new(session, incoming.options.reject_table.as_deref())?);
+            }
             match &copy.endpoint {
-                Endpoint::File(path) => file::read(session, &ctx, incoming, path).await,
-                Endpoint::Client | Endpoint::Program(_) => Ok(Answer::CopyIn(Box::new(incoming))),
+                Endpoint::File(path) => Box::pin(file::read(session, &ctx, incoming, path)).await,
+                Endpoint::Client | Endpoint::Program(_) => Ok(Answer::CopyIn(Box::new(incoming.shown("PIPE", 0)))),
             }
         }
         (CopySource::Table(name, columns), false) => {
@@ -147,8 +152,21 @@ fn incoming(
     }
     let style = Style { now_us: Some(ctx.now_us), ..ctx.settings.style().clone() };
     let decoder = CopyDecoder::new(columns.clone(), &options, &table.name).with_style(style);
+    let decoder = if options.skips_wrong { decoder.rejecting() } else { decoder };
     let end = if session.in_block() { End::Block(session.inbox()) } else { End::Own };
-    Ok(CopyIn { writer, columns, options, decoder, ctx: ctx.clone(), end, allowed })
+    Ok(CopyIn {
+        writer,
+        columns,
+        options,
+        decoder,
+        ctx: ctx.clone(),
+        end,
+        allowed,
+        rejects: None,
+        taken: 0,
+        progress: None,
+        relid: table.id.0,
+    })
 }
 
 /// Checks that the columns of a FORCE option are copied.
@@ -223,7 +241,32 @@ pub struct CopyIn {
     ctx: Arc<QueryContext>,
     end: End,
     allowed: Allowed,
+    /// With ON_ERROR ignore.
+    rejects: Option<Rejects>,
+    /// Rows that came, those that WHERE leaves out included.
+    taken: u64,
+    progress: Option<ShownProgress>,
+    relid: u32,
 }
+
+/// What a COPY … FROM has done.
+#[derive(Debug)]
+pub struct Copied {
+    pub rows: u64,
+    /// Of rows that were left out.
+    pub notice: Option<Notice>,
+}
+
+/// What a COPY … FROM makes visible: rows, and those it refused.
+struct Outcome {
+    written: Written,
+    rejected: Option<Written>,
+    allowed: Allowed,
+    notice: Option<Notice>,
+}
+
+/// Rows that are tried together once one of many was wrong.
+const APART_ROWS: usize = 256;
 
 enum End {
     /// It is a transaction of its own.
@@ -243,6 +286,13 @@ impl CopyIn {
         &self.options
     }
 
+    /// Shows its progress.
+    fn shown(mut self, kind: &'static str, bytes_total: u64) -> CopyIn {
+        let progress = Progress::new(self.relid, "COPY FROM", kind, bytes_total);
+        self.progress = Some(self.ctx.limits.show_progress(progress));
+        self
+    }
+
     /// Takes the next bytes, cut anywhere.
     ///
     /// # Errors
@@ -251,48 +301,107 @@ impl CopyIn {
     pub async fn write(&mut self, data: Bytes) -> Result<()> {
         self.decoder.push(&data)?;
         while let Some(batch) = self.decoder.take_batch(BATCH_ROWS)? {
-            let written = self.ctx.limits.race(self.writer.write(batch.clone())).await?;
-            written.map_err(|e| located(e, &mut self.writer, &self.decoder, &batch))?;
+            self.put(batch).await?;
+        }
+        if let Some(progress) = &self.progress {
+            progress.add_bytes(data.len());
         }
         self.ctx.limits.check()
     }
 
-    /// CopyDone: commits and answers the number of rows.
+    /// Writes rows, and keeps those that are refused.
+    async fn put(&mut self, batch: RecordBatch) -> Result<()> {
+        self.taken += batch.num_rows() as u64;
+        let written = self.ctx.limits.race(self.writer.write(batch.clone())).await?;
+        match written {
+            Ok(()) => {}
+            Err(e) if self.rejects.is_some() && is_of_rows(&e) => self.put_apart(batch).await?,
+            Err(e) => return Err(located(e, &mut self.writer, &self.decoder, &batch)),
+        }
+        if let Some(progress) = &self.progress {
+            progress.set_rows(self.writer.rows(), self.taken.saturating_sub(self.writer.rows()));
+        }
+        match &mut self.rejects {
+            Some(rejects) => self.ctx.limits.race(rejects.add(self.decoder.take_rejects())).await?,
+            None => Ok(()),
+        }
+    }
+
+    /// Writes rows of which some are wrong.
+    async fn put_apart(&mut self, batch: RecordBatch) -> Result<()> {
+        let mut from = 0;
+        while from < batch.num_rows() {
+            let slice = batch.slice(from, APART_ROWS.min(batch.num_rows() - from));
+            match self.ctx.limits.race(self.writer.write(slice.clone())).await? {
+                Ok(()) => from += slice.num_rows(),
+                Err(e) if is_of_rows(&e) => {
+                    let Some((row, wrong)) = self.writer.first_wrong(&slice) else { return Err(e) };
+                    self.ctx.limits.race(self.writer.write(slice.slice(0, row))).await??;
+                    self.decoder.reject(from + row, &wrong);
+                    self.taken -= 1;
+                    from += row + 1;
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+
+    /// CopyDone: commits and answers what was done.
     ///
     /// # Errors
     /// As [`write`](CopyIn::write), and those of a commit.
-    pub async fn finish(mut self) -> Result<u64> {
+    pub async fn finish(mut self) -> Result<Copied> {
         let (end, ctx) = (std::mem::replace(&mut self.end, End::Own), self.ctx.clone());
-        let (written, allowed) = self.written().await?;
+        let Outcome { written, rejected, allowed, notice } = self.outcome().await?;
         let rows = written.rows;
         match end {
-            End::Block(inbox) => inbox.put(written.arrived),
-            End::Own => commit(&ctx, allowed, written).await?,
+            End::Block(inbox) => [Some(written), rejected].into_iter().flatten().for_each(|w| inbox.put(w.arrived)),
+            End::Own => commit(&ctx, allowed, written, rejected).await?,
         }
-        Ok(rows)
+        Ok(Copied { rows, notice })
     }
 
     /// The end of the data: what is to be made visible. From here on it ends as it ends: a commit is not given up half way.
     ///
     /// # Errors
     /// As [`write`](CopyIn::write).
-    async fn written(mut self) -> Result<(Written, Allowed)> {
-        let (last, mut writer) = (self.decoder.finish()?, self.writer);
+    async fn outcome(mut self) -> Result<Outcome> {
+        if let Some(last) = self.decoder.finish()? {
+            self.put(last).await?;
+        }
+        let CopyIn { writer, mut rejects, mut decoder, ctx, allowed, .. } = self;
         let rest = async {
-            if let Some(batch) = last {
-                let written = writer.write(batch.clone()).await;
-                written.map_err(|e| located(e, &mut writer, &self.decoder, &batch))?;
+            let mut rejected = None;
+            let mut notice = None;
+            if let Some(mut rejects) = rejects.take() {
+                rejects.add(decoder.take_rejects()).await?;
+                notice = rejects::notice(rejects.count);
+                rejected = rejects.finish().await?;
             }
-            let written = writer.finish().await?;
-            self.ctx.database.engine.room().await.map(|()| written)
+            let written = match writer.finish().await {
+                Ok(written) => written,
+                Err(e) => {
+                    if let Some(rejected) = &rejected {
+                        abandon(&ctx.database.engine, rejected).await;
+                    }
+                    return Err(e);
+                }
+            };
+            ctx.database.engine.room().await.map(|()| Outcome { written, rejected, allowed, notice })
         };
-        Ok((self.ctx.limits.race(rest).await??, self.allowed))
+        ctx.limits.race(rest).await?
     }
+}
+
+/// Whether an error is about rows, and others may be right.
+fn is_of_rows(e: &Error) -> bool {
+    matches!(&e.code().as_str()[..2], "22" | "23")
 }
 
 /// An error about rows as that of the first wrong one, with its line.
 fn located(e: Error, writer: &mut TableWriter, decoder: &CopyDecoder, batch: &RecordBatch) -> Error {
-    if !matches!(&e.code().as_str()[..2], "22" | "23") {
+    if !is_of_rows(&e) {
         return e;
     }
     match writer.first_wrong(batch) {
@@ -308,13 +417,16 @@ impl std::fmt::Debug for CopyIn {
 }
 
 /// Commits a COPY that is a transaction of its own.
-async fn commit(ctx: &QueryContext, _allowed: Allowed, written: Written) -> Result<()> {
+async fn commit(ctx: &QueryContext, _allowed: Allowed, written: Written, rejected: Option<Written>) -> Result<()> {
     let engine = &ctx.database.engine;
     let mut transaction = Transaction::new(ctx.now_us, false, &ctx.settings);
-    let (ops, bytes, reservation) = written.arrived;
-    if let Err(e) = transaction.push(ops.clone(), bytes, reservation) {
-        abandon(engine, &Written { rows: 0, arrived: (ops, 0, None) }).await;
-        return Err(e);
+    let all = std::iter::once(written).chain(rejected).map(|w| w.arrived).collect::<Vec<_>>();
+    let ops = all.iter().flat_map(|(ops, ..)| ops.iter().cloned()).collect::<Vec<_>>();
+    for (ops_of_one, bytes, reservation) in all {
+        if let Err(e) = transaction.push(ops_of_one, bytes, reservation) {
+            abandon(engine, &Written { rows: 0, arrived: (ops, 0, None) }).await;
+            return Err(e);
+        }
     }
     drop(ops);
     match transaction.commit(engine, ctx.identity.tenant).await? {

@@ -7,6 +7,7 @@ pub mod cursor;
 pub mod explain;
 pub mod insert;
 mod layout;
+pub mod load;
 pub mod names;
 pub mod prepare;
 pub mod query;
@@ -34,7 +35,8 @@ pub(crate) async fn run(session: &mut Session, prepared: &Prepared, parameters: 
     match &prepared.statement.body {
         Body::Query(query) => query::run(session, prepared, query, parameters).await,
         Body::Insert(insert) => insert::run(session, prepared, insert, parameters).await,
-        Body::Copy(copy) => copy::run(session, copy).await,
+        Body::Copy(copy) => Box::pin(copy::run(session, copy)).await,
+        Body::Load(load) => load::run(session, load).await,
         Body::Truncate(names) => table::truncate(session, names),
         Body::CreateTable(table) if table.execute.is_some() => prepare::create_as(session, table).await,
         Body::CreateTable(table) if table.query.is_some() => {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use libtest_mimic::Trial;
 
-use crate::pg_client::{Answer, Client};
+use crate::pg_client::{Answer, Client, message, query};
 use crate::server::{DATABASE, Server, USER};
 use crate::support::{Outcome, ensure, ensure_eq, trial};
 
@@ -14,6 +14,8 @@ pub(crate) fn trials(trials: &mut Vec<Trial>) {
     trials.push(trial("files::nothing_outside_of_the_root", outside));
     trials.push(trial("files::by_privilege_only", privilege));
     trials.push(trial("files::none_without_a_root", no_root));
+    trials.push(trial("files::rows_that_are_refused_are_kept", rejected));
+    trials.push(trial("files::progress", progress));
 }
 
 /// A server whose files lie in a folder of their own.
@@ -272,4 +274,98 @@ async fn no_root() -> Outcome {
         ],
     )
     .await
+}
+
+async fn rejected() -> Outcome {
+    let files = Files::new()?;
+    files.put(
+        "odd.csv",
+        "id,name,n\n1,one,1\nx,two,2\n3,three\n4,four,4,4\n5,,5\n6,six,-6\n7,\"say \"\"7\"\"\",7\n8,eight,99999999999\n",
+    )?;
+    let mut many = String::new();
+    (0..50_000).for_each(|n| many.push_str(&if n % 1000 == 7 { "x\n".to_string() } else { format!("{n}\n") }));
+    files.put("many.csv", many)?;
+    let mut client = files.server.connect().await?;
+    script(
+        &mut client,
+        &[
+            ("CREATE TABLE t (id integer, name text NOT NULL, n integer CHECK (n > 0))", "CREATE TABLE"),
+            ("COPY t FROM 'odd.csv' (FORMAT csv, HEADER)", "22P02 invalid input syntax for type integer: \"x\""),
+            ("COPY t FROM 'odd.csv' (FORMAT csv, HEADER, ON_ERROR stop)", "22P02 invalid input syntax"),
+            ("COPY t FROM 'odd.csv' (FORMAT csv, HEADER, ON_ERROR ignore, REJECT_TABLE 'bad')", "COPY 2"),
+            ("SELECT id, name, n FROM t ORDER BY id", "1,one,1;7,say \"7\",7"),
+            (
+                "SELECT line_number, line, column_name, reason FROM bad ORDER BY line_number",
+                "3,x,two,2,id,invalid input syntax for type integer: \"x\";4,3,three,n,missing data for column \"n\";\
+                 5,4,four,4,4,NULL,extra data after last expected column;\
+                 6,5,,5,name,null value in column \"name\" of relation \"t\" violates not-null constraint;\
+                 7,6,six,-6,NULL,new row for relation \"t\" violates check constraint \"t_n_check\";\
+                 9,8,eight,99999999999,n,value \"99999999999\" is out of range for type integer",
+            ),
+            ("COPY t FROM 'odd.csv' (FORMAT csv, HEADER, ON_ERROR ignore, REJECT_TABLE 'bad')", "COPY 2"),
+            ("SELECT count(*) FROM bad", "12"),
+            ("COPY t FROM 'odd.csv' (FORMAT csv, HEADER, ON_ERROR ignore)", "COPY 2"),
+            ("BEGIN", "BEGIN"),
+            ("COPY t FROM 'odd.csv' (FORMAT csv, HEADER, ON_ERROR ignore, REJECT_TABLE 'public.worse')", "COPY 2"),
+            ("SELECT count(*) FROM worse", "6"),
+            ("ROLLBACK", "ROLLBACK"),
+            ("SELECT count(*) FROM worse", "42P01 relation \"worse\" does not exist"),
+            ("CREATE TABLE n (i integer)", "CREATE TABLE"),
+            ("COPY n FROM 'many.csv' (FORMAT csv, ON_ERROR ignore, REJECT_TABLE worse)", "COPY 49950"),
+            ("SELECT count(*), min(line_number), max(line_number) FROM worse", "50,8,49008"),
+            ("COPY t FROM 'odd.csv' (FORMAT csv, ON_ERROR perhaps)", "22023 COPY ON_ERROR \"perhaps\" not recognized"),
+            (
+                "COPY t FROM 'odd.csv' (FORMAT csv, REJECT_TABLE 'bad')",
+                "22023 COPY REJECT_TABLE requires ON_ERROR to be set to IGNORE",
+            ),
+            ("COPY t TO 'out' (ON_ERROR ignore)", "22023 COPY ON_ERROR cannot be used with COPY TO"),
+            (
+                "COPY t FROM 'odd.csv' (FORMAT binary, ON_ERROR ignore)",
+                "42601 only ON_ERROR STOP is allowed in BINARY mode",
+            ),
+            (
+                "COPY t FROM 'odd.csv' (FORMAT csv, ON_ERROR ignore, REJECT_TABLE 'n')",
+                "42804 table \"n\" cannot keep rejected lines",
+            ),
+            (
+                "COPY t FROM 'odd.csv' (FORMAT csv, ON_ERROR ignore, REJECT_TABLE 'a b')",
+                "42602 invalid name syntax: \"a b\"",
+            ),
+            ("SELECT count(*) FROM pg_stat_progress_copy", "0"),
+        ],
+    )
+    .await?;
+    ask(&mut client, "TRUNCATE t").await?;
+    client.take_notices();
+    ask(&mut client, "COPY t FROM 'odd.csv' (FORMAT csv, HEADER, ON_ERROR ignore)").await?;
+    let notices = client.take_notices().iter().map(|n| n.message().to_string()).collect::<Vec<_>>();
+    ensure_eq!(notices, ["6 rows were skipped due to data type incompatibility"], "the notice");
+    Ok(())
+}
+
+/// Another session sees how far a COPY is.
+async fn progress() -> Outcome {
+    let files = Files::new()?;
+    let mut client = files.server.connect().await?;
+    let mut other = files.server.connect().await?;
+    script(&mut client, &[("CREATE TABLE t (a integer)", "CREATE TABLE")]).await?;
+    client.send(&query("COPY t FROM STDIN WHERE a > 10")).await?;
+    let rows = (0..20_000).map(|n| format!("{n}\n")).collect::<String>();
+    client.send(&message(b'd', rows.as_bytes())).await?;
+    let sql = "SELECT relid::regclass, command, type, bytes_processed, bytes_total, tuples_processed > 8000, tuples_excluded \
+               FROM pg_stat_progress_copy";
+    let wanted = format!("t,COPY FROM,PIPE,{},0,t,11", rows.len());
+    let mut got = String::new();
+    for _ in 0..100 {
+        got = ask(&mut other, sql).await?;
+        if got == wanted {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    ensure_eq!(got, wanted, "while it runs");
+    client.send(&message(b'c', b"")).await?;
+    client.read_to_ready().await?;
+    ensure_eq!(ask(&mut other, "SELECT count(*) FROM pg_stat_progress_copy").await?, "0", "when it has ended");
+    Ok(())
 }

@@ -20,13 +20,14 @@ mod memory;
 #[path = "../pg_client.rs"]
 mod pg_client;
 mod protocol;
-mod read_files;
 mod races;
+mod read_files;
 mod server;
 mod slt;
 mod support;
 mod sync;
 mod tenants;
+mod upload;
 mod wire;
 
 use std::process::ExitCode;
@@ -67,6 +68,7 @@ fn trials() -> Vec<Trial> {
     copy::trials(&mut trials);
     files::trials(&mut trials);
     read_files::trials(&mut trials);
+    upload::trials(&mut trials);
     memory::trials(&mut trials);
     bad_input::trials(&mut trials);
     crash::trials(&mut trials);

@@ -2,7 +2,9 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 
+use arrow::array::{ArrayRef, Int32Array, RecordBatch, StringArray, TimestampNanosecondArray, UInt64Array};
 use libtest_mimic::Trial;
 
 use crate::files::{Files, ask, script};
@@ -17,6 +19,8 @@ pub(crate) fn trials(trials: &mut Vec<Trial>) {
     trials.push(trial("read_files::encodings", encodings));
     trials.push(trial("read_files::several_files", several));
     trials.push(trial("read_files::json", json));
+    trials.push(trial("read_files::parquet", parquet));
+    trials.push(trial("read_files::xlsx", xlsx));
     trials.push(trial("read_files::by_privilege_only", privilege));
     trials.push(trial("read_files::bombs_and_long_lines", bombs));
 }
@@ -28,14 +32,25 @@ async fn real_data() -> Outcome {
     // Purchases of the CDNOW set's form: blanks in front and between, numbers with leading zeros, days as eight digits.
     let mut cdnow = " customer_id  date number_of_cds  dollar_value\r\n".to_string();
     for n in 0..2000 {
-        cdnow.push_str(&format!(" {:05} 1997{:02}{:02}  {}   {}.{:02}\r\n", n / 3 + 1, n % 12 + 1, n % 28 + 1, n % 9 + 1, n % 90, n % 100));
+        cdnow.push_str(&format!(
+            " {:05} 1997{:02}{:02}  {}   {}.{:02}\r\n",
+            n / 3 + 1,
+            n % 12 + 1,
+            n % 28 + 1,
+            n % 9 + 1,
+            n % 90,
+            n % 100
+        ));
     }
     files.put("cdnow.txt", cdnow)?;
     script(
         &mut client,
         &[
             ("CREATE TABLE cdnow AS SELECT * FROM read_csv('cdnow.txt')", "SELECT 2000"),
-            ("SELECT count(*), count(DISTINCT customer_id), min(customer_id), min(date), max(date) FROM cdnow", "2000,667,00001,1997-01-01,1997-12-28"),
+            (
+                "SELECT count(*), count(DISTINCT customer_id), min(customer_id), min(date), max(date) FROM cdnow",
+                "2000,667,00001,1997-01-01,1997-12-28",
+            ),
             (
                 "SELECT string_agg(column_name || ' ' || data_type, ', ') FROM sys.detect('cdnow.txt')",
                 "customer_id text, date date, number_of_cds bigint, dollar_value double precision",
@@ -163,8 +178,14 @@ async fn encodings() -> Outcome {
         script(
             &mut client,
             &[
-                (&format!("SELECT DISTINCT encoding, compression FROM sys.detect('{name}')"), &format!("{encoding},{packed}")),
-                (&format!("SELECT 城市, 人口, 成立日期 FROM read_csv('{name}') ORDER BY 人口 DESC"), "上海,2487,1949-05-27;北京,2189,1949-10-01"),
+                (
+                    &format!("SELECT DISTINCT encoding, compression FROM sys.detect('{name}')"),
+                    &format!("{encoding},{packed}"),
+                ),
+                (
+                    &format!("SELECT 城市, 人口, 成立日期 FROM read_csv('{name}') ORDER BY 人口 DESC"),
+                    "上海,2487,1949-05-27;北京,2189,1949-10-01",
+                ),
             ],
         )
         .await?;
@@ -196,8 +217,14 @@ async fn several() -> Outcome {
         &mut client,
         &[
             ("SELECT id, v FROM read_csv('a?.csv') ORDER BY id", "1,x;2.5,y"),
-            ("SELECT id, v, w FROM read_csv('[ab]?.csv', union_by_name => true) ORDER BY id", "1,x,NULL;2.5,y,NULL;3,NULL,z"),
-            ("SELECT id FROM read_csv('[ab]?.csv')", "42804 file \"b1.csv\" has a column \"w\" and file \"a1.csv\" has none"),
+            (
+                "SELECT id, v, w FROM read_csv('[ab]?.csv', union_by_name => true) ORDER BY id",
+                "1,x,NULL;2.5,y,NULL;3,NULL,z",
+            ),
+            (
+                "SELECT id FROM read_csv('[ab]?.csv')",
+                "42804 file \"b1.csv\" has a column \"w\" and file \"a1.csv\" has none",
+            ),
             ("SELECT id FROM read_csv('**/*.csv', union_by_name => true) ORDER BY id", "1;2.5;3;4;5"),
             ("SELECT id FROM read_csv('2024/*/c.csv')", "4"),
             ("SELECT id FROM read_csv('[odd].csv')", "5"),
@@ -225,8 +252,14 @@ async fn json() -> Outcome {
     script(
         &mut client,
         &[
-            ("SELECT id, name, at, tags FROM read_json('list.json')", "1,甲,2024-01-31 10:00:00+00,NULL;2,say \"hi\"\n,NULL,[\"x\", {\"y\": 1}]"),
-            ("SELECT string_agg(column_name || ' ' || data_type, ', ') FROM sys.detect('list.json')", "id bigint, name text, at timestamp with time zone, tags jsonb"),
+            (
+                "SELECT id, name, at, tags FROM read_json('list.json')",
+                "1,甲,2024-01-31 10:00:00+00,NULL;2,say \"hi\"\n,NULL,[\"x\", {\"y\": 1}]",
+            ),
+            (
+                "SELECT string_agg(column_name || ' ' || data_type, ', ') FROM sys.detect('list.json')",
+                "id bigint, name text, at timestamp with time zone, tags jsonb",
+            ),
             ("SELECT tags -> 1 ->> 'y' FROM read_json('list.json') WHERE id = 2", "1"),
             ("SELECT sum(id), sum(v), count(v) FROM read_json('lines.ndjson')", "6,3.5,2"),
             ("CREATE TABLE t AS SELECT * FROM read_json('l*', union_by_name => true) LIMIT 0", "SELECT 0"),
@@ -234,7 +267,10 @@ async fn json() -> Outcome {
             ("SELECT * FROM read_json('broken.json')", "22P02 invalid input syntax for type json"),
             ("SELECT * FROM read_json('cut.json')", "22P02 invalid input syntax for type json"),
             ("SELECT count(*) FROM read_json('late.ndjson')", "50001"),
-            ("SELECT count(n) FROM read_json('late.ndjson', sample_bytes => 1000)", "22P04 member \"m\" is not among the columns"),
+            (
+                "SELECT count(n) FROM read_json('late.ndjson', sample_bytes => 1000)",
+                "22P04 member \"m\" is not among the columns",
+            ),
             ("SELECT count(n) FROM read_json('late.ndjson', sample_bytes => 1000, columns => 'n integer')", "50001"),
         ],
     )
@@ -314,12 +350,165 @@ async fn bombs() -> Outcome {
         &mut client,
         &[
             ("CREATE TABLE t (a text, b text)", "CREATE TABLE"),
-            ("SELECT count(*), count(column1) FROM read_csv('cut.csv.gz')", "22P04 could not unpack file \"cut.csv.gz\""),
+            (
+                "SELECT count(*), count(column1) FROM read_csv('cut.csv.gz')",
+                "22P04 could not unpack file \"cut.csv.gz\"",
+            ),
             ("SELECT count(*) FROM read_csv('notgz.csv.gz')", "22P04 could not unpack file \"notgz.csv.gz\""),
             ("SELECT count(column1) FROM read_csv('bomb.csv.zst', header => false)", "54000 "),
             ("SELECT count(b) FROM read_csv('long.csv')", "54000 a line of COPY data is longer than 256 MB"),
             ("COPY t FROM 'long.csv' (FORMAT csv)", "54000 a line of COPY data is longer than 256 MB"),
             ("SELECT count(*) FROM t", "0"),
+        ],
+    )
+    .await
+}
+
+async fn parquet() -> Outcome {
+    let files = Files::new()?;
+    let batch = RecordBatch::try_from_iter([
+        ("id", Arc::new(Int32Array::from(vec![1, 2, 3])) as ArrayRef),
+        ("name", Arc::new(StringArray::from(vec![Some("一"), None, Some("three")])) as ArrayRef),
+        ("big", Arc::new(UInt64Array::from(vec![u64::MAX, 0, 1])) as ArrayRef),
+        (
+            "at",
+            Arc::new(TimestampNanosecondArray::from(vec![1_700_000_000_123_456_789, 0, 1]).with_timezone("+00:00"))
+                as ArrayRef,
+        ),
+    ])?;
+    let mut writer = ::parquet::arrow::ArrowWriter::try_new(Vec::new(), batch.schema(), None)?;
+    writer.write(&batch)?;
+    let bytes = writer.into_inner()?;
+    files.put("a.parquet", &bytes)?;
+    files.put("b.parquet", &bytes)?;
+    files.put("cut.parquet", &bytes[..bytes.len() - 20])?;
+    files.put("none.parquet", "PAR1 is not enough")?;
+    let mut damaged = bytes.clone();
+    damaged[10..40].fill(0xff);
+    files.put("damaged.parquet", damaged)?;
+    let mut client = files.server.connect().await?;
+    script(
+        &mut client,
+        &[
+            (
+                "SELECT * FROM read_parquet('a.parquet') WHERE id = 1",
+                "1,一,18446744073709551615,2023-11-14 22:13:20.123456+00",
+            ),
+            ("SELECT sum(id), count(name) FROM read_parquet('?.parquet')", "12,4"),
+            ("SELECT count(*) FROM read_parquet('a.parquet')", "3"),
+            (
+                "SELECT string_agg(column_name || ' ' || data_type, ', ') FROM sys.detect('a.parquet')",
+                "id integer, name text, big numeric(20,0), at timestamp with time zone",
+            ),
+            ("CREATE TABLE t AS SELECT name, id FROM read_parquet('a.parquet')", "SELECT 3"),
+            ("SELECT * FROM read_parquet('cut.parquet')", "22P04 file \"cut.parquet\" is no valid Parquet file"),
+            ("SELECT * FROM read_parquet('none.parquet')", "22P04 file \"none.parquet\" is no valid Parquet file"),
+            (
+                "SELECT * FROM read_parquet('damaged.parquet')",
+                "22P04 file \"damaged.parquet\" is no valid Parquet file",
+            ),
+        ],
+    )
+    .await
+}
+
+/// A workbook of one sheet.
+fn workbook(rows: &str) -> Outcome<Vec<u8>> {
+    let head = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>";
+    let main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main";
+    let of_document = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
+    let of_package = "http://schemas.openxmlformats.org/package/2006";
+    let parts = [
+        (
+            "[Content_Types].xml",
+            format!(
+                "<Types xmlns=\"{of_package}/content-types\"><Default Extension=\"rels\" ContentType=\"application/vnd.openxmlformats-package.relationships+xml\"/>\
+                 <Override PartName=\"/xl/workbook.xml\" ContentType=\"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml\"/>\
+                 <Override PartName=\"/xl/worksheets/sheet1.xml\" ContentType=\"application/vnd.openxmlformats-officedocument.spreadsheetml.worksheet+xml\"/></Types>"
+            ),
+        ),
+        (
+            "_rels/.rels",
+            format!(
+                "<Relationships xmlns=\"{of_package}/relationships\"><Relationship Id=\"r1\" Type=\"{of_document}/officeDocument\" Target=\"xl/workbook.xml\"/></Relationships>"
+            ),
+        ),
+        (
+            "xl/workbook.xml",
+            format!(
+                "<workbook xmlns=\"{main}\" xmlns:r=\"{of_document}\"><sheets><sheet name=\"销售\" sheetId=\"1\" r:id=\"r1\"/></sheets></workbook>"
+            ),
+        ),
+        (
+            "xl/_rels/workbook.xml.rels",
+            format!(
+                "<Relationships xmlns=\"{of_package}/relationships\"><Relationship Id=\"r1\" Type=\"{of_document}/worksheet\" Target=\"worksheets/sheet1.xml\"/>\
+                 <Relationship Id=\"r2\" Type=\"{of_document}/styles\" Target=\"styles.xml\"/></Relationships>"
+            ),
+        ),
+        (
+            "xl/styles.xml",
+            format!(
+                "<styleSheet xmlns=\"{main}\"><cellXfs count=\"2\"><xf numFmtId=\"0\"/><xf numFmtId=\"14\"/></cellXfs></styleSheet>"
+            ),
+        ),
+        ("xl/worksheets/sheet1.xml", format!("<worksheet xmlns=\"{main}\"><sheetData>{rows}</sheetData></worksheet>")),
+    ];
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    for (name, content) in parts {
+        archive.start_file(name, stored)?;
+        archive.write_all(format!("{head}{content}").as_bytes())?;
+    }
+    Ok(archive.finish()?.into_inner())
+}
+
+async fn xlsx() -> Outcome {
+    let files = Files::new()?;
+    let text = |at: &str, text: &str| format!("<c r=\"{at}\" t=\"inlineStr\"><is><t>{text}</t></is></c>");
+    let number = |at: &str, style: u8, n: &str| format!("<c r=\"{at}\" s=\"{style}\"><v>{n}</v></c>");
+    let rows = [
+        format!(
+            "<row r=\"3\">{}{}{}{}</row>",
+            text("B3", "城市"),
+            text("C3", "日期"),
+            text("D3", "金额"),
+            text("E3", "编号")
+        ),
+        format!(
+            "<row r=\"4\">{}{}{}{}</row>",
+            text("B4", "北京"),
+            number("C4", 1, "45292"),
+            number("D4", 0, "12.5"),
+            text("E4", "007")
+        ),
+        format!(
+            "<row r=\"6\">{}{}{}</row>",
+            text("B6", "say \"hi\", you"),
+            number("D6", 0, "3"),
+            "<c r=\"E6\" t=\"e\"><v>#N/A</v></c>"
+        ),
+    ];
+    files.put("book.xlsx", workbook(&rows.concat())?)?;
+    files.put("empty.xlsx", workbook("")?)?;
+    files.put("none.xlsx", "PK")?;
+    let mut client = files.server.connect().await?;
+    script(
+        &mut client,
+        &[
+            ("SELECT * FROM read_xlsx('book.xlsx')", "北京,2024-01-01,12.5,007;say \"hi\", you,NULL,3,NULL"),
+            (
+                "SELECT string_agg(column_name || ' ' || data_type, ', ') FROM sys.detect('book.xlsx')",
+                "城市 text, 日期 date, 金额 double precision, 编号 text",
+            ),
+            ("SELECT sum(金额) FROM read_xlsx('book.xlsx', sheet => '销售', columns => '金额 numeric(8,2)')", "15.50"),
+            ("SELECT count(column1) FROM read_xlsx('book.xlsx', header => false)", "3"),
+            (
+                "SELECT * FROM read_xlsx('book.xlsx', sheet => 'x')",
+                "22023 file \"book.xlsx\" has no sheet \"x\" | Its sheets are 销售.",
+            ),
+            ("SELECT * FROM read_xlsx('empty.xlsx')", "22P04 file \"empty.xlsx\" is empty"),
+            ("SELECT * FROM read_xlsx('none.xlsx')", "22P04 file \"none.xlsx\" is no valid xlsx workbook"),
         ],
     )
     .await

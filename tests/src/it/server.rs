@@ -24,6 +24,8 @@ pub(crate) const DATABASE: &str = "sightline";
 pub(crate) struct Server {
     child: Child,
     pub(crate) port: u16,
+    pub(crate) http_port: u16,
+    data: PathBuf,
     /// The directory that goes with the server, if it is its own.
     _own: Option<tempfile::TempDir>,
     log: PathBuf,
@@ -73,13 +75,18 @@ impl Server {
         let stdout = child.stdout.take().ok_or("stdout is piped")?;
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
-        let port = port_of(line.trim());
-        let Some(port) = port else {
+        let ports = ports_of(line.trim());
+        let Some((port, http_port)) = ports else {
             let status = child.wait()?;
             let said = std::fs::read_to_string(&log)?;
             return Err(format!("the server did not start ({status}): {line}{said}").into());
         };
-        Ok(Server { child, port, _own: None, log })
+        Ok(Server { child, port, http_port, data: data.to_path_buf(), _own: None, log })
+    }
+
+    /// The data directory.
+    pub(crate) fn data(&self) -> &Path {
+        &self.data
     }
 
     /// The process.
@@ -165,11 +172,14 @@ pub(crate) fn stop_shared() {
     drop(shared.take());
 }
 
-/// The port in what a server says when it is ready: our own line, or that of `sightline serve`.
-fn port_of(line: &str) -> Option<u16> {
-    let ours = line.strip_prefix("ready ");
-    let real = || line.split_once("postgres://sightline@127.0.0.1:")?.1.split_once('/').map(|(port, _)| port);
-    ours.or_else(real)?.parse().ok()
+/// The ports in what a server says when it is ready: our own line, or that of `sightline serve`.
+fn ports_of(line: &str) -> Option<(u16, u16)> {
+    if let Some(ours) = line.strip_prefix("ready ") {
+        let (pg, http) = ours.split_once(' ')?;
+        return Some((pg.parse().ok()?, http.parse().ok()?));
+    }
+    let (pg, http) = line.split_once("postgres://sightline@127.0.0.1:")?.1.split_once('/')?;
+    Some((pg.parse().ok()?, http.rsplit(':').next()?.parse().ok()?))
 }
 
 /// The hidden mode `--serve DIR`; with `SIGHTLINE_IT_RUN` it runs what `sightline serve` does.
@@ -187,7 +197,7 @@ pub(crate) fn serve(data: Option<&str>) -> ExitCode {
         }
         logging::start(&config.log_level, config.log_format)?;
         let node = node::start(config).await?;
-        println!("ready {}", node.pg_address.port());
+        println!("ready {} {}", node.pg_address.port(), node.http_address.port());
         let waited = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await;
         if let Err(e) = waited {
             eprintln!("standard input: {e}");

@@ -21,6 +21,7 @@ mod pg_roles;
 mod pg_settings;
 pub(super) mod pg_shdescription;
 mod pg_stat_activity;
+mod pg_stat_progress_copy;
 mod pg_stat_user_tables;
 mod pg_tables;
 mod pg_tablespace;
@@ -56,6 +57,7 @@ pub(super) fn builder(name: &str) -> Option<Build> {
         "pg_shdescription" => pg_shdescription::build,
         "pg_stat_activity" => pg_stat_activity::build,
         "pg_stat_all_tables" | "pg_stat_user_tables" => pg_stat_user_tables::build,
+        "pg_stat_progress_copy" => pg_stat_progress_copy::build,
         "pg_tables" => pg_tables::build,
         "pg_tablespace" => pg_tablespace::build,
         "pg_type" => pg_type::build,

@@ -7,7 +7,8 @@ mod binary;
 
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::array::{BooleanArray, RecordBatch, RecordBatchOptions};
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Schema, SchemaRef};
 use memchr::{memchr, memchr2};
 use sightline_functions::encoding::{Decoding, Encoding};
@@ -59,6 +60,25 @@ pub struct CopyDecoder {
     shown: Shown,
     /// Of the batch that was taken last.
     shown_last: Shown,
+    /// Rows that are wrong are kept aside instead of ending it.
+    rejecting: bool,
+    rejects: Vec<Reject>,
+    /// Which of the rows in the builders are right; empty if all are.
+    right: Vec<bool>,
+    /// Cells of the row at hand that are in the builders.
+    appended: usize,
+    /// The column of the last wrong cell.
+    wrong: Option<usize>,
+}
+
+/// A row that was refused.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reject {
+    pub line_number: u64,
+    pub line: String,
+    /// The column that was wrong, where it was one.
+    pub column: Option<String>,
+    pub reason: String,
 }
 
 /// Where the rows of a batch came from, for errors that are found later: line numbers, and how the lines begin.
@@ -70,9 +90,10 @@ struct Shown {
 }
 
 impl Shown {
-    fn add(&mut self, number: u64, line: &[u8]) {
+    fn add(&mut self, number: u64, line: &[u8], whole: bool) {
         self.numbers.push(number);
-        self.text.extend_from_slice(&line[..line.len().min(SHOWN_BYTES_MAX + 4)]);
+        let shown = if whole { line.len() } else { line.len().min(SHOWN_BYTES_MAX + 4) };
+        self.text.extend_from_slice(&line[..shown]);
         self.ends.push(self.text.len());
     }
 
@@ -119,6 +140,11 @@ impl CopyDecoder {
             bytes: 0,
             shown: Shown::default(),
             shown_last: Shown::default(),
+            rejecting: false,
+            rejects: Vec::new(),
+            right: Vec::new(),
+            appended: 0,
+            wrong: None,
             options: options.clone(),
         }
     }
@@ -127,6 +153,25 @@ impl CopyDecoder {
     pub fn with_style(mut self, style: Style) -> CopyDecoder {
         self.style = style;
         self
+    }
+
+    /// Keeps rows that are wrong aside, for [`take_rejects`](CopyDecoder::take_rejects), and goes on.
+    pub fn rejecting(mut self) -> CopyDecoder {
+        self.rejecting = true;
+        self
+    }
+
+    /// The rows that were refused since the last call.
+    pub fn take_rejects(&mut self) -> Vec<Reject> {
+        std::mem::take(&mut self.rejects)
+    }
+
+    /// Keeps a row of the batch taken last aside, which was found wrong later.
+    pub fn reject(&mut self, row: usize, e: &Error) {
+        let (line_number, line) = self.shown_last.line(row).unwrap_or((0, &[][..]));
+        let column = e.get_object().and_then(|o| o.column.clone());
+        let line = String::from_utf8_lossy(line).into_owned();
+        self.rejects.push(Reject { line_number, line, column, reason: e.message().to_string() });
     }
 
     /// Reads a file that nobody made for COPY: its lines may end with or without a carriage return each, or with nothing
@@ -251,7 +296,12 @@ impl CopyDecoder {
         self.bytes = 0;
         std::mem::swap(&mut self.shown, &mut self.shown_last);
         self.shown.clear();
-        Ok(RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?)
+        let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?;
+        let right = std::mem::take(&mut self.right);
+        if right.iter().all(|right| *right) {
+            return Ok(batch);
+        }
+        Ok(filter_record_batch(&batch, &BooleanArray::from(right))?)
     }
 
     /// Adds to an error about a row of the batch taken last where it came from.
@@ -277,19 +327,38 @@ impl CopyDecoder {
         if std::mem::take(&mut self.header) {
             return if self.options.header == Header::Match { self.match_header(line) } else { Ok(()) };
         }
+        (self.appended, self.wrong) = (0, None);
+        match self.row(line) {
+            Err(e) if self.rejecting => self.reject_line(line, &e),
+            Err(e) => return Err(e),
+            Ok(()) => {
+                self.shown.add(self.line_number, line, self.rejecting);
+                if self.rejecting {
+                    self.right.push(true);
+                }
+            }
+        }
+        self.rows += 1;
+        Ok(())
+    }
+
+    fn row(&mut self, line: &[u8]) -> Result<()> {
         if let Err(e) = scalar::text_of(line) {
             return Err(e.context(format!("{}, line {}", self.place, self.line_number)));
         }
-        if self.builders.is_empty() {
-            if !line.is_empty() {
-                return Err(self.broken("extra data after last expected column", line));
-            }
-        } else {
-            self.fields(line)?;
+        if !self.builders.is_empty() {
+            return self.fields(line);
         }
-        self.shown.add(self.line_number, line);
-        self.rows += 1;
-        Ok(())
+        if line.is_empty() { Ok(()) } else { Err(self.broken("extra data after last expected column", line)) }
+    }
+
+    /// Keeps the line aside; its row is filled up, and left out of the batch.
+    fn reject_line(&mut self, line: &[u8], e: &Error) {
+        let column = self.wrong.and_then(|n| self.names.get(n)).cloned();
+        self.builders.iter_mut().skip(self.appended).for_each(ColumnBuilder::append_null);
+        self.right.push(false);
+        let line = String::from_utf8_lossy(line).into_owned();
+        self.rejects.push(Reject { line_number: self.line_number, line, column, reason: e.message().to_string() });
     }
 
     fn fields(&mut self, line: &[u8]) -> Result<()> {
@@ -468,6 +537,7 @@ impl CopyDecoder {
         };
         let Some(value) = value else {
             builder.append_null();
+            self.appended += 1;
             return Ok(());
         };
         // The line was checked; but a cut by an escape or a delimiter that is no ASCII may have
@@ -476,19 +546,25 @@ impl CopyDecoder {
             Ok(text) if memchr(0, value).is_none() => builder.append_text(text, &self.style),
             _ => scalar::text_of(value).map(drop),
         };
-        appended.map_err(|e| {
+        if let Err(e) = appended {
+            self.wrong = Some(column);
             let place = format!("{}, line {}, column {}", self.place, self.line_number, self.names[column]);
-            e.context(format!("{place}: \"{}\"", shown(value)))
-        })
+            return Err(e.context(format!("{place}: \"{}\"", shown(value))));
+        }
+        self.appended += 1;
+        Ok(())
     }
 
     /// Checks that a line had all columns.
-    fn complete(&self, columns: usize, line: &[u8]) -> Result<()> {
+    fn complete(&mut self, columns: usize, line: &[u8]) -> Result<()> {
         if self.matched.is_some() {
             return Ok(());
         }
         match self.names.get(columns) {
-            Some(missing) => Err(self.broken(&format!("missing data for column \"{missing}\""), line)),
+            Some(missing) => {
+                self.wrong = Some(columns);
+                Err(self.broken(&format!("missing data for column \"{missing}\""), line))
+            }
             None => Ok(()),
         }
     }

@@ -7,15 +7,15 @@ use datafusion::sql::sqlparser::ast;
 use futures::TryStreamExt;
 use sightline_storage::error::{Error, Result, SqlState};
 
-use super::CopyIn;
+use super::{CopyIn, Outcome};
 use crate::answer::Answer;
 use crate::authorize::{Action, authorize};
 use crate::codec::copy::CopyEncoder;
 use crate::files::{Chunks, Root, Sink};
-use crate::parser::copy::{Copy, Endpoint};
+use crate::parser::copy::{Copy, CopySource, Endpoint};
 use crate::plan::QueryContext;
-use crate::session::Session;
-use crate::statement::{done, insert};
+use crate::session::{Progress, Session};
+use crate::statement::{done, insert, names};
 
 /// Encoded rows that are handed to the disk together.
 const WRITE_BYTES: usize = 256 << 10;
@@ -45,21 +45,27 @@ fn no_program(ctx: &QueryContext) -> Error {
 }
 
 /// COPY … FROM 'file': the rows join the statement's transaction, as those of an INSERT.
-pub(super) async fn read(
-    session: &mut Session,
-    ctx: &Arc<QueryContext>,
-    mut copy: CopyIn,
-    path: &str,
-) -> Result<Answer> {
+pub(super) async fn read(session: &mut Session, ctx: &Arc<QueryContext>, copy: CopyIn, path: &str) -> Result<Answer> {
     let root = Root::new(ctx.database.options.file_root.as_deref())?;
     let path = path.to_string();
-    let mut chunks = Chunks::start(move || root.open(&path));
+    let opened = tokio::task::spawn_blocking(move || {
+        let file = root.open(&path)?;
+        let bytes = file.metadata()?.len();
+        Ok::<_, Error>((file, bytes))
+    });
+    let (file, bytes) = opened.await.map_err(|e| Error::internal(format!("opening a file ended early: {e}")))??;
+    let mut copy = copy.shown("FILE", bytes);
+    let mut chunks = Chunks::start(move || Ok(file));
     while let Some(chunk) = ctx.limits.race(chunks.next()).await?? {
         copy.write(chunk).await?;
     }
-    let (written, allowed) = copy.written().await?;
+    let Outcome { written, rejected, allowed, notice } = copy.outcome().await?;
     let rows = written.rows;
     insert::finish(session, allowed, written).await?;
+    if let Some(rejected) = rejected {
+        insert::finish(session, allowed, rejected).await?;
+    }
+    notice.into_iter().for_each(|notice| session.notice(notice));
     Ok(done(format!("COPY {rows}")))
 }
 
@@ -67,10 +73,15 @@ pub(super) async fn read(
 pub(super) async fn write(ctx: &Arc<QueryContext>, source: &ast::Query, copy: &Copy, path: &str) -> Result<Answer> {
     let root = Root::new(ctx.database.options.file_root.as_deref())?;
     let (planned, options) = super::outgoing(ctx, source, copy)?;
+    let relid = match &copy.source {
+        CopySource::Table(name, _) => names::table(ctx, name).map_or(0, |table| table.id.0),
+        CopySource::Query(_) | CopySource::Write => 0,
+    };
     let columns = planned.columns.clone();
     let name = path.to_string();
     let mut sink = Sink::start(move || root.create(&name)).await?;
     let mut rows = crate::plan::run(ctx, planned, Vec::new()).await?;
+    let progress = ctx.limits.show_progress(Progress::new(relid, "COPY TO", "FILE", 0));
     let mut encoder = CopyEncoder::new(columns, &options, ctx.settings.style().clone())?;
     let (mut out, mut sent) = (Vec::new(), 0);
     encoder.write_header(&mut out)?;
@@ -79,10 +90,12 @@ pub(super) async fn write(ctx: &Arc<QueryContext>, source: &ast::Query, copy: &C
         for row in 0..batch.num_rows() {
             encoder.write_row(&cells, row, &mut out)?;
             if out.len() >= WRITE_BYTES {
+                progress.add_bytes(out.len());
                 ctx.limits.race(sink.write(std::mem::take(&mut out))).await??;
             }
         }
         sent += batch.num_rows();
+        progress.set_rows(sent as u64, 0);
     }
     encoder.write_trailer(&mut out);
     ctx.limits.race(sink.write(out)).await??;

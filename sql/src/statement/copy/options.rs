@@ -40,11 +40,14 @@ pub(super) fn options(written: &[(String, Value)], from: bool, client: Encoding)
             "force_quote" => options.force_quote = force(name, value, true)?,
             "force_not_null" => options.force_not_null = force(name, value, false)?,
             "force_null" => options.force_null = force(name, value, false)?,
+            "on_error" => options.skips_wrong = on_error(value, from)?,
+            "reject_table" => options.reject_table = Some(text(name, value)?.to_string()),
             _ => return Err(Error::new(SqlState::SYNTAX_ERROR, format!("option \"{name}\" not recognized"))),
         }
     }
     texts.put(&mut options)?;
     check_forced(&options, from)?;
+    check_rejects(&options, from)?;
     apart(&options)?;
     Ok(options)
 }
@@ -121,6 +124,31 @@ fn check_forced(options: &CopyOptions, from: bool) -> Result<()> {
         if !right {
             return Err(Error::unsupported(format!("COPY force {what} only available using COPY {way}")));
         }
+    }
+    Ok(())
+}
+
+/// ON_ERROR is of PostgreSQL 17, whose words these are; true for `ignore`.
+fn on_error(value: &Value, from: bool) -> Result<bool> {
+    if !from {
+        return Err(invalid("COPY ON_ERROR cannot be used with COPY TO"));
+    }
+    match text("on_error", value)?.to_ascii_lowercase().as_str() {
+        "stop" => Ok(false),
+        "ignore" => Ok(true),
+        other => Err(invalid(format!("COPY ON_ERROR \"{other}\" not recognized"))),
+    }
+}
+
+fn check_rejects(options: &CopyOptions, from: bool) -> Result<()> {
+    if options.reject_table.is_some() && !from {
+        return Err(invalid("COPY REJECT_TABLE cannot be used with COPY TO"));
+    }
+    if options.reject_table.is_some() && !options.skips_wrong {
+        return Err(invalid("COPY REJECT_TABLE requires ON_ERROR to be set to IGNORE"));
+    }
+    if options.skips_wrong && options.format == CopyFormat::Binary {
+        return Err(Error::new(SqlState::SYNTAX_ERROR, "only ON_ERROR STOP is allowed in BINARY mode"));
     }
     Ok(())
 }

@@ -108,7 +108,7 @@ impl CopyDecoder {
             appended.map_err(|e| e.context(format!("{place}, column {name}")))?;
             at += length;
         }
-        self.shown.add(line, &[]);
+        self.shown.add(line, &[], false);
         self.rows += 1;
         Ok(Some(end))
     }
