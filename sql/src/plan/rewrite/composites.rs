@@ -127,17 +127,6 @@ fn text(text: &str) -> Expr {
     Expr::value(Value::SingleQuotedString(text.to_string()))
 }
 
-/// The cast of a value that a domain within its type has checked.
-fn unchecked(base: &Expr) -> &Expr {
-    if let Expr::Function(f) = base
-        && let FunctionArguments::List(list) = &f.args
-        && let [FunctionArg::Unnamed(FunctionArgExpr::Expr(cast @ Expr::Cast { .. }))] = list.args.as_slice()
-    {
-        return cast;
-    }
-    base
-}
-
 /// The columns that `json_populate_record(base, …)` answers, if the type of `base` is told by a cast.
 pub(super) fn columns_of(base: &Expr) -> Option<Vec<(Ident, DataType)>> {
     let Expr::Cast { data_type, .. } = unchecked(base) else { return None };
