@@ -198,7 +198,10 @@ async fn encodings() -> Outcome {
             ("SELECT * FROM read_csv('latin.csv', encoding => 'latin1')", "não"),
             ("SELECT * FROM read_csv('latin.csv', encoding => 'klingon')", "22023 unrecognized encoding: \"klingon\""),
             ("SELECT * FROM read_csv('gb.csv', encoding => 'utf8')", "22021 file \"gb.csv\" is not valid UTF-8"),
-            ("SELECT count(b) FROM read_csv('late.csv')", "22021 invalid byte sequence for encoding \"UTF8\": 0xb1"),
+            (
+                "SELECT count(b) FROM read_csv('late.csv', sample_bytes => 1000)",
+                "22021 invalid byte sequence for encoding \"UTF8\": 0xb1",
+            ),
         ],
     )
     .await
@@ -328,15 +331,15 @@ async fn privilege() -> Outcome {
 
 async fn bombs() -> Outcome {
     let files = Files::new()?;
-    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     let line = [b"1,2\n".repeat(1 << 18)].concat();
-    for _ in 0..400 {
+    for _ in 0..20 {
         packed.write_all(&line)?;
     }
     let packed = packed.finish()?;
     files.put("cut.csv.gz", &packed[..packed.len() / 2])?;
     let zeros = vec![b'1'; 64 << 20];
-    let mut encoder = zstd::Encoder::new(Vec::new(), 19)?;
+    let mut encoder = zstd::Encoder::new(Vec::new(), 1)?;
     for _ in 0..6 {
         encoder.write_all(&zeros)?;
     }
