@@ -4,10 +4,9 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, Result};
-use datafusion::logical_expr::{Aggregate, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Projection, SortExpr};
+use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, LogicalPlanBuilder, Projection, SortExpr};
 
 use super::enums::bare;
 use super::pass::over_expressions;
@@ -21,11 +20,6 @@ const KEY: &str = "\u{1}order";
 /// The plan with the order of subqueries in such aggregates.
 pub(super) fn inherited(plan: LogicalPlan) -> Result<LogicalPlan> {
     plan.transform_up_with_subqueries(|node| match node {
-        LogicalPlan::Aggregate(aggregate)
-            if aggregate.aggr_expr.iter().any(|e| e.exists(is_set).is_ok_and(|set| set)) =>
-        {
-            sorted(aggregate)
-        }
         LogicalPlan::Aggregate(aggregate) if aggregate.aggr_expr.iter().any(hangs_on_order) => ordered(aggregate),
         other => Ok(Transformed::no(other)),
     })
@@ -39,33 +33,6 @@ fn hangs_on_order(expr: &Expr) -> bool {
 fn is_sensitive(expr: &Expr) -> bool {
     let Expr::AggregateFunction(call) = expr else { return false };
     call.params.order_by.is_empty() && !call.params.distinct && SENSITIVE.contains(&bare(&call.func).name())
-}
-
-/// Whether an aggregate takes each value once, in no order that is told.
-fn is_set(expr: &Expr) -> Result<bool> {
-    let Expr::AggregateFunction(call) = expr else { return Ok(false) };
-    Ok(call.params.distinct && call.params.order_by.is_empty() && bare(&call.func).name() == SENSITIVE[0])
-}
-
-/// PostgreSQL finds values that are there twice by sorting them, and so they come sorted.
-fn sorted(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
-    let schema = aggregate.input.schema().clone();
-    let sortable = |ty: &DataType| ty.is_primitive() || ty.is_string() || matches!(ty, DataType::Boolean);
-    let done = over_expressions(LogicalPlan::Aggregate(aggregate), |expr, _| {
-        expr.transform_up(|e| match e {
-            Expr::AggregateFunction(mut call) if is_set(&Expr::AggregateFunction(call.clone()))? => {
-                let [value] = call.params.args.as_slice() else {
-                    return Ok(Transformed::no(Expr::AggregateFunction(call)));
-                };
-                if sortable(&value.get_type(schema.as_ref())?) && !value.is_volatile() {
-                    call.params.order_by = vec![SortExpr::new(value.clone(), true, false)];
-                }
-                Ok(Transformed::yes(Expr::AggregateFunction(call)))
-            }
-            other => Ok(Transformed::no(other)),
-        })
-    })?;
-    done.map_data(LogicalPlan::recompute_schema)
 }
 
 fn ordered(mut aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
