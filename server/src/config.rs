@@ -20,9 +20,12 @@ pub const PREFIX: &str = "SIGHTLINE_";
 /// Variables of `./dev` and of the tests, by how they go on.
 const NOT_SETTINGS: [&str; 6] = ["BENCH_", "BIN", "CACHE", "DEV_", "IT_", "TEST_"];
 
-/// Memory that `memory_limit = "auto"` takes of the machine's, in percent: the rest is for RocksDB, for results on
-/// their way out, and for the page cache.
+/// Memory that `memory_limit = "auto"` takes of the machine's, in percent: the rest is for what nobody counts, such as
+/// results on their way out, and for the page cache.
 const AUTO_MEMORY_PERCENT: u64 = 60;
+
+/// With less a node could not even start to work.
+const MEMORY_MIN: u64 = 64 << 20;
 
 /// Memory assumed where the machine does not tell (8 GiB).
 const UNKNOWN_MEMORY: u64 = 8 << 30;
@@ -165,7 +168,9 @@ impl Layers {
             tls_key_file: self.get("tls_key_file", |s| Some(non_empty(s).map(PathBuf::from)))?,
             tls_min_version: self.get("tls_min_version", tls_version)?,
             max_connections: self.get("max_connections", |s| number(s).filter(|n| *n > 0))?,
-            memory_limit: self.get("memory_limit", |s| if s == "auto" { Some(auto_memory()) } else { size(s) })?,
+            memory_limit: self.get("memory_limit", |s| {
+                if s == "auto" { Some(auto_memory()) } else { size(s).filter(|n| *n >= MEMORY_MIN) }
+            })?,
             threads: self.get("threads", number)?,
             flush_bytes: self.get("flush_bytes", size)?,
             hot_bytes_max: self.get("hot_bytes_max", size)?,
@@ -211,7 +216,7 @@ fn expected(key: &str) -> Option<&'static str> {
         "tls" | "trust_remote" | "unsafe_no_sync" => "It takes true or false.",
         "max_connections" => "It takes a number from 1.",
         "threads" => "It takes a number; 0 is one for each core.",
-        "memory_limit" => "It takes auto, or a size such as 4GiB.",
+        "memory_limit" => "It takes auto, or a size such as 4GiB, at least 64MiB.",
         "flush_bytes" | "hot_bytes_max" | "http_upload_max" => "It takes a size such as 64MiB.",
         "authentication_timeout" => "It takes a time such as 60s.",
         "statement_timeout" => "It takes a time such as 30s; 0 is off.",
@@ -318,11 +323,20 @@ fn log_format(s: &str) -> Option<LogFormat> {
 
 /// The share of this machine's memory that `auto` means, in bytes.
 fn auto_memory() -> u64 {
-    let read = |path| std::fs::read_to_string(path).ok();
+    let read = |path: &str| std::fs::read_to_string(path).ok();
     let machine = read("/proc/meminfo").and_then(|text| memory_total(&text));
-    let container = read("/sys/fs/cgroup/memory.max").and_then(|text| text.trim().parse().ok());
-    let bytes = [machine, container].into_iter().flatten().min().unwrap_or(UNKNOWN_MEMORY);
-    bytes / 100 * AUTO_MEMORY_PERCENT
+    // Ours and those around it; "max" is no limit. A container sees its own as the root.
+    let own = read("/proc/self/cgroup").and_then(|text| cgroup(&text).map(str::to_owned)).unwrap_or_default();
+    let groups = Path::new(&own).ancestors().map(|p| p.to_string_lossy().trim_matches('/').to_owned());
+    let groups = groups.chain([String::new()]);
+    let limit = |group: String| read(&format!("/sys/fs/cgroup/{group}/memory.max")).and_then(|t| t.trim().parse().ok());
+    let bytes = groups.filter_map(limit).chain(machine).min().unwrap_or(UNKNOWN_MEMORY);
+    (bytes / 100 * AUTO_MEMORY_PERCENT).max(MEMORY_MIN)
+}
+
+/// The process's group in the unified hierarchy, from `/proc/self/cgroup`.
+fn cgroup(text: &str) -> Option<&str> {
+    text.lines().find_map(|line| line.strip_prefix("0::"))
 }
 
 /// `MemTotal` of `/proc/meminfo`, in bytes.

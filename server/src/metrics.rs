@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use sightline_sql::database::Database;
+use sightline_storage::budget::Holder;
 use sightline_storage::ids::TenantId;
 use sightline_storage::metrics::TenantMetrics;
 
@@ -57,6 +58,7 @@ pub fn render(phase: Phase, statements: &Statements, database: Option<&Arc<Datab
         sessions(&mut page, database);
         statements_run(&mut page, statements, &names);
         storage(&mut page, database, &names);
+        memory(&mut page, database);
     }
     page.0
 }
@@ -152,6 +154,24 @@ fn storage(page: &mut Page, database: &Arc<Database>, names: &Names<'_>) {
             page.sample(name, &[("tenant", label)], value(tenant));
         }
     }
+}
+
+fn memory(page: &mut Page, database: &Arc<Database>) {
+    let budget = database.engine.memory();
+    page.family("sightline_memory_limit_bytes", "gauge", "The setting memory_limit.");
+    page.sample("sightline_memory_limit_bytes", &[], budget.limit());
+    page.family(
+        "sightline_memory_bytes",
+        "gauge",
+        "Memory that is counted against memory_limit, by what it is held for.",
+    );
+    for holder in Holder::ALL {
+        page.sample("sightline_memory_bytes", &[("holder", holder.name())], budget.held(holder));
+    }
+    page.family("sightline_memory_refused_total", "counter", "Requests for memory that were refused.");
+    page.sample("sightline_memory_refused_total", &[], budget.refused());
+    page.family("sightline_spilled_bytes", "gauge", "Bytes of the temporary files of running statements.");
+    page.sample("sightline_spilled_bytes", &[], database.spilled_bytes());
 }
 
 /// The text of a page as it grows.

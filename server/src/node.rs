@@ -199,11 +199,11 @@ async fn open(config: &Config, max_connections: usize) -> Result<(Arc<Engine>, A
         data_dir: config.data_dir.clone(),
         flush_bytes: config.flush_bytes,
         hot_bytes_max: config.hot_bytes_max,
+        memory_limit: config.memory_limit,
         unsafe_no_sync: config.unsafe_no_sync,
     };
     let engine = Engine::open(options, Arc::new(SystemClock)).await?;
     let options = DatabaseOptions {
-        memory_limit: config.memory_limit,
         threads: config.threads,
         max_connections,
         version: VERSION.to_owned(),

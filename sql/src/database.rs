@@ -13,6 +13,7 @@ use sightline_storage::ids::{READ_SERVER_FILES, RoleId, TenantId, WRITE_SERVER_F
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::memory::Memory;
 use crate::password::Verifier;
 use crate::plan::Shared;
 use crate::session::{CursorInfo, Identity, Kept, Progress, Session, Startup};
@@ -25,8 +26,6 @@ pub(crate) const ALIAS: &str = "postgres";
 /// How to set up a node's SQL.
 #[derive(Clone, Debug)]
 pub struct DatabaseOptions {
-    /// Bytes for queries and ingest together.
-    pub memory_limit: u64,
     /// Partitions of a plan; 0 is the number of cores.
     pub threads: usize,
     /// The most client connections of all tenants.
@@ -43,6 +42,8 @@ pub struct Database {
     pub options: DatabaseOptions,
     /// What planning and running share; its runtime owns the memory pool.
     pub plan: Shared,
+    /// Who may hold how much memory.
+    pub(crate) memory: Arc<Memory>,
     /// When it was opened, microseconds since 1970.
     pub started_us: i64,
     sessions: Mutex<HashMap<i32, Arc<Registered>>>,
@@ -144,10 +145,11 @@ impl Database {
     /// # Errors
     /// XX000 if the options do not fit together.
     pub fn new(engine: Arc<Engine>, options: DatabaseOptions) -> Result<Arc<Database>> {
-        let plan = Shared::new(&engine, &options)?;
+        let memory = Memory::new(&engine);
+        let plan = Shared::new(&engine, &options, &memory)?;
         let sessions = Mutex::new(HashMap::new());
         let started_us = engine.clock().now_us();
-        Ok(Arc::new(Database { engine, options, plan, started_us, sessions, next_pid: AtomicI32::new(1) }))
+        Ok(Arc::new(Database { engine, options, plan, memory, started_us, sessions, next_pid: AtomicI32::new(1) }))
     }
 
     /// Opens a session: finds tenant and role, checks LOGIN and CONNECT, counts the connection.
@@ -295,6 +297,11 @@ impl Database {
             .collect::<Vec<_>>();
         all.sort_by_key(|a| a.pid);
         all
+    }
+
+    /// Bytes of the temporary files of all statements.
+    pub fn spilled_bytes(&self) -> u64 {
+        self.memory.spilled()
     }
 
     /// How many sessions are in the tenant.

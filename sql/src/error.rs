@@ -81,14 +81,12 @@ fn translate(e: &DataFusionError) -> Error {
         },
         DataFusionError::ArrowError(e, _) => arrow(e),
         DataFusionError::SchemaError(e, _) => schema(e),
-        DataFusionError::ResourcesExhausted(text) => Error::new(SqlState::OUT_OF_MEMORY, "out of memory")
-            .detail(first_line(text))
-            .hint("Raise memory_limit, or make the statement smaller."),
+        DataFusionError::ResourcesExhausted(text) => crate::memory::explained(text),
         DataFusionError::NotImplemented(text) => Error::unsupported(first_line(text)),
         DataFusionError::SQL(e, _) => Error::new(SqlState::SYNTAX_ERROR, e.to_string()),
         DataFusionError::Plan(text) => plan(text),
         DataFusionError::Execution(text) => execution(text),
-        DataFusionError::IoError(e) => Error::new(SqlState::IO_ERROR, format!("input/output error: {e}")),
+        DataFusionError::IoError(e) => io(e),
         DataFusionError::ObjectStore(e) => Error::new(SqlState::IO_ERROR, format!("object storage: {e}")),
         DataFusionError::ParquetError(e) => parquet(e),
         DataFusionError::Internal(text) => Error::internal(first_line(text)),
@@ -108,12 +106,19 @@ fn parquet(e: &parquet::errors::ParquetError) -> Error {
     Error::new(SqlState::DATA_CORRUPTED, format!("a part can't be read: {e}"))
 }
 
+/// What a file says, or what we said where only such an error could pass.
+fn io(e: &std::io::Error) -> Error {
+    let said = e.get_ref().and_then(|inner| ours(inner));
+    said.unwrap_or_else(|| Error::from(std::io::Error::new(e.kind(), e.to_string())))
+}
+
 fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().to_string()
 }
 
 fn arrow(e: &ArrowError) -> Error {
     match e {
+        ArrowError::IoError(_, e) => io(e),
         ArrowError::DivideByZero => Error::new(SqlState::DIVISION_BY_ZERO, "division by zero"),
         ArrowError::ArithmeticOverflow(text) => overflow(text),
         ArrowError::ExternalError(e) => ours(e.as_ref()).unwrap_or_else(|| Error::internal(e.to_string())),

@@ -9,6 +9,7 @@ pub mod database;
 pub mod error;
 pub mod exec;
 mod files;
+mod memory;
 pub mod parser;
 pub mod password;
 pub mod plan;

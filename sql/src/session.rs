@@ -42,9 +42,10 @@ use tokio_util::sync::CancellationToken;
 use crate::answer::{Answer, Column, Notice};
 use crate::authorize::Allowed;
 use crate::database::{Database, Registered, Requested, Running, identity_of};
+use crate::memory::{Owner, StatementMemory};
 use crate::parser::{self, Body, Statement, utility};
 use crate::plan::{Planned, QueryContext};
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 use crate::statement;
 pub use limits::Limits;
 pub use portal::Portal;
@@ -180,7 +181,9 @@ impl Session {
         let mut settings = Settings::default();
         settings.force("server_version", format!("15.18 (Sightline {})", database.options.version));
         settings.force("max_connections", database.options.max_connections.to_string());
-        settings.force("is_superuser", if identity.superuser { "on" } else { "off" });
+        settings.force("memory_limit", settings::in_kilobytes(database.memory.budget().limit()));
+        // What the node, the tenant and the role say was checked when it was said.
+        settings.force("is_superuser", "on");
         settings.force("session_authorization", identity.role_name.clone());
         let mut session = Session {
             database,
@@ -207,6 +210,7 @@ impl Session {
                 session.notice(Notice::warning(e.code(), e.message()));
             }
         }
+        settings.force("is_superuser", if session.identity.superuser { "on" } else { "off" });
         for (name, value) in parameters {
             statement::set::at_startup(&mut settings, &name, &value)?;
         }
@@ -549,6 +553,7 @@ impl Session {
         let now_us = transaction.started_us;
         let meta = database.engine.meta();
         self.refresh_identity(&meta, &snapshot)?;
+        let memory = self.statement_memory(&meta);
         Ok(Arc::new(QueryContext {
             meta,
             database,
@@ -558,8 +563,15 @@ impl Session {
             pid: self.registered.pid,
             now_us,
             limits: self.limits(),
+            memory,
             long: self.text_bytes > LONG_BYTES,
         }))
+    }
+
+    /// Memory for a statement that begins now.
+    fn statement_memory(&self, meta: &MetaCatalog) -> Arc<StatementMemory> {
+        let owner = Owner::statement(self.registered.pid, self.identity.tenant, meta, &self.settings);
+        self.database.memory.statement(owner)
     }
 
     /// Looks up again who the session's role is, if a role or a tenant has changed since.

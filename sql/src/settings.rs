@@ -97,6 +97,8 @@ pub struct Settings {
     statement_timeout_ms: u64,
     idle_in_transaction_ms: u64,
     idle_session_ms: u64,
+    statement_memory: Option<u64>,
+    temp_files: Option<u64>,
 }
 
 static POSITIONS: LazyLock<BTreeMap<String, usize>> =
@@ -132,6 +134,8 @@ impl Default for Settings {
             statement_timeout_ms: 0,
             idle_in_transaction_ms: 0,
             idle_session_ms: 0,
+            statement_memory: None,
+            temp_files: None,
         };
         settings.resolve();
         settings
@@ -301,6 +305,16 @@ impl Settings {
         (ms > 0).then(|| Duration::from_millis(ms))
     }
 
+    /// The most bytes of memory that a statement may hold, if limited.
+    pub(crate) fn statement_memory(&self) -> Option<u64> {
+        self.statement_memory
+    }
+
+    /// The most bytes of temporary files that a statement may write, if limited.
+    pub(crate) fn temp_files(&self) -> Option<u64> {
+        self.temp_files
+    }
+
     /// True if the boolean setting is on.
     pub fn is_on(&self, name: &str) -> bool {
         self.get(name) == Some("on")
@@ -337,7 +351,20 @@ impl Settings {
             (ms("statement_timeout"), ms("idle_in_transaction_session_timeout"), ms("idle_session_timeout"));
         self.statement_timeout_ms = statement;
         (self.idle_in_transaction_ms, self.idle_session_ms) = (in_transaction, session);
+        self.statement_memory = self.get("statement_memory_limit").and_then(kilobytes).filter(|bytes| *bytes > 0);
+        self.temp_files = self.get("temp_file_limit").and_then(kilobytes);
     }
+}
+
+/// The bytes of a value that counts kilobytes; none if it is negative, which stands for no limit.
+pub(crate) fn kilobytes(shown: &str) -> Option<u64> {
+    let kilobytes = value::number(shown, Unit::Kilobytes).ok().filter(|n| *n >= 0.0)?;
+    Some((kilobytes * 1024.0) as u64)
+}
+
+/// Bytes as a setting that counts kilobytes shows them.
+pub(crate) fn in_kilobytes(bytes: u64) -> String {
+    value::shown(i64::try_from(bytes >> 10).unwrap_or(i64::MAX), Unit::Kilobytes)
 }
 
 fn unrecognized(name: &str) -> Error {

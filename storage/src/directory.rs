@@ -7,6 +7,7 @@
 //! | `raft/` | the log, RocksDB |
 //! | `hot/` | catalog, recent rows, manifests, RocksDB |
 //! | `cold/` | parts, Parquet |
+//! | `tmp/` | what statements spill; emptied by each start |
 //! | `tls/` | the certificate that the server made for itself, if it was given none |
 
 use std::collections::HashSet;
@@ -24,7 +25,7 @@ const RESERVE_FRACTION: u64 = 16;
 const FORMAT_VERSION: u32 = 1;
 const FORMAT_NAME: &str = "sightline data directory, format";
 /// What a directory without a `FORMAT` may hold: the rest of a first start that was cut short.
-const OURS: [&str; 7] = ["LOCK", "FORMAT.new", "raft", "hot", "cold", "tls", "lost+found"];
+const OURS: [&str; 8] = ["LOCK", "FORMAT.new", "raft", "hot", "cold", "tls", "tmp", "lost+found"];
 
 /// A data directory that this process has to itself.
 #[derive(Debug)]
@@ -60,6 +61,17 @@ impl Directory {
         fs::rename(&new, self.path.join("FORMAT"))?;
         File::open(&self.path)?.sync_all()?;
         Ok(())
+    }
+
+    /// The empty folder for what statements spill: what a crash left of it goes.
+    pub(crate) fn temporary(&self) -> Result<PathBuf> {
+        let folder = self.path.join("tmp");
+        match fs::remove_dir_all(&folder) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(named(&folder, e)),
+            _ => {}
+        }
+        fs::create_dir(&folder).map_err(|e| named(&folder, e))?;
+        Ok(folder)
     }
 }
 

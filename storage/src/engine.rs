@@ -10,11 +10,12 @@ use object_store::ObjectStore;
 use parking_lot::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
+use crate::budget::{Budget, Holder, Sizes};
 use crate::catalog::tenant::DEFAULT_TENANT;
 use crate::catalog::{MetaCatalog, RoleDef, TableDef, TenantDef};
 use crate::clock::Clock;
 use crate::command::{Applied, Command, Op, Outcome};
-use crate::directory::{Directory, sweep};
+use crate::directory::{Directory, disk_full, spare_bytes, sweep};
 use crate::error::{Error, Result};
 use crate::flush::Flusher;
 use crate::hash::state_hash;
@@ -38,8 +39,11 @@ pub struct Options {
     pub data_dir: PathBuf,
     /// Hot bytes of one table from which it is flushed (64 MiB).
     pub flush_bytes: u64,
-    /// Hot bytes of all tables from which the largest are flushed, and twice which writes wait (512 MiB).
+    /// Hot bytes of all tables from which the largest are flushed, and twice which writes wait (512 MiB, and at most an
+    /// eighth of the memory).
     pub hot_bytes_max: u64,
+    /// Bytes for everything that is counted.
+    pub memory_limit: u64,
     /// Tests only: skips the sync of the log, to prove that the test of the sync can fail.
     pub unsafe_no_sync: bool,
 }
@@ -47,13 +51,21 @@ pub struct Options {
 impl Options {
     /// The usual numbers for this directory.
     pub fn new(data_dir: impl Into<PathBuf>) -> Options {
-        Options { data_dir: data_dir.into(), flush_bytes: 64 << 20, hot_bytes_max: 512 << 20, unsafe_no_sync: false }
+        Options {
+            data_dir: data_dir.into(),
+            flush_bytes: 64 << 20,
+            hot_bytes_max: 512 << 20,
+            memory_limit: 8 << 30,
+            unsafe_no_sync: false,
+        }
     }
 }
 
 /// A node's storage.
 pub struct Engine {
     clock: Arc<dyn Clock>,
+    memory: Arc<Budget>,
+    temporary: PathBuf,
     published: Arc<Published>,
     log: LocalLog,
     parts: PartStore,
@@ -100,20 +112,24 @@ impl Engine {
     async fn start(options: Options, clock: Arc<dyn Clock>, mirror: Option<(PathBuf, u64)>) -> Result<Arc<Engine>> {
         let (deletes, deleted) = deleter();
         let (path, sync) = (options.data_dir.clone(), !options.unsafe_no_sync);
-        let opened = tokio::task::spawn_blocking(move || open_blocking(&path, sync, deletes, mirror)).await;
+        let (memory, sizes) = (Budget::new(options.memory_limit), Sizes::new(options.memory_limit));
+        memory.take(Holder::Store, sizes.store());
+        let hot_bytes_max = options.hot_bytes_max.min(sizes.hot_rows);
+        let opened = tokio::task::spawn_blocking(move || open_blocking(&path, sync, deletes, mirror, sizes)).await;
         let (directory, store, mirror) = opened.map_err(|e| Error::internal("opening failed").source(e))??;
 
-        let parts = PartStore::local(&directory.path)?;
-        let published = Arc::new(Published::new(&store.groups));
+        let parts = PartStore::local(&directory.path)?.with_memory(memory.clone());
+        let temporary = directory.temporary()?;
+        let published = Arc::new(Published::new(&store.groups, memory.clone()));
         let (sender, requests) = unbounded_channel();
-        let log = LocalLog::new(sender, published.clone(), options.hot_bytes_max.saturating_mul(2));
+        let log = LocalLog::new(sender, published.clone(), hot_bytes_max.saturating_mul(2));
         let writer = Writer {
             store,
             mirror,
             published: published.clone(),
             requests,
             flush_bytes: options.flush_bytes,
-            hot_bytes_max: options.hot_bytes_max,
+            hot_bytes_max,
             broken: false,
             directory,
         };
@@ -124,11 +140,11 @@ impl Engine {
             store: parts.clone(),
             clock: clock.clone(),
             flush_bytes: options.flush_bytes,
-            hot_bytes_max: options.hot_bytes_max,
+            hot_bytes_max,
             turn: Arc::default(),
         };
         let background = Mutex::new(Background { writer: Some(writer), tasks: Vec::new() });
-        let engine = Arc::new(Engine { clock, published, log, parts, flusher, background });
+        let engine = Arc::new(Engine { clock, memory, temporary, published, log, parts, flusher, background });
         engine.boot().await?;
         engine.start_tasks(deleted);
         Ok(engine)
@@ -137,6 +153,24 @@ impl Engine {
     /// The clock that commands take their time from.
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
+    }
+
+    /// The memory that everything of this node shares.
+    pub fn memory(&self) -> &Arc<Budget> {
+        &self.memory
+    }
+
+    /// Where statements may put what they have no memory for. Each start empties it.
+    pub fn temporary(&self) -> &Path {
+        &self.temporary
+    }
+
+    /// Checks that the disk has room for so many bytes more.
+    ///
+    /// # Errors
+    /// 53100 if it has not.
+    pub fn check_room(&self, bytes: u64) -> Result<()> {
+        if spare_bytes(&self.temporary).is_some_and(|spare| spare >= bytes) { Ok(()) } else { Err(disk_full()) }
     }
 
     /// The one door for changes.
@@ -339,9 +373,10 @@ fn open_blocking(
     sync: bool,
     deletes: crate::parts::Deleter,
     mirror: Option<(PathBuf, u64)>,
+    sizes: Sizes,
 ) -> Result<Opened> {
     let directory = Directory::open(path)?;
-    let store = Store::open(&directory.path, directory.fresh, sync, Some(deletes))?;
+    let store = Store::open(&directory.path, directory.fresh, sync, Some(deletes), sizes)?;
     if directory.fresh {
         directory.set_format()?;
     }

@@ -25,6 +25,8 @@ use crate::writer::Writer;
 const AGE_US: i64 = 3_600_000_000;
 /// … if it has this many bytes: thousands of small tables must not write thousands of files.
 const AGE_BYTES: u64 = 8 << 20;
+/// When memory is short, a table with fewer bytes is not worth a file.
+const PRESSED_BYTES: u64 = 16 << 20;
 /// How often ages are looked at.
 const TICK: Duration = Duration::from_secs(30);
 /// How long the flush rests after an error.
@@ -64,7 +66,13 @@ impl Flusher {
         let mut pruned = self.clock.now_us();
         loop {
             // Woken, or time to look at ages: both lead to the same round.
-            drop(tokio::time::timeout(TICK, self.published.flush_wanted.notified()).await);
+            let wanted = async {
+                tokio::select! {
+                    () = self.published.flush_wanted.notified() => {}
+                    () = self.published.memory.pressure.notified() => {}
+                }
+            };
+            drop(tokio::time::timeout(TICK, wanted).await);
             if !self.round(&mut ages).await {
                 tokio::time::sleep(REST).await;
                 self.published.flush_wanted.notify_one();
@@ -86,7 +94,8 @@ impl Flusher {
         }
     }
 
-    /// Flushes what is due and, while the hot tier is too large, its largest table. A table that fails does not keep the
+    /// Flushes what is due, its largest table while the hot tier is too large, and one that is worth it if somebody was
+    /// refused memory. A table that fails does not keep the
     /// others from it. False if one failed.
     async fn round(&self, ages: &mut Ages) -> bool {
         let mut failed = HashSet::new();
@@ -96,10 +105,17 @@ impl Flusher {
             }
         }
         while self.published.counters.hot_bytes() > self.hot_bytes_max {
-            let Some((tenant, table)) = self.largest(&failed) else { break };
+            let Some((_, tenant, table)) = self.largest(&failed) else { break };
             if let Err(e) = self.flush_once(tenant, table).await {
                 self.note(&mut failed, (tenant, table), &e);
             }
+        }
+        if self.published.memory.take_pressure()
+            && let Some((bytes, tenant, table)) = self.largest(&failed)
+            && bytes >= PRESSED_BYTES
+            && let Err(e) = self.flush_once(tenant, table).await
+        {
+            self.note(&mut failed, (tenant, table), &e);
         }
         failed.is_empty()
     }
@@ -132,11 +148,11 @@ impl Flusher {
     }
 
     /// The table with the most hot bytes, but for those that failed.
-    fn largest(&self, failed: &HashSet<(TenantId, TableId)>) -> Option<(TenantId, TableId)> {
+    fn largest(&self, failed: &HashSet<(TenantId, TableId)>) -> Option<(u64, TenantId, TableId)> {
         let tenants = self.published.tenants();
         let tables = tenants.iter().flat_map(|t| t.tables.iter().map(|(id, table)| (table.hot_bytes(), t.tenant, *id)));
         let tables = tables.filter(|(bytes, tenant, table)| *bytes > 0 && !failed.contains(&(*tenant, *table)));
-        tables.max().map(|(_, tenant, table)| (tenant, table))
+        tables.max()
     }
 
     /// Flushes the rows that the table has now, whoever else flushes or changes it meanwhile.

@@ -12,6 +12,7 @@
 //!
 //! A read takes a snapshot, which pins everything it shows. Nothing here knows SQL text or DataFusion.
 
+pub mod budget;
 pub mod catalog;
 pub mod clock;
 pub mod command;

@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::budget::Sizes;
 use crate::entry::Entry;
 use crate::error::{Error, Result};
 use crate::format::entry::{decode_entry, encode_entry};
@@ -14,6 +15,11 @@ use crate::store::Store;
 const REOPEN_ONE_IN: u64 = 16;
 /// One reopening in so many replays the whole log.
 const REPLAY_ONE_IN: u64 = 4;
+
+/// It is for tests: small.
+fn sizes() -> Sizes {
+    Sizes::new(256 << 20)
+}
 
 /// The second store.
 #[derive(Debug)]
@@ -30,7 +36,7 @@ impl Mirror {
     /// Opens or makes the store in `dir`.
     pub(crate) fn open(dir: &Path, seed: u64) -> Result<Mirror> {
         std::fs::create_dir_all(dir)?;
-        let store = Store::open(dir, true, false, None)?;
+        let store = Store::open(dir, true, false, None, sizes())?;
         Ok(Mirror { dir: dir.to_path_buf(), store: Some(store), error: None, random: seed, seed })
     }
 
@@ -75,7 +81,7 @@ impl Mirror {
             if self.next().is_multiple_of(REPLAY_ONE_IN) {
                 std::fs::remove_dir_all(self.dir.join("hot"))?;
             }
-            self.store = Some(Store::open(&self.dir, true, false, None)?);
+            self.store = Some(Store::open(&self.dir, true, false, None, sizes())?);
         }
         Ok(())
     }

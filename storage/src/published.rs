@@ -8,6 +8,7 @@ use parking_lot::RwLock;
 use tokio::sync::{Notify, watch};
 
 use crate::apply::{EntryApplied, GroupState};
+use crate::budget::{Budget, Holder};
 use crate::catalog::MetaCatalog;
 use crate::error::{Error, Result, SqlState};
 use crate::ids::{GroupId, Index, META_GROUP, TenantId};
@@ -21,6 +22,7 @@ pub(crate) struct Published {
     tenants: RwLock<HashMap<TenantId, Arc<TenantSnapshot>>>,
     applied: Vec<watch::Sender<Index>>,
     pub(crate) counters: Counters,
+    pub(crate) memory: Arc<Budget>,
     /// Set when nothing can be written until a restart.
     pub(crate) read_only: AtomicBool,
     /// Wakes the flush.
@@ -31,19 +33,21 @@ pub(crate) struct Published {
 
 impl Published {
     /// What a store that was just opened holds.
-    pub(crate) fn new(groups: &[GroupState]) -> Published {
+    pub(crate) fn new(groups: &[GroupState], memory: Arc<Budget>) -> Published {
         let tenants =
             groups.iter().flat_map(|g| g.tenants.iter().map(|(id, t)| (*id, t.clone()))).collect::<HashMap<_, _>>();
         let counters = Counters::default();
         for table in tenants.values().flat_map(|t| t.tables.values()) {
             counters.hot_bytes.fetch_add(table.hot_bytes().cast_signed(), Ordering::Relaxed);
             counters.hot_rows.fetch_add(table.hot_rows().cast_signed(), Ordering::Relaxed);
+            memory.take(Holder::HotRows, table.hot_bytes());
         }
         Published {
             meta: RwLock::new(groups[META_GROUP.0 as usize].meta.clone()),
             tenants: RwLock::new(tenants),
             applied: groups.iter().map(|g| watch::Sender::new(g.applied)).collect(),
             counters,
+            memory,
             read_only: AtomicBool::new(false),
             flush_wanted: Notify::new(),
             room: Notify::new(),
@@ -89,6 +93,11 @@ impl Published {
             drop(tenants);
         }
         self.counters.hot_bytes.fetch_add(applied.hot_bytes, Ordering::Relaxed);
+        if applied.hot_bytes < 0 {
+            self.memory.give(Holder::HotRows, applied.hot_bytes.unsigned_abs());
+        } else {
+            self.memory.take(Holder::HotRows, applied.hot_bytes.unsigned_abs());
+        }
         self.counters.hot_rows.fetch_add(applied.hot_rows, Ordering::Relaxed);
         self.counters.commands.fetch_add(applied.results.len() as u64, Ordering::Relaxed);
         if applied.hot_bytes < 0 {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::apply::{EntryApplied, GroupState};
+use crate::budget::Sizes;
 use crate::catalog::{MetaCatalog, TableDef, TenantCatalog, ViewDef};
 use crate::entry::Entry;
 use crate::error::{Error, Result};
@@ -41,9 +42,9 @@ impl Store {
     ///
     /// # Errors
     /// XX001 if it is damaged, 53100 if the disk is full.
-    pub(crate) fn open(dir: &Path, create: bool, sync: bool, deleter: Option<Deleter>) -> Result<Store> {
-        let hot = HotStore::open(&dir.join("hot"), create)?;
-        let raft = RaftStore::open(&dir.join("raft"), create, sync)?;
+    pub(crate) fn open(dir: &Path, create: bool, sync: bool, deleter: Option<Deleter>, sizes: Sizes) -> Result<Store> {
+        let hot = HotStore::open(&dir.join("hot"), create, &sizes)?;
+        let raft = RaftStore::open(&dir.join("raft"), create, sync, sizes)?;
         let groups = Loader::new(deleter).load(&hot)?;
         let mut store = Store { raft, hot: Arc::new(hot), groups, unwritten: Vec::new() };
         (0..=DATA_GROUPS).try_for_each(|g| store.replay(GroupId(g)))?;

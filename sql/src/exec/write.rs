@@ -14,14 +14,16 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::sql::sqlparser::ast;
+use sightline_storage::budget::Sizes;
 use sightline_storage::catalog::TableDef;
 use sightline_storage::command::Op;
 use sightline_storage::engine::Engine;
-use sightline_storage::error::{Error, Result, SqlState};
+use sightline_storage::error::{Error, Result};
 use sightline_storage::ids::TenantId;
-use sightline_storage::table::{BulkWriter, check_partitions};
+use sightline_storage::table::{BULK_BUFFERS, BulkWriter, check_partitions};
 
 use crate::database::Database;
+use crate::error::from_datafusion;
 use crate::plan::QueryContext;
 use crate::session::Arrived;
 
@@ -31,8 +33,8 @@ pub(crate) use shape::Shape;
 const APPEND_ROWS_MAX: u64 = 128 * 1024;
 /// Bytes up to which a write goes through the log.
 const APPEND_BYTES_MAX: u64 = 16 << 20;
-/// What a load into parts may hold in memory: one buffer being written and one being filled.
-const BULK_BYTES: u64 = 256 << 20;
+/// The smallest buffer of a load into parts: with less memory it fails.
+const BUFFER_MIN: u64 = 2 << 20;
 
 /// Writes the rows of one statement into one table.
 pub struct TableWriter {
@@ -61,7 +63,6 @@ impl TableWriter {
     /// # Errors
     /// Those of a DEFAULT or CHECK that no longer plans.
     pub fn new(ctx: &Arc<QueryContext>, table: &Arc<TableDef>, targets: Vec<usize>) -> Result<TableWriter> {
-        let pool = &ctx.database.plan.runtime().memory_pool;
         Ok(TableWriter {
             database: ctx.database.clone(),
             tenant: ctx.identity.tenant,
@@ -72,7 +73,7 @@ impl TableWriter {
             bytes: 0,
             rows: 0,
             bulk: None,
-            reservation: MemoryConsumer::new(format!("insert into {}", table.name)).register(pool),
+            reservation: MemoryConsumer::new(format!("insert into {}", table.name)).register(&ctx.memory.loads()),
         })
     }
 
@@ -130,9 +131,7 @@ impl TableWriter {
 
     /// From now on rows go to parts.
     async fn start_bulk(&mut self) -> Result<()> {
-        let held = usize::try_from(self.bytes).unwrap_or(usize::MAX);
-        self.reserve(BULK_BYTES.saturating_sub(held as u64))?;
-        let mut bulk = self.database.engine.bulk_writer(self.tenant, self.table.clone());
+        let mut bulk = self.bulk_writer()?;
         for rows in std::mem::take(&mut self.gathered) {
             bulk.write(rows).await?;
         }
@@ -140,13 +139,23 @@ impl TableWriter {
         Ok(())
     }
 
+    /// A writer of parts with buffers as large as there is memory for.
+    fn bulk_writer(&mut self) -> Result<BulkWriter> {
+        let engine = self.database.engine.clone();
+        // Large buffers make large parts; with little memory left smaller ones do, too.
+        let mut buffer = Sizes::new(engine.memory().limit()).load_buffer;
+        while let Err(e) = self.reserve((buffer * BULK_BUFFERS).saturating_sub(self.bytes)) {
+            if buffer <= BUFFER_MIN {
+                return Err(e);
+            }
+            buffer /= 2;
+        }
+        Ok(engine.bulk_writer(self.tenant, self.table.clone()).with_buffer_bytes(buffer))
+    }
+
     fn reserve(&mut self, bytes: u64) -> Result<()> {
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-        self.reservation.try_grow(bytes).map_err(|e| {
-            Error::new(SqlState::OUT_OF_MEMORY, "out of memory")
-                .detail(format!("Failed on request of {bytes} bytes for rows to be written."))
-                .source(e)
-        })
+        self.reservation.try_grow(bytes).map_err(from_datafusion)
     }
 
     /// The operations that make the rows visible.

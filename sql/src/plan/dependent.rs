@@ -460,8 +460,7 @@ impl Dependent {
     async fn list(&self, rows: &mut SendableRecordBatchStream) -> Result<ScalarValue> {
         let DataType::List(item) = self.field.data_type() else { return exec_err!("rows are no list") };
         let DataType::Struct(fields) = item.data_type() else { return exec_err!("a row is no struct") };
-        let pool = self.ctx.database.plan.runtime().memory_pool.clone();
-        let reservation = MemoryConsumer::new("lateral subquery").register(&pool);
+        let reservation = MemoryConsumer::new("lateral subquery").register(&self.ctx.memory.pool());
         let mut structs = Vec::new();
         while let Some(batch) = rows.next().await {
             let batch = batch?;

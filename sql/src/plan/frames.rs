@@ -43,7 +43,7 @@ pub(super) const MARK: &str = "__frame";
 
 /// Rewrites the windows of a plan fresh from the planner, once the types of its numbers are chosen.
 pub(super) fn framed(plan: LogicalPlan, ctx: &QueryContext) -> Result<LogicalPlan> {
-    let means = Means { limits: ctx.limits.clone(), pool: ctx.database.plan.runtime().memory_pool.clone() };
+    let means = Means { limits: ctx.limits.clone(), pool: ctx.memory.pool() };
     plan.transform_up_with_subqueries(|node| match node {
         LogicalPlan::Window(window) => rewritten(window, &means),
         other => Ok(Transformed::no(other)),

@@ -82,8 +82,7 @@ impl Membership {
         let plan = super::lateral::rewrite(&self.ctx, plan)
             .and_then(|p| super::dependent::rewrite(&self.ctx, p))
             .map_err(to_datafusion)?;
-        let pool = &self.ctx.database.plan.runtime().memory_pool;
-        let reservation = MemoryConsumer::new("IN (SELECT …)").register(pool);
+        let reservation = MemoryConsumer::new("IN (SELECT …)").register(&self.ctx.memory.pool());
         let converter = RowConverter::new(vec![SortField::new(ty.clone())])?;
         let (mut rows, mut has_null, mut is_empty) = (HashSet::new(), false, true);
         let mut stream = run::raw(&self.ctx, plan).await.map_err(to_datafusion)?;

@@ -78,6 +78,7 @@ use crate::answer::Column;
 use crate::authorize::{Action, Allowed, authorize};
 use crate::database::{Database, identity_of};
 use crate::error::from_datafusion;
+use crate::memory::StatementMemory;
 use crate::session::{Identity, Limits};
 use crate::settings::Settings;
 
@@ -110,6 +111,8 @@ pub struct QueryContext {
     pub now_us: i64,
     /// Stop the statement.
     pub limits: Limits,
+    /// What it holds.
+    pub memory: Arc<StatementMemory>,
     /// The statement is long, so planning it may take a while.
     pub long: bool,
 }
@@ -161,6 +164,7 @@ impl QueryContext {
             pid: self.pid,
             now_us: self.now_us,
             limits: self.limits.clone(),
+            memory: self.memory.clone(),
             long: self.long,
         })
     }

@@ -64,7 +64,8 @@ async fn optimized(
     let optimized = super::aside(ctx.long, || ready.state.optimize(&plan)).map_err(from_datafusion)?;
     let physical =
         ready.state.query_planner().create_physical_plan(&optimized, &ready.state).await.map_err(from_datafusion)?;
-    Ok((optimized, physical, ready.task.clone()))
+    let task = ready.task(&ctx.memory, ctx.database.plan.runtime())?;
+    Ok((optimized, physical, task))
 }
 
 async fn physical(

@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use datafusion::execution::TaskContext;
 use datafusion::execution::context::SessionContext;
-use datafusion::execution::memory_pool::{GreedyMemoryPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::optimizer::Analyzer;
 use datafusion::prelude::SessionConfig;
 use object_store::ObjectStore;
 use parking_lot::Mutex;
+use sightline_storage::budget::{Holder, Sizes};
 use sightline_storage::engine::Engine;
 use sightline_storage::error::Result;
 use sightline_storage::ids::TenantId;
@@ -29,11 +29,9 @@ use super::ties::Ties;
 use crate::catalog::table::{Table, TableOptions};
 use crate::database::DatabaseOptions;
 use crate::error::from_datafusion;
-use crate::exec::scan::METADATA_CACHE_BYTES;
+use crate::memory::{Memory, Owner, StatementMemory};
 use crate::settings::Settings;
 
-/// How many consumers an out-of-memory error names.
-const CONSUMERS_SHOWN: NonZeroUsize = NonZeroUsize::new(3).expect("not zero");
 /// The most states kept, one a combination of settings that change a plan.
 const STATES_MAX: usize = 256;
 /// Plans that read fewer rows run in one partition: splitting costs more than it gains.
@@ -45,36 +43,40 @@ pub struct Shared {
     objects: Arc<dyn ObjectStore>,
     tables: TableOptions,
     threads: usize,
+    sort_reserve: usize,
     states: Mutex<HashMap<(String, bool), Arc<Ready>>>,
 }
 
-/// A state and the context its tasks run in, made once: both hold large maps of functions.
+/// A state, made once: it holds large maps of functions.
 pub(super) struct Ready {
     pub state: SessionState,
-    pub task: Arc<TaskContext>,
+    /// What tasks take of it: no maps of functions, as these would be copied for each statement.
+    task: Task,
 }
 
 impl Shared {
-    /// Makes the runtime over the engine's objects, its memory limited to `options.memory_limit`.
+    /// Makes the runtime over the engine's objects.
     ///
     /// # Errors
     /// XX000 if DataFusion refuses the settings.
-    pub fn new(engine: &Engine, options: &DatabaseOptions) -> Result<Shared> {
-        let limit = usize::try_from(options.memory_limit).unwrap_or(usize::MAX);
-        let pool = TrackConsumersPool::new(GreedyMemoryPool::new(limit), CONSUMERS_SHOWN);
+    pub(crate) fn new(engine: &Engine, options: &DatabaseOptions, memory: &Arc<Memory>) -> Result<Shared> {
+        let cache = Sizes::new(memory.budget().limit()).metadata_cache;
+        memory.budget().take(Holder::Caches, cache);
+        let node = memory.statement(Owner::node());
         let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(pool))
-            .with_metadata_cache_limit(METADATA_CACHE_BYTES)
+            .with_memory_pool(node.pool())
+            .with_metadata_cache_limit(usize::try_from(cache).unwrap_or(usize::MAX))
             .build_arc()
             .map_err(from_datafusion)?;
         let objects = engine.objects();
         crate::exec::scan::register_objects(&runtime, objects.clone());
         let cores = std::thread::available_parallelism().map_or(2, NonZeroUsize::get);
         let threads = if options.threads == 0 { cores } else { options.threads };
-        Ok(Shared { runtime, objects, tables: TableOptions::default(), threads, states: Mutex::new(HashMap::new()) })
+        let (tables, states) = (TableOptions::default(), Mutex::default());
+        Ok(Shared { runtime, objects, tables, threads, sort_reserve: node.sort_reserve(), states })
     }
 
-    /// Where queries run; its memory pool counts queries and ingest alike.
+    /// What the runtimes of all statements have in common.
     pub fn runtime(&self) -> &Arc<RuntimeEnv> {
         &self.runtime
     }
@@ -118,6 +120,7 @@ impl Shared {
         options.execution.parquet.pushdown_filters = false;
         options.execution.parquet.bloom_filter_on_read = true;
         options.execution.collect_statistics = true;
+        options.execution.sort_spill_reservation_bytes = self.sort_reserve;
         options.explain.logical_plan_only = false;
         let mut rules = Analyzer::new().rules;
         rules.push(Arc::new(Meaning::new(settings.format())));
@@ -149,9 +152,29 @@ impl Shared {
         super::numeric::wrapped(&context);
         super::numeric::aggregates(&context);
         let state = context.state();
-        let task = state.task_ctx();
+        let task = Task { session: state.session_id().to_string(), config: state.config().clone() };
         Ready { state, task }
     }
+}
+
+impl Ready {
+    /// Where a statement runs.
+    pub(super) fn task(&self, memory: &StatementMemory, shared: &RuntimeEnv) -> Result<Arc<TaskContext>> {
+        let runtime = memory.runtime(shared).map_err(from_datafusion)?;
+        let Task { session, config } = &self.task;
+        let (scalar, higher, aggregate, window) = Default::default();
+        let (session, mut config) = (session.clone(), config.clone());
+        let reserve = memory.sort_reserve();
+        if config.options().execution.sort_spill_reservation_bytes != reserve {
+            config.options_mut().execution.sort_spill_reservation_bytes = reserve;
+        }
+        Ok(Arc::new(TaskContext::new(None, session, config, scalar, higher, aggregate, window, runtime)))
+    }
+}
+
+struct Task {
+    session: String,
+    config: SessionConfig,
 }
 
 impl std::fmt::Debug for Shared {

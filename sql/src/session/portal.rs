@@ -312,8 +312,8 @@ impl Session {
     }
 
     fn opened(&self, columns: Arc<[Column]>, rows: RowStream, tag: RowsTag, back: Back, binary: bool) -> Opened {
-        let pool = &self.database.plan.runtime().memory_pool;
-        let reservation = MemoryConsumer::new("rows of a cursor").register(pool);
+        let pool = self.statement_memory(&self.database.engine.meta()).pool();
+        let reservation = MemoryConsumer::new("rows of a cursor").register(&pool);
         Opened { columns, tag, binary, scan: Arc::new(Mutex::new(Scan::new(rows, back, reservation))) }
     }
 }

@@ -19,13 +19,7 @@ struct Node {
 async fn node() -> Node {
     let dir = tempfile::tempdir().expect("a directory");
     let engine = Engine::open(Options::new(dir.path()), Arc::new(SystemClock)).await.expect("opens");
-    let options = DatabaseOptions {
-        memory_limit: 1 << 30,
-        threads: 2,
-        max_connections: 10,
-        version: "0.0.0".to_string(),
-        file_root: None,
-    };
+    let options = DatabaseOptions { threads: 2, max_connections: 10, version: "0.0.0".to_string(), file_root: None };
     Node { database: Database::new(engine, options).expect("starts"), _dir: dir }
 }
 

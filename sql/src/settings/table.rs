@@ -41,6 +41,14 @@ const fn timeout(name: &'static str, description: &'static str) -> Setting {
     user(name, Kind::Integer(0, INT, Unit::Milliseconds), "0", CLIENT, description)
 }
 
+const fn superuser(setting: Setting) -> Setting {
+    Setting { context: Context::Superuser, ..setting }
+}
+
+const fn memory(setting: Setting) -> Setting {
+    Setting { category: "Resource Usage / Memory", ..setting }
+}
+
 /// All settings.
 pub(super) static SETTINGS: &[Setting] = &[
     reported(user(
@@ -138,6 +146,12 @@ pub(super) static SETTINGS: &[Setting] = &[
     )),
     fixed("max_identifier_length", Kind::Integer(63, 63, Unit::None), "63", "Shows the maximum identifier length."),
     fixed("max_index_keys", Kind::Integer(32, 32, Unit::None), "32", "Shows the maximum number of index keys."),
+    memory(at_start(fixed(
+        "memory_limit",
+        Kind::Integer(0, INT, Unit::Kilobytes),
+        "0",
+        "Sets the memory that queries, loads, caches and the store may hold together.",
+    ))),
     user(
         "password_encryption",
         Kind::Enum(&["md5", "scram-sha-256"]),
@@ -155,7 +169,28 @@ pub(super) static SETTINGS: &[Setting] = &[
     ),
     fixed("server_version_num", Kind::Integer(0, INT, Unit::None), "150018", "Shows the server version as an integer."),
     fixed("ssl", Kind::Bool, "off", "Enables SSL connections."),
+    memory(user(
+        "statement_memory_limit",
+        Kind::Integer(0, INT, Unit::Kilobytes),
+        "0",
+        "",
+        "Sets the memory that one statement may hold; 0 leaves it to the server's limit.",
+    )),
     timeout("statement_timeout", "Sets the maximum allowed duration of any statement."),
+    superuser(user(
+        "temp_file_limit",
+        Kind::Integer(-1, INT, Unit::Kilobytes),
+        "-1",
+        "Resource Usage / Disk",
+        "Limits the total size of all temporary files used by each process.",
+    )),
+    memory(superuser(user(
+        "tenant_memory_limit",
+        Kind::Integer(-1, INT, Unit::Kilobytes),
+        "-1",
+        "",
+        "Sets the memory that the statements of a database may hold together, by ALTER DATABASE; -1 is no limit.",
+    ))),
     user(
         "transaction_deferrable",
         Kind::Bool,

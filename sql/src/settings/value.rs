@@ -223,7 +223,7 @@ pub(super) fn number(text: &str, unit: Unit) -> Result<f64, Option<&'static str>
 }
 
 /// The number in the largest unit that holds it without a rest.
-fn shown(number: i64, unit: Unit) -> String {
+pub(super) fn shown(number: i64, unit: Unit) -> String {
     let whole = |(_, size): &&(&str, f64)| {
         let parts = number as f64 / size;
         number > 0 && parts.fract() == 0.0

@@ -353,7 +353,7 @@ impl CopyIn {
     /// As [`write`](CopyIn::write), and those of a commit.
     pub async fn finish(mut self) -> Result<Copied> {
         let (end, ctx) = (std::mem::replace(&mut self.end, End::Own), self.ctx.clone());
-        let Outcome { written, rejected, allowed, notice } = self.outcome().await?;
+        let Outcome { written, rejected, allowed, notice } = Box::pin(self.outcome()).await?;
         let rows = written.rows;
         match end {
             End::Block(inbox) => [Some(written), rejected].into_iter().flatten().for_each(|w| inbox.put(w.arrived)),

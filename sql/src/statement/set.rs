@@ -32,7 +32,11 @@ pub(super) fn changed_defaults(
 ) -> Result<Vec<(String, String)>> {
     let mut new = old.to_vec();
     let (name, values) = match change {
-        Change::Reset(None) => return Ok(Vec::new()),
+        // What only a superuser may set stays, as in PostgreSQL.
+        Change::Reset(None) => {
+            let kept = old.iter().filter(|(name, _)| settings.clone().set(name, None).is_err());
+            return Ok(kept.cloned().collect());
+        }
         Change::Reset(Some(name)) => (name, None),
         Change::Set(set) => (&set.name, set.values.as_ref()),
     };

@@ -7,13 +7,11 @@ use rocksdb::{
 };
 
 use super::{Effect, Family, family_options, key, memtable_bytes, open_error, options};
+use crate::budget::Sizes;
 use crate::error::Result;
 use crate::format::decode;
 use crate::format::state::MarkMessage;
 
-/// Memory for rows that are not flushed to RocksDB's files yet.
-const MEMTABLE_BYTES: usize = 64 << 20;
-const CACHE_BYTES: usize = 32 << 20;
 /// Marks deleted by one write.
 const PRUNED_AT_ONCE: usize = 10_000;
 
@@ -28,12 +26,13 @@ impl HotStore {
     ///
     /// # Errors
     /// XX001 if it is damaged or missing, 53100 if the disk is full.
-    pub(crate) fn open(dir: &Path, create: bool) -> Result<HotStore> {
-        let mut options = options(MEMTABLE_BYTES, create);
+    pub(crate) fn open(dir: &Path, create: bool, sizes: &Sizes) -> Result<HotStore> {
+        let memtables = sizes.hot_memtables as usize;
+        let mut options = options(memtables, create);
         // All families flush together, so that what a crash leaves is the state after one entry.
         options.set_atomic_flush(true);
-        let cache = Cache::new_lru_cache(CACHE_BYTES);
-        let family = |f: Family| ColumnFamilyDescriptor::new(f.name(), family_options(MEMTABLE_BYTES / 2, &cache));
+        let cache = Cache::new_lru_cache(sizes.hot_cache as usize);
+        let family = |f: Family| ColumnFamilyDescriptor::new(f.name(), family_options(memtables / 2, &cache));
         let db = DB::open_cf_descriptors(&options, dir, Family::ALL.map(family));
         Ok(HotStore { db: db.map_err(|e| open_error("hot store", e))? })
     }

@@ -15,12 +15,11 @@ use rocksdb::{
 };
 
 use super::{damaged, family_options, key, memtable_bytes, open_error, options};
+use crate::budget::Sizes;
 use crate::error::{Error, Result, SqlState};
 use crate::format::state::{ConfState, HardState};
 use crate::ids::{DATA_GROUPS, GroupId, Index};
 
-const MEMTABLE_BYTES: usize = 32 << 20;
-const CACHE_BYTES: usize = 8 << 20;
 const LOG: &str = "log";
 const STATE: &str = "state";
 /// The node's own id in its one-voter groups.
@@ -54,6 +53,7 @@ pub(crate) struct RaftStore {
     closing: Weak<DB>,
     extents: Vec<Extent>,
     sync: bool,
+    sizes: Sizes,
     /// Set for ever by an error that does not pass by itself.
     failed: bool,
 }
@@ -63,8 +63,8 @@ impl RaftStore {
     ///
     /// # Errors
     /// XX001 if it is damaged or missing, 53100 if the disk is full.
-    pub(crate) fn open(dir: &Path, create: bool, sync: bool) -> Result<RaftStore> {
-        let db = open_db(dir, create)?;
+    pub(crate) fn open(dir: &Path, create: bool, sync: bool, sizes: Sizes) -> Result<RaftStore> {
+        let db = open_db(dir, create, &sizes)?;
         let extents = (0..=DATA_GROUPS).map(|g| extent(&db, GroupId(g))).collect::<Result<Vec<_>>>()?;
         Ok(RaftStore {
             dir: dir.to_path_buf(),
@@ -72,6 +72,7 @@ impl RaftStore {
             closing: Weak::new(),
             extents,
             sync,
+            sizes,
             failed: false,
         })
     }
@@ -200,7 +201,7 @@ impl RaftStore {
             // A compaction still has the failed instance.
             std::thread::park_timeout(Duration::from_millis(10));
         }
-        let db = open_db(&self.dir, false)?;
+        let db = open_db(&self.dir, false, &self.sizes)?;
         let mut batch = WriteBatch::default();
         for (g, extent) in (0..).zip(&self.extents) {
             let from = key::log(GroupId(g), Index(extent.last.0 + 1));
@@ -241,14 +242,15 @@ impl RaftStore {
     }
 }
 
-fn open_db(dir: &Path, create: bool) -> Result<DB> {
-    let mut options = options(MEMTABLE_BYTES, create);
+fn open_db(dir: &Path, create: bool, sizes: &Sizes) -> Result<DB> {
+    let memtables = sizes.raft_memtables as usize;
+    let mut options = options(memtables, create);
     // A write that was cut short at the end was never acknowledged; damage anywhere else must not pass in silence.
     options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
     options.set_track_and_verify_wals_in_manifest(true);
-    options.set_max_total_wal_size(2 * MEMTABLE_BYTES as u64);
-    let cache = Cache::new_lru_cache(CACHE_BYTES);
-    let families = [LOG, STATE].map(|f| ColumnFamilyDescriptor::new(f, family_options(MEMTABLE_BYTES / 2, &cache)));
+    options.set_max_total_wal_size(2 * sizes.raft_memtables);
+    let cache = Cache::new_lru_cache(sizes.raft_cache as usize);
+    let families = [LOG, STATE].map(|f| ColumnFamilyDescriptor::new(f, family_options(memtables / 2, &cache)));
     DB::open_cf_descriptors(&options, dir, families).map_err(|e| open_error("log", e))
 }
 

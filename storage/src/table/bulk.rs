@@ -18,8 +18,11 @@ use crate::error::{Error, Result};
 use crate::ids::{Index, TenantId};
 
 /// Bytes of rows gathered before they are written as parts. While one buffer is written the next one fills, so a load
-/// holds up to twice this.
+/// holds up to [`BULK_BUFFERS`] of this.
 const BUFFER_BYTES: u64 = 128 << 20;
+
+/// How many buffers a load holds at most: one that fills, one that is written, and as much again for the encoder.
+pub const BULK_BUFFERS: u64 = 3;
 
 /// Sorts rows and writes them as parts. Sorting and encoding of one buffer overlap with the filling of the next. Parts it
 /// wrote are deleted again if it is dropped before [`finish`](BulkWriter::finish).
@@ -40,7 +43,7 @@ impl BulkWriter {
     /// A writer for one load into the table.
     pub fn new(store: PartStore, tenant: TenantId, def: Arc<TableDef>, created_at: i64) -> BulkWriter {
         let cancel = Cancel::default();
-        let job = PartJob { store, tenant, def, first: Index(0), last: Index(0), created_at, cancel };
+        let job = PartJob { store, tenant, def, first: Index(0), last: Index(0), created_at, cancel, counted: None };
         BulkWriter {
             job,
             buffer: Vec::new(),

@@ -25,13 +25,16 @@ use super::sort::Run;
 use super::stats::{StatsBuilder, has_order};
 use super::store::{PartStore, object_path};
 use super::stored::{ROW_COLUMN, stored_schema};
+use crate::budget::{Budget, Holder, Sizes};
 use crate::catalog::TableDef;
 use crate::error::{Error, Result, SqlState};
 
 /// Rows of a row group: the unit of pruning by statistics and of work for a thread of a scan.
 const ROW_GROUP_ROWS: usize = 256 * 1024;
-/// Bytes after which a row group of wide rows ends early: a writer holds one encoded row group in memory.
-const ROW_GROUP_BYTES: usize = 128 << 20;
+/// Bytes after which a row group of wide rows ends early, if memory allows them: a writer holds one encoded row group.
+const ROW_GROUP_BYTES: u64 = 128 << 20;
+/// What a writer holds may be so many times as large as its row group, with values that are not encoded yet.
+const ROW_GROUP_SLACK: u64 = 2;
 /// Rows of a data page: the unit of pruning inside a row group.
 const PAGE_ROWS: usize = 20_000;
 /// Rows looked at to tell whether a column repeats itself.
@@ -59,19 +62,22 @@ enum Message {
     End,
 }
 
-/// Writes the rows of `run` as the object `path`. It is not synced yet.
+/// What an encoder works on.
+pub(super) struct Encoder {
+    pub(super) run: Run,
+    pub(super) cancel: Cancel,
+    /// Counts what it holds.
+    pub(super) counted: Option<Arc<Budget>>,
+}
+
+/// Writes the rows of a run as the object `path`. It is not synced yet.
 ///
 /// # Errors
 /// 58030 or 53100 from the store; nothing is left at `path` then, except after a crash.
-pub(super) async fn write_run(
-    store: &PartStore,
-    path: &str,
-    def: Arc<TableDef>,
-    run: Run,
-    cancel: Cancel,
-) -> Result<Encoded> {
+pub(super) async fn write_run(store: &PartStore, path: &str, def: Arc<TableDef>, encoder: Encoder) -> Result<Encoded> {
     let (sender, receiver) = mpsc::channel(1);
-    let encode = tokio::task::spawn_blocking(move || encode(&def, &run, sender, &cancel));
+    let row_group = store.memory().map_or(ROW_GROUP_BYTES, |m| Sizes::new(m.limit()).row_group);
+    let encode = tokio::task::spawn_blocking(move || encode(&def, &encoder, row_group, sender));
     let upload = upload(store.objects.as_ref(), path, receiver);
     let (encoded, uploaded) = tokio::join!(encode, upload);
     // An upload that failed is why the encoder could not go on.
@@ -79,11 +85,13 @@ pub(super) async fn write_run(
     encoded.map_err(|e| Error::internal("encoding of a part failed").source(e))?
 }
 
-fn encode(def: &TableDef, run: &Run, sender: mpsc::Sender<Message>, cancel: &AtomicBool) -> Result<Encoded> {
+fn encode(def: &TableDef, encoder: &Encoder, row_group: u64, sender: mpsc::Sender<Message>) -> Result<Encoded> {
+    let Encoder { run, cancel, counted } = encoder;
+    let mut hold = counted.as_ref().map(|memory| memory.hold(Holder::Flush, 0));
     let sample = run.sample(SAMPLE_ROWS)?;
     let with_row = sample.schema_ref().column_with_name(ROW_COLUMN).is_some();
     let schema = part_schema(def, with_row);
-    let properties = properties(def, &sample, run.rows())?;
+    let properties = properties(def, &sample, run.rows(), row_group)?;
     let mut writer = ArrowWriter::try_new(Sink::new(sender), schema.clone(), Some(properties))?;
     let mut stats = StatsBuilder::new(def);
     for batch in run.batches() {
@@ -93,6 +101,13 @@ fn encode(def: &TableDef, run: &Run, sender: mpsc::Sender<Message>, cancel: &Ato
         let batch = batch?;
         stats.update(&batch)?;
         writer.write(&physical_rows(&batch, &schema)?)?;
+        let held = writer.memory_size() as u64;
+        if let Some(hold) = &mut hold {
+            hold.resize(held + UPLOAD_BYTES as u64 * (UPLOADS_MAX as u64 + 2));
+        }
+        if held > row_group * ROW_GROUP_SLACK {
+            writer.flush()?;
+        }
     }
     let metadata = writer.finish()?;
     let (size, crc32) = writer.inner_mut().end()?;
@@ -228,12 +243,12 @@ fn physical(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
     }
 }
 
-fn properties(def: &TableDef, sample: &RecordBatch, rows: usize) -> Result<WriterProperties> {
+fn properties(def: &TableDef, sample: &RecordBatch, rows: usize, row_group: u64) -> Result<WriterProperties> {
     let key = |k: &str, v: String| KeyValue::new(k.to_string(), v);
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::LZ4_RAW)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
+        .set_max_row_group_bytes(Some(row_group as usize))
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_created_by(format!("sightline {}", env!("CARGO_PKG_VERSION")))

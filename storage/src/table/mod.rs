@@ -19,7 +19,7 @@ mod tests;
 
 use arrow::array::ArrayRef;
 
-pub use bulk::BulkWriter;
+pub use bulk::{BULK_BUFFERS, BulkWriter};
 pub use hot::HotRows;
 pub use part::{check_partitions, write_parts};
 pub use store::PartStore;

@@ -6,11 +6,12 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
 use super::PartMeta;
-use super::encode::{Cancel, write_run};
+use super::encode::{Cancel, Encoder, write_run};
 use super::partition::{PARTITIONS_MAX, Partitioner, hash_bytes};
 use super::sort::{Run, runs};
 use super::store::PartStore;
 use super::stored::{Alignment, to_stored};
+use crate::budget::Budget;
 use crate::catalog::TableDef;
 use crate::error::{Error, Result};
 use crate::ids::{Index, TenantId};
@@ -36,7 +37,9 @@ pub async fn write_parts(
     created_at: i64,
 ) -> Result<Vec<PartMeta>> {
     let def = Arc::new(def.clone());
-    let job = PartJob { store: store.clone(), tenant, def, first, last, created_at, cancel: Cancel::default() };
+    let counted = store.memory().cloned();
+    let job =
+        PartJob { store: store.clone(), tenant, def, first, last, created_at, cancel: Cancel::default(), counted };
     let partitioner = Partitioner::unlimited(&job.def)?;
     job.write(rows, partitioner).await.map(|(parts, _)| parts)
 }
@@ -63,6 +66,8 @@ pub(super) struct PartJob {
     pub(super) last: Index,
     pub(super) created_at: i64,
     pub(super) cancel: Cancel,
+    /// Counts what the encoder holds; none if somebody else does.
+    pub(super) counted: Option<Arc<Budget>>,
 }
 
 /// The parts written, and what is known of partitions now.
@@ -102,7 +107,8 @@ impl PartJob {
     async fn write_part(&self, run: Run, partition: String) -> Result<PartMeta> {
         let path = self.path(&partition);
         let rows = run.rows() as u64;
-        let encoded = write_run(&self.store, &path, self.def.clone(), run, self.cancel.clone()).await?;
+        let encoder = Encoder { run, cancel: self.cancel.clone(), counted: self.counted.clone() };
+        let encoded = write_run(&self.store, &path, self.def.clone(), encoder).await?;
         Ok(PartMeta {
             path,
             size: encoded.size,

@@ -10,12 +10,15 @@ use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::{SortOptions, interleave_record_batch, take_record_batch};
 use arrow::row::{RowConverter, Rows, SortField};
 
+use super::memory::held_bytes;
 use super::partition::{Codes, Partitioner};
 use crate::catalog::TableDef;
 use crate::error::{Error, Result};
 
-/// Rows gathered at a time: large enough to spread a gather's fixed cost, small enough to stay in the cache.
+/// Rows gathered at a time: large enough to spread a gather's fixed cost, small enough to stay in the cache …
 const GATHER_ROWS: usize = 16 * 1024;
+/// … and fewer of wide rows, to about so many bytes.
+const GATHER_BYTES: u64 = 16 << 20;
 
 /// The rows of one part to be.
 #[derive(Debug)]
@@ -157,12 +160,25 @@ impl Run {
     pub(super) fn batches(&self) -> impl Iterator<Item = Result<RecordBatch>> + '_ {
         let whole = if self.order.is_none() { self.batches.as_slice() } else { &[] };
         let places = self.order.as_deref().unwrap_or_default();
-        whole.iter().map(|b| Ok(b.clone())).chain(places.chunks(GATHER_ROWS).map(|p| self.gather(p)))
+        whole.iter().map(|b| Ok(b.clone())).chain(places.chunks(self.gather_rows()).map(|p| self.gather(p)))
     }
 
-    /// About `rows` of its rows, spread evenly.
+    /// How many rows to gather at a time.
+    fn gather_rows(&self) -> usize {
+        self.rows_of(GATHER_BYTES).clamp(64, GATHER_ROWS)
+    }
+
+    /// How many rows have about so many bytes.
+    fn rows_of(&self, bytes: u64) -> usize {
+        let rows = self.batches.iter().map(|b| b.num_rows() as u64).sum::<u64>().max(1);
+        let row_bytes = (self.batches.iter().map(held_bytes).sum::<u64>() / rows).max(1);
+        usize::try_from(bytes / row_bytes).unwrap_or(usize::MAX)
+    }
+
+    /// About `rows` of its rows, spread evenly; fewer of wide ones.
     pub(super) fn sample(&self, rows: usize) -> Result<RecordBatch> {
-        let step = (self.rows() / rows.max(1)).max(1);
+        let rows = rows.min(self.rows_of(GATHER_BYTES)).max(1);
+        let step = (self.rows() / rows).max(1);
         let places = match &self.order {
             Some(order) => order.iter().step_by(step).copied().collect::<Vec<_>>(),
             None => {

@@ -12,6 +12,7 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
 
 use super::PartMeta;
+use crate::budget::Budget;
 use crate::directory::{disk_full, spare_bytes};
 use crate::error::{Error, Result};
 
@@ -21,12 +22,14 @@ pub struct PartStore {
     pub objects: Arc<dyn ObjectStore>,
     /// The directory behind `objects`, if it is one: [`LocalFileSystem`] does not sync, so we do.
     pub local_root: Option<PathBuf>,
+    /// What writing parts takes its memory from.
+    memory: Option<Arc<Budget>>,
 }
 
 impl PartStore {
     /// A store that is durable by itself.
     pub fn new(objects: Arc<dyn ObjectStore>) -> PartStore {
-        PartStore { objects, local_root: None }
+        PartStore { objects, local_root: None, memory: None }
     }
 
     /// A store in the directory `root`, which is made if it is missing.
@@ -38,7 +41,18 @@ impl PartStore {
         std::fs::create_dir_all(&root)?;
         let root = root.canonicalize()?;
         let objects = Arc::new(LocalFileSystem::new_with_prefix(&root)?);
-        Ok(PartStore { objects, local_root: Some(root) })
+        Ok(PartStore { objects, local_root: Some(root), memory: None })
+    }
+
+    /// With memory that writing parts counts in.
+    #[must_use]
+    pub fn with_memory(self, memory: Arc<Budget>) -> PartStore {
+        PartStore { memory: Some(memory), ..self }
+    }
+
+    /// What writing parts takes its memory from.
+    pub(crate) fn memory(&self) -> Option<&Arc<Budget>> {
+        self.memory.as_ref()
     }
 
     /// Returns when the named objects are durable: a local file and all directories above it are synced.

@@ -5,6 +5,7 @@
 //! sizes large. `it --clients [DRIVER…]` prints the table of drivers (`./dev clients`). Run some by name: `cargo test --test it -- slt::wire`, or scripts by path: `-- tests/slt/types/date.slt`.
 
 mod bad_input;
+mod budget;
 mod clients;
 mod copy;
 mod crash;
@@ -70,6 +71,7 @@ fn trials() -> Vec<Trial> {
     read_files::trials(&mut trials);
     upload::trials(&mut trials);
     memory::trials(&mut trials);
+    budget::trials(&mut trials);
     bad_input::trials(&mut trials);
     crash::trials(&mut trials);
     sync::trials(&mut trials);

@@ -1,5 +1,6 @@
 //! `sys`: what only Sightline has. One file a relation; the line beside each gives its shape as `relations.tsv` does.
 
+mod memory;
 mod parts;
 mod tenants;
 
@@ -10,7 +11,8 @@ use sightline_storage::table::TableSnapshot;
 use super::Build;
 
 /// All relations of `sys`.
-pub(super) const RELATIONS: [(&str, Build); 2] = [(parts::SHAPE, parts::build), (tenants::SHAPE, tenants::build)];
+pub(super) const RELATIONS: [(&str, Build); 3] =
+    [(parts::SHAPE, parts::build), (tenants::SHAPE, tenants::build), (memory::SHAPE, memory::build)];
 
 /// Bytes of a table: its parts on disk and its hot rows in memory.
 pub(super) fn table_bytes(table: &TableSnapshot) -> u64 {

@@ -48,9 +48,6 @@ use self::source::{Contents, HybridSource};
 use self::statistics::{PartZones, RowWidth, Summaries};
 pub use self::zones::ZoneCache;
 
-/// Bytes of Parquet footers and page indexes to keep: DataFusion's default of 50 MiB is too little for thousands of
-/// parts. For `CacheManagerConfig::with_metadata_cache_limit`.
-pub const METADATA_CACHE_BYTES: usize = 256 << 20;
 /// Decode cost (see [`hot_cost`]) from which a scan is worth more than one partition.
 const SPLIT_COST_MIN: usize = 1 << 20;
 /// Rows of hot chunks that travel as one file: small enough to be shared out, large enough to make opening free.

@@ -59,7 +59,7 @@ pub(super) async fn read(session: &mut Session, ctx: &Arc<QueryContext>, copy: C
     while let Some(chunk) = ctx.limits.race(chunks.next()).await?? {
         copy.write(chunk).await?;
     }
-    let Outcome { written, rejected, allowed, notice } = copy.outcome().await?;
+    let Outcome { written, rejected, allowed, notice } = Box::pin(copy.outcome()).await?;
     let rows = written.rows;
     insert::finish(session, allowed, written).await?;
     if let Some(rejected) = rejected {

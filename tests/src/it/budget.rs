@@ -1,0 +1,140 @@
+//! Limits of memory and of temporary files: over one a statement fails or writes files, nothing is half loaded, and the
+//! server goes on.
+
+use std::path::Path;
+
+use libtest_mimic::Trial;
+
+use crate::copy::{copy_error, copy_in};
+use crate::pg_client::{Answer, Client, Fields};
+use crate::server::Server;
+use crate::support::{Outcome, ensure, ensure_eq, trial};
+use crate::wire::single;
+
+/// The trials of this file.
+pub(crate) fn trials(trials: &mut Vec<Trial>) {
+    trials.push(trial("budget::of_a_statement", statement));
+    trials.push(trial("budget::of_temporary_files", temporary_files));
+    trials.push(trial("budget::of_a_tenant", tenant));
+    trials.push(trial("budget::of_the_server", server_limit));
+}
+
+const MANY_GROUPS: &str = "SELECT count(*) FROM (SELECT i, count(*) FROM generate_series(1, 400000) g(i) GROUP BY i) x";
+
+async fn error(client: &mut Client, sql: &str) -> Outcome<Fields> {
+    for answer in client.simple(sql).await? {
+        if let Answer::Error(fields) = answer {
+            return Ok(fields);
+        }
+    }
+    Err(format!("no error: {sql}").into())
+}
+
+fn files(server: &Server) -> Outcome<usize> {
+    Ok(files_in(&server.data().join("tmp"))?)
+}
+
+fn files_in(folder: &Path) -> std::io::Result<usize> {
+    Ok(std::fs::read_dir(folder)?.count())
+}
+
+async fn statement() -> Outcome {
+    let server = Server::fresh()?;
+    let mut client = server.connect().await?;
+    client.simple("SET statement_memory_limit = '8MB'").await?;
+    ensure_eq!(single(&mut client, "SHOW statement_memory_limit").await?, "8MB", "shown");
+    // What can spill does.
+    ensure_eq!(single(&mut client, MANY_GROUPS).await?, "400000", "groups");
+    let sorted = "SELECT min(d) FROM (SELECT i - lag(i) OVER (ORDER BY i) AS d FROM generate_series(1, 400000) g(i)) x";
+    ensure_eq!(single(&mut client, sorted).await?, "1", "a sort");
+    // What cannot fails.
+    let gathered = "SELECT length(string_agg(repeat('x', 100), '')) FROM generate_series(1, 400000)";
+    let e = error(&mut client, gathered).await?;
+    ensure_eq!((e.code(), e.message()), ("53200", "out of memory"), "a large value");
+    ensure!(e.get('D').contains("statement_memory_limit = 8192 kB"), "detail {}", e.get('D'));
+    ensure!(e.get('H').contains("Raise statement_memory_limit"), "hint {}", e.get('H'));
+    client.simple("RESET statement_memory_limit").await?;
+    ensure_eq!(single(&mut client, gathered).await?, "40000000", "without the limit");
+    ensure_eq!(files(&server)?, 0, "files that are left");
+    // One row is over the limit of a load, so nothing of it is there.
+    client.simple("CREATE TABLE t (a text)").await?;
+    client.simple("SET statement_memory_limit = '1MB'").await?;
+    let rows = "x".repeat(1000) + "\n";
+    let (code, ..) = copy_error(&mut client, "COPY t FROM STDIN", &[rows.repeat(20_000).as_bytes()]).await?;
+    ensure_eq!(code, "53200", "a COPY");
+    ensure_eq!(single(&mut client, "SELECT count(*) FROM t").await?, "0", "nothing is half loaded");
+    ensure!(!server.data().join("cold").exists() || files_in(&server.data().join("cold"))? == 0, "parts are left");
+    Ok(())
+}
+
+async fn temporary_files() -> Outcome {
+    let mut server = Server::fresh()?;
+    let mut client = server.connect().await?;
+    ensure_eq!(single(&mut client, "SHOW temp_file_limit").await?, "-1", "the default");
+    client.simple("SET statement_memory_limit = '4MB'; SET temp_file_limit = '1MB'").await?;
+    let e = error(&mut client, MANY_GROUPS).await?;
+    let wanted = ("53400", "temporary file size exceeds temp_file_limit (1024kB)");
+    ensure_eq!((e.code(), e.message()), wanted, "over the limit");
+    client.simple("RESET temp_file_limit").await?;
+    ensure_eq!(single(&mut client, MANY_GROUPS).await?, "400000", "without the limit");
+    ensure_eq!(files(&server)?, 0, "files that are left");
+    // What a crash leaves goes with the next start.
+    let data = server.data().to_path_buf();
+    std::fs::write(data.join("tmp/7-7.spill"), "left")?;
+    server.kill();
+    let server = Server::start(&data, &[])?;
+    ensure_eq!(files(&server)?, 0, "files after a start");
+    drop(server.connect().await?);
+    Ok(())
+}
+
+async fn tenant() -> Outcome {
+    let server = Server::fresh()?;
+    let mut owner = server.tenant("small").await?;
+    owner.simple("CREATE ROLE u LOGIN").await?;
+    let mut admin = server.connect().await?;
+    let gathered = "SELECT length(string_agg(repeat('x', 100), '')) FROM generate_series(1, 400000)";
+    let mut user = Client::connect(server.port, "u", "small").await?;
+    ensure_eq!(error(&mut user, "SET tenant_memory_limit = '1GB'").await?.code(), "42501", "for operators only");
+    ensure_eq!(single(&mut user, gathered).await?, "40000000", "no limit yet");
+    admin.simple("ALTER DATABASE small SET tenant_memory_limit = '8MB'").await?;
+    // It holds for sessions that are there already.
+    let e = error(&mut user, gathered).await?;
+    ensure_eq!(e.code(), "53200", "the tenant's limit");
+    ensure!(e.get('D').contains("tenant_memory_limit = 8192 kB"), "detail {}", e.get('D'));
+    ensure_eq!(single(&mut user, MANY_GROUPS).await?, "400000", "what can spill does");
+    let mut late = Client::connect(server.port, "u", "small").await?;
+    ensure!(late.take_notices().is_empty(), "a session begins without a word");
+    ensure_eq!(single(&mut admin, gathered).await?, "40000000", "another tenant");
+    let limit = "SELECT limit_bytes FROM sys.memory WHERE consumer = 'database' AND database_name = 'small'";
+    ensure_eq!(single(&mut admin, limit).await?, "8388608", "sys.memory");
+    ensure_eq!(single(&mut late, "SELECT count(*) FROM sys.memory WHERE consumer = 'total'").await?, "0", "not theirs");
+    admin.simple("ALTER DATABASE small RESET tenant_memory_limit").await?;
+    ensure_eq!(single(&mut user, gathered).await?, "40000000", "no limit any more");
+    Ok(())
+}
+
+async fn server_limit() -> Outcome {
+    let server = Server::fresh_with(&[("SIGHTLINE_MEMORY_LIMIT", "64MiB")])?;
+    let mut client = server.connect().await?;
+    ensure_eq!(single(&mut client, "SHOW memory_limit").await?, "64MB", "shown");
+    let fixed =
+        "SELECT bytes > 0 AND bytes < 33554432 AND limit_bytes = 67108864 FROM sys.memory WHERE consumer = 'total'";
+    ensure_eq!(single(&mut client, fixed).await?, "t", "what is held at rest");
+    let e =
+        error(&mut client, "SELECT length(string_agg(repeat('x', 100), '')) FROM generate_series(1, 4000000)").await?;
+    ensure_eq!(e.code(), "53200", "too much for the server");
+    ensure!(e.get('D').contains("memory_limit = 64 MB"), "detail {}", e.get('D'));
+    // Loads do with small buffers.
+    client.simple("CREATE TABLE t (a text)").await?;
+    let rows = "x".repeat(1000) + "\n";
+    ensure_eq!(
+        copy_in(&mut client, "COPY t FROM STDIN", &[rows.repeat(60_000).as_bytes()]).await?,
+        "COPY 60000",
+        "tag"
+    );
+    ensure_eq!(single(&mut client, "SELECT count(*) FROM t").await?, "60000", "rows");
+    let held = "SELECT bytes FROM sys.memory WHERE consumer = 'loads'";
+    ensure_eq!(single(&mut client, held).await?, "0", "given back");
+    Ok(())
+}
