@@ -21,6 +21,8 @@ const MIB: u64 = 1 << 20;
 const OVERDRAFT_PERCENT: u64 = 15;
 /// And so many bytes: what a process at rest has.
 const OVERDRAFT_BYTES: u64 = 64 << 20;
+/// What the system says counts only while one part in so many is taken: below, it is memory that was just freed.
+const REAL_FROM_FRACTION: u64 = 3;
 /// How long a look at what the process has is good for, milliseconds.
 const LOOK_MS: u64 = 20;
 /// What `/proc/self/statm` counts in.
@@ -128,7 +130,8 @@ impl Budget {
     pub fn try_take(&self, holder: Holder, bytes: u64, most: u64) -> Result<(), u64> {
         let most = most.min(self.limit);
         let allowed = self.limit.saturating_add(self.limit / 100 * OVERDRAFT_PERCENT).saturating_add(OVERDRAFT_BYTES);
-        let most = if self.real.bytes() > allowed { 0 } else { most };
+        let many = self.total() >= self.limit / REAL_FROM_FRACTION;
+        let most = if many && self.real.bytes() > allowed { 0 } else { most };
         let add = |total: u64| total.checked_add(bytes).filter(|sum| *sum <= most);
         match self.total.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add) {
             Ok(_) => {

@@ -289,7 +289,8 @@ impl ColumnBuilder {
             Builder::Decimal128(b, ..) => Arc::new(b.finish()),
             Builder::Decimal256(b, ..) => Arc::new(b.finish()),
             Builder::Numeric(b, ..) => Arc::new(b.finish()),
-            Builder::Text(b) => Arc::new(b.finish()),
+            // A new builder begins with small blocks again: thousands of columns could not all have large ones.
+            Builder::Text(b) => Arc::new(std::mem::take(b).finish()),
             Builder::Bytes(b) => Arc::new(b.finish()),
             Builder::Date(b) => Arc::new(b.finish()),
             Builder::Time(b) => Arc::new(b.finish()),
