@@ -6,6 +6,7 @@
 
 pub mod aggregate;
 pub mod array;
+pub mod comparable;
 pub mod encoding;
 pub mod error;
 mod explicit;

@@ -90,7 +90,7 @@ fn sessions(page: &mut Page, database: &Arc<Database>) {
     for session in database.activity() {
         let (connected, active) = by_tenant.entry(session.info.tenant_name).or_default();
         *connected += 1;
-        *active += usize::from(session.active);
+        *active += usize::from(session.state == "active");
     }
     page.family("sightline_connections", "gauge", "Client connections.");
     for (tenant, (connected, _)) in &by_tenant {

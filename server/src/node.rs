@@ -194,6 +194,21 @@ fn allow_files(connections: usize) -> usize {
     connections.min(room)
 }
 
+/// Who may use files of the server must not get at the database's own through them.
+///
+/// # Errors
+/// F0000 if `file_root` and the data directory contain one another.
+fn check_file_root(config: &Config) -> Result<()> {
+    let Some(root) = &config.file_root else { return Ok(()) };
+    // One that is not there is told when it is used.
+    let (Ok(root), Ok(data)) = (root.canonicalize(), config.data_dir.canonicalize()) else { return Ok(()) };
+    if !root.starts_with(&data) && !data.starts_with(&root) {
+        return Ok(());
+    }
+    let text = format!("file_root \"{}\" and data_dir \"{}\" contain one another", root.display(), data.display());
+    Err(Error::new(SqlState::new("F0000"), text).hint("Name another folder as file_root."))
+}
+
 async fn open(config: &Config, max_connections: usize) -> Result<(Arc<Engine>, Arc<Database>)> {
     let options = Options {
         data_dir: config.data_dir.clone(),
@@ -203,6 +218,7 @@ async fn open(config: &Config, max_connections: usize) -> Result<(Arc<Engine>, A
         unsafe_no_sync: config.unsafe_no_sync,
     };
     let engine = Engine::open(options, Arc::new(SystemClock)).await?;
+    check_file_root(config)?;
     let options = DatabaseOptions {
         threads: config.threads,
         max_connections,

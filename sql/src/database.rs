@@ -103,6 +103,12 @@ pub(crate) struct Running {
     pub query: String,
     pub started_us: i64,
     pub active: bool,
+    /// Between statements: the status of the transaction, as [`Session::transaction_status`] says it, and since when.
+    pub resting: u8,
+    pub changed_us: i64,
+    /// When the transaction block began; 0 without one.
+    pub block_us: i64,
+    pub application_name: Arc<str>,
 }
 
 /// What `pg_stat_activity` shows of a session.
@@ -134,7 +140,12 @@ pub struct Activity {
     pub query: String,
     /// When it began, microseconds since 1970; 0 before the first.
     pub started_us: i64,
-    pub active: bool,
+    /// As PostgreSQL calls what it does: `active`, `idle`, `idle in transaction` …
+    pub state: &'static str,
+    /// Since when it does that, and its transaction began; 0 for never. Microseconds since 1970.
+    pub changed_us: i64,
+    pub transaction_us: i64,
+    pub application_name: Arc<str>,
     /// How far its COPY is.
     pub(crate) progress: Option<Arc<Progress>>,
 }
@@ -172,7 +183,9 @@ impl Database {
         let registered = self.register(&identity, tenant, &role, &startup)?;
         let mut parameters = startup.defaults;
         parameters.extend(tenant.settings.iter().chain(&role.settings).cloned());
-        Session::open(self.clone(), identity, registered, parameters, startup.parameters)
+        let session = Session::open(self.clone(), identity, registered, parameters, startup.parameters)?;
+        session.end_statement();
+        Ok(session)
     }
 
     /// What is known of the password of the role that a client says it is, before anything else is told.
@@ -290,7 +303,19 @@ impl Database {
                     info: s.info.clone(),
                     query: running.query.clone(),
                     started_us: running.started_us,
-                    active: running.active,
+                    state: match (running.active, running.resting) {
+                        (true, _) => "active",
+                        (false, b'T') => "idle in transaction",
+                        (false, b'E') => "idle in transaction (aborted)",
+                        _ => "idle",
+                    },
+                    changed_us: running.changed_us,
+                    transaction_us: if running.block_us != 0 || !running.active {
+                        running.block_us
+                    } else {
+                        running.started_us
+                    },
+                    application_name: running.application_name.clone(),
                     progress: s.progress.lock().clone(),
                 }
             })

@@ -21,23 +21,6 @@ pub fn from_datafusion(e: DataFusionError) -> Error {
     translate(&e)
 }
 
-fn copy(e: &Error) -> Error {
-    let mut new = Error::new(e.code(), e.message());
-    if let Some(detail) = e.get_detail() {
-        new = new.detail(detail);
-    }
-    if let Some(hint) = e.get_hint() {
-        new = new.hint(hint);
-    }
-    if let Some(context) = e.get_context() {
-        new = new.context(context);
-    }
-    match e.get_position() {
-        Some(position) => new.position(position),
-        None => new,
-    }
-}
-
 /// What a function refuses, as ours.
 pub(crate) fn from_function(e: &FunctionError) -> Error {
     let mut error = Error::new(SqlState::new(e.code), e.message.clone());
@@ -55,7 +38,7 @@ pub(crate) fn from_function(e: &FunctionError) -> Error {
 
 fn ours(e: &(dyn std::error::Error + 'static)) -> Option<Error> {
     if let Some(e) = e.downcast_ref::<Error>() {
-        return Some(copy(e));
+        return Some(e.again());
     }
     if let Some(e) = e.downcast_ref::<FunctionError>() {
         return Some(from_function(e));
@@ -263,6 +246,10 @@ pub(crate) fn levenshtein(a: &str, b: &str) -> usize {
 }
 
 /// An error of ours that DataFusion put into a text of its own.
+/// The steps of a recursive query lose the modifier of a type that its first term has.
+static RECURSIVE: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r#"Cannot project plan column (\d+) .*field metadata differs .*expected field: .*\{"pg.type": "([^"]*)"\}"#)
+});
 static STATED: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"coercion failed with: (?:External error: )?(.+?) \(SQLSTATE ([0-9A-Z]{5})\)"));
 static INVALID_FUNCTION: LazyLock<Regex> = LazyLock::new(|| pattern(r"Invalid function '([^']*)'"));
@@ -364,6 +351,16 @@ fn plain_fault(text: &str, line: &str) -> Option<Error> {
 /// What DataFusion's planner says in words.
 fn plan(text: &str) -> Error {
     let line = first_line(text);
+    if let Some(found) = RECURSIVE.captures(text) {
+        let own = &found[2];
+        let overall = own.split('(').next().unwrap_or(own);
+        let number = found[1].parse::<usize>().map_or(1, |n| n + 1);
+        let message = format!(
+            "column {number} of a recursive query has type {own} in non-recursive term but type {overall} overall"
+        );
+        return Error::new(SqlState::DATATYPE_MISMATCH, message)
+            .hint("Cast the output of the non-recursive term to the correct type.");
+    }
     if let Some(found) = plain_fault(text, &line) {
         return found;
     }

@@ -370,9 +370,37 @@ fn query_or_write(p: &mut Parser) -> Result<Body, ParserError> {
             Ok(Body::CreateTable(Box::new(CreateTable::select_into(into, query))))
         }
         ast::SetExpr::Update(_) | ast::SetExpr::Delete(_) | ast::SetExpr::Merge(_) => Ok(not_yet("UPDATE and DELETE")),
-        ast::SetExpr::Insert(_) => Ok(Body::Unsupported("WITH before INSERT is not supported".to_string(), None)),
+        ast::SetExpr::Insert(ast::Statement::Insert(insert)) => {
+            let mut insert = insert.clone();
+            let (Some(with), Some(source)) = (query.with.take(), insert.source.as_mut()) else {
+                return p.expected("a statement", p.peek_token());
+            };
+            source.with = Some(match source.with.take() {
+                Some(own) => match with_both(with, own) {
+                    Some(both) => both,
+                    None => {
+                        let text = "WITH before INSERT is not supported with one behind it of the same names";
+                        return Ok(Body::Unsupported(text.to_string(), None));
+                    }
+                },
+                None => with,
+            });
+            depth::balance(&mut insert);
+            Ok(Body::Insert(Box::new(insert)))
+        }
         _ => Ok(Body::Query(query)),
     }
+}
+
+/// The queries of a WITH before INSERT, and of one behind it, which sees the former; none if the latter hides some.
+fn with_both(mut outer: ast::With, inner: ast::With) -> Option<ast::With> {
+    outer.recursive |= inner.recursive;
+    let hidden = |cte: &ast::Cte| inner.cte_tables.iter().any(|own| own.alias.name == cte.alias.name);
+    if outer.cte_tables.iter().any(hidden) {
+        return None;
+    }
+    outer.cte_tables.extend(inner.cte_tables);
+    Some(outer)
 }
 
 fn insert(p: &mut Parser) -> Result<Body, ParserError> {

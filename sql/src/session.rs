@@ -282,13 +282,31 @@ impl Session {
 
     /// The wire layer calls it when it takes a statement, before it is planned: a cancel from then on finds it.
     pub fn begin_statement(&self, statement: &Statement) {
-        *self.registered.running.lock() = Running {
+        let now_us = self.database.engine.clock().now_us();
+        let mut running = self.registered.running.lock();
+        *running = Running {
             cancel: CancellationToken::new(),
             deadline: self.deadline(),
             query: statement.text.chars().take(1024).collect(),
-            started_us: self.database.engine.clock().now_us(),
+            started_us: now_us,
             active: true,
+            changed_us: now_us,
+            ..std::mem::take(&mut *running)
         };
+    }
+
+    /// A statement is over: what the session does until the next.
+    pub(crate) fn end_statement(&self) {
+        let now_us = self.database.engine.clock().now_us();
+        let name = self.settings.get("application_name").unwrap_or_default();
+        let mut running = self.registered.running.lock();
+        running.active = false;
+        running.resting = self.transaction_status();
+        running.changed_us = now_us;
+        running.block_us = self.transaction.as_ref().filter(|t| t.explicit).map_or(0, |t| t.started_us);
+        if *running.application_name != *name {
+            running.application_name = name.into();
+        }
     }
 
     /// The wire layer calls it when a portal goes on: a new cancel and a new time hold from now on.
@@ -315,11 +333,11 @@ impl Session {
             self.begin_statement(&prepared.statement);
         }
         let answer = Box::pin(self.run(prepared, parameters)).await;
-        self.registered.running.lock().active = false;
-        answer.map_err(|e| {
+        if answer.is_err() {
             self.fail_transaction();
-            crate::plan::positioned(e, &prepared.statement).moved(prepared.statement.offset)
-        })
+        }
+        self.end_statement();
+        answer.map_err(|e| crate::plan::positioned(e, &prepared.statement).moved(prepared.statement.offset))
     }
 
     /// The wire layer calls it before the first of several statements of one message or pipeline: they are one implicit

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, UInt32Array};
 use arrow::compute::kernels::cmp;
 use arrow::compute::kernels::comparison::{ilike, like, nilike, nlike};
 use arrow::compute::take;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field, Float32Type, Float64Type};
 use datafusion_common::{Result, ScalarValue};
 use datafusion_expr::expr::InList;
 use datafusion_expr::simplify::{ExprSimplifyResult, SimplifyContext};
@@ -15,8 +15,9 @@ use datafusion_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, Scalar
 
 use super::elements::Elements;
 use super::polymorphic::{base, common, item, list_of, unknown, with_base};
+use crate::comparable::{comparable_values, is_plain};
 use crate::error::FunctionError;
-use crate::numeric::{NUMERIC, comparable, left_open};
+use crate::numeric::left_open;
 use crate::text::regex_matches;
 use crate::udf::shown;
 
@@ -122,12 +123,14 @@ impl ScalarUDFImpl for OverArray {
         let [x, Expr::Literal(ScalarValue::List(list), _)] = args.as_slice() else {
             return Ok(ExprSimplifyResult::Original(args));
         };
-        // Numerics are compared by their keys.
-        let flat = item(list.data_type()).is_some_and(|i| item(i).is_none() && *i != NUMERIC);
-        if !flat || list.is_null(0) || list.value_length(0) == 0 {
+        if list.is_null(0) || list.value_length(0) == 0 {
             return Ok(ExprSimplifyResult::Original(args));
         }
         let items = list.value(0);
+        // A list is compared by the bytes of its items.
+        if item(items.data_type()).is_some() || !by_bytes(&items) {
+            return Ok(ExprSimplifyResult::Original(args));
+        }
         let values = (0..items.len())
             .map(|n| Ok(Expr::Literal(ScalarValue::try_from_array(&items, n)?, None)))
             .collect::<Result<Vec<_>>>()?;
@@ -144,6 +147,16 @@ impl ScalarUDFImpl for OverArray {
             return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&answers, 0)?));
         }
         Ok(ColumnarValue::Array(answers))
+    }
+}
+
+/// Whether values are equal to these only if they look the same: also of floats, if none is a zero or NaN.
+fn by_bytes(items: &ArrayRef) -> bool {
+    let odd = |v: f64| v == 0.0 || v.is_nan();
+    match items.data_type() {
+        DataType::Float64 => !items.as_primitive::<Float64Type>().iter().flatten().any(odd),
+        DataType::Float32 => !items.as_primitive::<Float32Type>().iter().flatten().any(|v| odd(v.into())),
+        other => is_plain(&Field::new("", other.clone(), true)),
     }
 }
 
@@ -210,7 +223,7 @@ impl OverArray {
     }
 
     fn compare(&self, left: &ArrayRef, right: &ArrayRef) -> Result<BooleanArray> {
-        let (left, right) = (&comparable(left)?, &comparable(right)?);
+        let (left, right) = (&comparable_values(left)?, &comparable_values(right)?);
         Ok(match self.comparison {
             Equal => cmp::eq(left, right)?,
             NotEq => cmp::neq(left, right)?,

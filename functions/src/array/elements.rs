@@ -11,7 +11,7 @@ use arrow::compute::{SortOptions, take};
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion_common::{Result, internal_err};
 
-use crate::numeric::comparable;
+use crate::comparable::comparable_values;
 
 /// Arrays of one type.
 pub(super) struct Elements {
@@ -114,7 +114,7 @@ impl Elements {
 
 /// Compares the elements of two arrays as values: `1.0` is `1.00`.
 pub(super) fn comparator(a: &ArrayRef, b: &ArrayRef, options: SortOptions) -> Result<DynComparator> {
-    Ok(make_comparator(&comparable(a)?, &comparable(b)?, options)?)
+    Ok(make_comparator(&comparable_values(a)?, &comparable_values(b)?, options)?)
 }
 
 /// A number of elements as an offset.

@@ -11,8 +11,9 @@ use datafusion_common::Result;
 
 use super::change::equals;
 use super::elements::{Elements, comparator};
-use super::polymorphic::{ArrayFunction, list_and_element, list_of, lists};
+use super::polymorphic::{ArrayFunction, base, list_and_element, list_of, lists};
 use crate::error::{FunctionError, refuse};
+use crate::numeric::NUMERIC;
 use crate::udf::{Call, shown};
 
 pub(super) const POSITION: ArrayFunction = ArrayFunction {
@@ -79,7 +80,8 @@ pub(super) const COMPARE: ArrayFunction = ArrayFunction {
 /// Two arrays whose elements are of one type already.
 fn both(given: &[DataType], operator: &str) -> Result<Option<Vec<DataType>>> {
     let [a, b] = given else { return Ok(None) };
-    let found = lists(a, b).filter(|(l, r)| a == b || ([a, b].contains(&l) && [a, b].contains(&r)));
+    let found =
+        lists(a, b).filter(|(l, r)| a == b || ([a, b].contains(&l) && [a, b].contains(&r)) || (exact(a) && exact(b)));
     match found {
         Some((a, b)) => Ok(Some(vec![a, b])),
         None => {
@@ -90,6 +92,12 @@ fn both(given: &[DataType], operator: &str) -> Result<Option<Vec<DataType>>> {
                 .into())
         }
     }
+}
+
+/// Whether it is an array of numerics, of any precision.
+fn exact(list: &DataType) -> bool {
+    let (item, _) = base(list);
+    *item == NUMERIC || item.is_decimal()
 }
 
 fn one_dimension(elements: &Elements) -> Result<()> {

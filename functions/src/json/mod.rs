@@ -284,6 +284,15 @@ pub const AS_JSONB: &str = "as jsonb";
 /// The function that a sort of `jsonb` values sorts by; no name that SQL can say.
 pub const SORT_KEY: &str = "jsonb sort key";
 
+/// Writes bytes that are equal for equal values of `jsonb`, and in their order.
+///
+/// # Errors
+/// 22P02.
+pub(crate) fn write_keys(text: &str, out: &mut Vec<u8>) -> Result<(), Box<FunctionError>> {
+    value::Value::parse(text)?.write_key(out);
+    Ok(())
+}
+
 /// The value at the top of a text, as casts take it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scalar {

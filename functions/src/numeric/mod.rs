@@ -161,11 +161,6 @@ pub fn list_keys(array: &ArrayRef) -> Result<ArrayRef> {
     Ok(Arc::new(made))
 }
 
-/// Numerics as [`keys`]; other arrays as they are.
-pub(crate) fn comparable(array: &ArrayRef) -> Result<ArrayRef> {
-    if *array.data_type() == NUMERIC { keys(array) } else { Ok(array.clone()) }
-}
-
 /// Numerics as bytes that are equal for equal values, and in their order.
 pub fn keys(array: &ArrayRef) -> Result<ArrayRef> {
     if *array.data_type() == DataType::Null {

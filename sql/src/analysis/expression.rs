@@ -1,7 +1,8 @@
 //! The type of each expression, and the faults in it (<https://www.postgresql.org/docs/15/sql-expressions.html>).
 
 use datafusion::sql::sqlparser::ast::{
-    self, AccessExpr, BinaryOperator, CaseWhen, DataType, Expr, Ident, Subscript, UnaryOperator, Value as Literal,
+    self, AccessExpr, BinaryOperator, CaseWhen, DataType, Expr, Ident, Spanned as _, Subscript, UnaryOperator,
+    Value as Literal,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 use sightline_storage::error::{Error, Result, SqlState};
@@ -17,7 +18,7 @@ use super::types::{
 use super::{Analysis, Clause};
 use crate::codec::input::parse_text_styled;
 use crate::parser::starred;
-use crate::plan::{fold, sql_type};
+use crate::plan::{fold, needs_type, sql_type};
 
 /// The hint for an operator that there is not.
 const NO_OPERATOR: &str =
@@ -119,6 +120,7 @@ impl<'a> Analysis<'a> {
                 }
                 INTERVAL
             }
+            Expr::Function(f) if let Some(ty) = called_by_name(f) => ty,
             Expr::Function(f) => self.function_call(expr, f)?,
             Expr::Case { operand, conditions, else_result, .. } => {
                 self.case(operand.as_deref(), conditions, else_result.as_deref())?
@@ -463,7 +465,7 @@ impl<'a> Analysis<'a> {
                 {
                     let signed = format!("-{digits}");
                     return Ok(match (signed.parse::<i32>(), signed.parse::<i64>()) {
-                        (Ok(_), _) if digits.parse::<i32>().is_ok() => INTEGER,
+                        (Ok(_), _) => INTEGER,
                         (_, Ok(_)) if digits.parse::<i64>().is_ok() => BIGINT,
                         _ => NUMERIC,
                     });
@@ -531,7 +533,15 @@ impl<'a> Analysis<'a> {
     pub(super) fn give(&self, value: &Value<'a>, ty: Ty) -> Result<()> {
         let (UNKNOWN, Some(expr)) = (value.ty, value.expr) else { return Ok(()) };
         let (Some(text), Some(ty)) = (literal(expr), SqlType::from_oid(ty)) else { return Ok(()) };
+        if needs_type(text) && matches!(ty, SqlType::Uuid | SqlType::Date | SqlType::Timestamp | SqlType::TimestampTz) {
+            self.tell(expr, &ty);
+        }
         self.read(&ty, text, self.places.start(expr))
+    }
+
+    /// Tells the planner the type of a literal.
+    pub(super) fn tell(&self, literal: &Expr, ty: &SqlType) {
+        self.meanings.borrow_mut().literals.insert(bare(literal).span().start, ty.clone());
     }
 
     fn read(&self, ty: &SqlType, text: &str, at: Location) -> Result<()> {
@@ -756,6 +766,14 @@ impl<'a> Analysis<'a> {
             return Err(self.error(SqlState::new("42P10"), message, column));
         }
         Ok(())
+    }
+}
+
+/// The type of `CURRENT_DATE` and its kin, without parentheses.
+fn called_by_name(f: &ast::Function) -> Option<Ty> {
+    match (f.name.0.as_slice(), &f.args) {
+        ([part], ast::FunctionArguments::None) => call_without_parentheses(&fold(part.as_ident()?)),
+        _ => None,
     }
 }
 

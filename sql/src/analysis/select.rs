@@ -1,16 +1,19 @@
 //! Queries, clause by clause in PostgreSQL's order.
 
+use std::ops::ControlFlow;
+
 use datafusion::sql::sqlparser::ast::{
     Cte, Distinct, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, LimitClause, ObjectName,
     OrderByExpr, OrderByKind, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, SetOperator,
-    Spanned, UnaryOperator, Value as Literal, Values, With,
+    Spanned, UnaryOperator, Value as Literal, Values, With, visit_relations,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 use sightline_storage::error::{Result, SqlState};
+use sightline_storage::types::SqlType;
 
-use super::expression::Value;
+use super::expression::{Value, literal};
 use super::scope::{Column, Named, Scope, open_column};
-use super::types::{JSON, TEXT, Ty, UNKNOWN, can_cast, common_type, shown};
+use super::types::{JSON, OPEN, RECORD, TEXT, Ty, UNKNOWN, can_cast, common_type, of_sql, shown};
 use super::{Analysis, Clause, types};
 use crate::parser::{clauses, frames, grouping, starred};
 use crate::plan::{column_name, fold};
@@ -85,7 +88,11 @@ impl<'a> Analysis<'a> {
         }
         for (n, cte) in with.cte_tables.iter().enumerate() {
             self.scope().later = if with.recursive { vec![] } else { names[n..].to_vec() };
+            let first = if with.recursive { self.first_term(cte)? } else { None };
             let mut columns = self.query(&cte.query)?;
+            if let (Some((first, term)), Some(all)) = (&first, &columns) {
+                self.same_types(&names[n], first, all, term)?;
+            }
             if let (None, Some(_), SetExpr::SetOperation { left, .. }) =
                 (&columns, clauses(cte), cte.query.body.as_ref())
             {
@@ -104,6 +111,41 @@ impl<'a> Analysis<'a> {
             self.scope().named.push(named);
         }
         self.scope().later = vec![];
+        Ok(())
+    }
+
+    /// What a query that names itself has for columns within itself: those of its first term, which comes as well.
+    fn first_term(&mut self, cte: &'a Cte) -> Result<Option<(Vec<Column>, &'a SetExpr)>> {
+        let name = fold(&cte.alias.name);
+        let SetExpr::SetOperation { left, .. } = cte.query.body.as_ref() else { return Ok(None) };
+        // The columns that SEARCH and CYCLE add can be named there, but are none of `*`.
+        if cte.query.with.is_some() || clauses(cte).is_some() || !names_itself(&cte.query, &name) {
+            return Ok(None);
+        }
+        let Some(mut columns) = self.arm(left)? else { return Ok(None) };
+        columns.iter_mut().filter(|c| c.ty == UNKNOWN).for_each(|c| c.ty = TEXT);
+        let named = self.with_item(cte, Some(columns.clone()))?;
+        self.scope().named.retain(|known| known.name != name);
+        self.scope().named.push(named);
+        Ok(Some((columns, left)))
+    }
+
+    /// The steps of a recursive query cannot have wider types than its first term.
+    fn same_types(&self, name: &str, first: &[Column], all: &[Column], term: &'a SetExpr) -> Result<()> {
+        for (n, (own, overall)) in first.iter().zip(all).enumerate() {
+            if own.ty == overall.ty || [own.ty, overall.ty].iter().any(|t| matches!(*t, OPEN | RECORD)) {
+                continue;
+            }
+            let message = format!(
+                "recursive query \"{name}\" column {} has type {} in non-recursive term but type {} overall",
+                n + 1,
+                shown(own.ty),
+                shown(overall.ty)
+            );
+            let at = item(term, n).map_or(Location::new(0, 0), |e| self.places.start(e));
+            let hint = "Cast the output of the non-recursive term to the correct type.";
+            return Err(self.error(SqlState::DATATYPE_MISMATCH, message, at).hint(hint));
+        }
         Ok(())
     }
 
@@ -185,6 +227,15 @@ impl<'a> Analysis<'a> {
             };
             self.give(&Value { ty: a.ty, expr: x }, ty)?;
             self.give(&Value { ty: b.ty, expr: y }, ty)?;
+            for (own, expr) in [(a.ty, x), (b.ty, y)] {
+                if let (UNKNOWN, Some(expr), Some(ty)) = (own, expr, SqlType::from_oid(ty))
+                    && ![UNKNOWN, TEXT].contains(&of_sql(&ty))
+                    && !matches!(ty, SqlType::Char(_))
+                    && literal(expr).is_some()
+                {
+                    self.tell(expr, &ty);
+                }
+            }
             for (column, expr) in [(a, x), (b, y)] {
                 if !can_cast(column.ty, ty, types::Context::Implicit) {
                     let message = format!("{what} could not convert type {} to {}", shown(column.ty), shown(ty));
@@ -708,4 +759,13 @@ fn item(body: &SetExpr, n: usize) -> Option<&Expr> {
         SetExpr::Values(values) => values.rows.first()?.content.get(n),
         _ => None,
     }
+}
+
+/// Whether a relation of this name stands in FROM.
+fn names_itself(query: &Query, name: &str) -> bool {
+    let found = visit_relations(query, |relation| match relation.0.as_slice() {
+        [part] if part.as_ident().is_some_and(|i| fold(i) == name) => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    found.is_break()
 }

@@ -27,6 +27,8 @@ pub(super) const TIMESTAMPTZ: Ty = 1184;
 pub(super) const INTERVAL: Ty = 1186;
 pub(super) const NUMERIC: Ty = 1700;
 pub(super) const RECORD: Ty = 2249;
+/// `record[]`, a pseudo-type that `pg_type` does not call an array.
+const RECORDS: Ty = 2287;
 pub(super) const ANY: Ty = 2276;
 pub(super) const NAME: Ty = 19;
 pub(super) const JSONB: Ty = 3802;
@@ -88,7 +90,7 @@ pub(super) fn preferred(ty: Ty) -> bool {
 
 /// The element type of an array type.
 pub(super) fn element(ty: Ty) -> Option<Ty> {
-    type_element(ty)
+    if ty == RECORDS { Some(RECORD) } else { type_element(ty) }
 }
 
 /// The array type over a type.

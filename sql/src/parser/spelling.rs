@@ -2,13 +2,13 @@
 //! place in the text, for the positions of errors.
 
 use datafusion::sql::sqlparser::keywords::Keyword;
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Whitespace};
+use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Whitespace};
 
 use super::{fields, frames, grouping, inherited, joins, search, subqueries};
 
 /// The tokens that sqlparser reads as PostgreSQL means.
 pub(super) fn respelled(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    let tokens = symmetric(order_using(expand_table(joined_strings(tokens))));
+    let tokens = symmetric(order_using(expand_table(joined_strings(signs(tokens)))));
     let tokens = joins::plain(grouping::plain(frames::plain(subqueries::plain(dropped(tokens)))));
     search::plain(inherited::plain(fields::plain(double_equals(precise_intervals(tokens)))))
 }
@@ -30,6 +30,58 @@ fn double_equals(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         token.token = Token::CustomBinaryOperator("==".to_string());
     }
     tokens
+}
+
+/// A sign at the end of an operator is a sign, unless the operator has one of the characters that no operator of SQL has:
+/// `3>-1` (<https://www.postgresql.org/docs/15/sql-syntax-lexical.html#SQL-SYNTAX-OPERATORS>).
+fn signs(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let signed = |text: &str| {
+        text.len() > 1
+            && text.ends_with(['+', '-'])
+            && !text.contains(['~', '!', '@', '#', '%', '^', '&', '|', '`', '?'])
+    };
+    let any = tokens.iter().any(|t| matches!(&t.token, Token::CustomBinaryOperator(text) if signed(text)));
+    if !any {
+        return tokens;
+    }
+    let mut split = Vec::with_capacity(tokens.len() + 1);
+    for token in tokens {
+        let Token::CustomBinaryOperator(text) = &token.token else {
+            split.push(token);
+            continue;
+        };
+        let mut operator = text.as_str();
+        while signed(operator) {
+            operator = &operator[..operator.len() - 1];
+        }
+        let place = |from: usize, to: usize| {
+            let at = |n: usize| Location::new(token.span.start.line, token.span.start.column + n as u64);
+            Span::new(at(from), at(to))
+        };
+        let known = match operator {
+            "-" => Token::Minus,
+            "+" => Token::Plus,
+            "*" => Token::Mul,
+            "/" => Token::Div,
+            "<" => Token::Lt,
+            ">" => Token::Gt,
+            "=" => Token::Eq,
+            "<=" => Token::LtEq,
+            ">=" => Token::GtEq,
+            "<>" => Token::Neq,
+            "->" => Token::Arrow,
+            "->>" => Token::LongArrow,
+            "<<" => Token::ShiftLeft,
+            ">>" => Token::ShiftRight,
+            other => Token::CustomBinaryOperator(other.to_string()),
+        };
+        split.push(TokenWithSpan::new(known, place(0, operator.len())));
+        for (n, sign) in text.bytes().enumerate().skip(operator.len()) {
+            let sign = if sign == b'-' { Token::Minus } else { Token::Plus };
+            split.push(TokenWithSpan::new(sign, place(n, n + 1)));
+        }
+    }
+    split
 }
 
 /// `ORDER BY x USING <` is `ORDER BY x ASC`, with `>` it is DESC.

@@ -169,7 +169,18 @@ pub(super) fn cascade(p: &mut Parser) -> bool {
 pub(super) fn query(p: &mut Parser) -> Result<Box<ast::Query>, ParserError> {
     let mut query = p.parse_query()?;
     super::depth::balance(query.as_mut());
+    table_as_select(&mut query);
     Ok(query)
+}
+
+/// `WITH … TABLE t` is `WITH … SELECT * FROM t`.
+fn table_as_select(query: &mut ast::Query) {
+    let ast::SetExpr::Table(table) = query.body.as_ref() else { return };
+    let names = table.schema_name.iter().chain(&table.table_name);
+    let name = ast::ObjectName::from(names.map(|n| ast::Ident::with_quote('"', n)).collect::<Vec<_>>());
+    if let Ok(select) = super::query(&format!("SELECT * FROM {name}")) {
+        query.body = select.body;
+    }
 }
 
 /// `(name = value, …)`: values as plain text, none where there is only a name.

@@ -4,16 +4,17 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, PrimitiveArray};
+use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray};
 use arrow::compute::cast;
 use arrow::datatypes::{
-    DataType, Date32Type, Decimal128Type, Float64Type, Int32Type, Int64Type, IntervalMonthDayNano,
-    IntervalMonthDayNanoType, IntervalUnit, Time64MicrosecondType, TimeUnit, TimestampMicrosecondType,
+    DataType, Date32Type, Field, Float64Type, Int32Type, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType,
+    IntervalUnit, Time64MicrosecondType, TimeUnit, TimestampMicrosecondType,
 };
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{Expr, ExprSchemable, cast as cast_to};
+use sightline_functions::comparable::comparable as comparable_values;
 use sightline_functions::interval::{self, added};
 use sightline_functions::shift::shift;
 use sightline_storage::types::SqlType;
@@ -170,16 +171,13 @@ pub(super) fn shift_moment(sign: i64, format: &Format, zoned: bool) -> Body {
 
 /// What intervals are compared by: microseconds, a month being 30 days and a day 24 hours.
 pub(super) fn comparable(interval: Expr) -> Expr {
-    let field = Arc::new(arrow::datatypes::Field::new("", DataType::Decimal128(38, 0), true));
-    Kernel::call("interval_cmp_value", field, vec![interval], Arc::new(|a| comparable_array(&a[0])))
-}
-
-/// The same of an array of them.
-pub(super) fn comparable_array(intervals: &ArrayRef) -> Result<ArrayRef> {
-    let intervals = cast(intervals, &INTERVAL)?;
-    let values: PrimitiveArray<Decimal128Type> = intervals.as_primitive::<Interval>().unary(interval::comparable);
-    let values: Decimal128Array = values.with_precision_and_scale(38, 0)?;
-    Ok(Arc::new(values))
+    let field = Arc::new(Field::new("", DataType::Decimal128(38, 0), true));
+    Kernel::call(
+        "interval_cmp_value",
+        field,
+        vec![interval],
+        Arc::new(|a| comparable_values(&a[0], &Field::new("", INTERVAL, true))),
+    )
 }
 
 /// Whether a function answers one of its arguments after a comparison.

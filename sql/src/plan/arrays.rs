@@ -12,6 +12,7 @@ use datafusion::sql::sqlparser::ast::BinaryOperator;
 use sightline_storage::error::{Error, SqlState};
 use sightline_storage::types::SqlType;
 
+use super::elements::said;
 use super::numeric;
 use crate::error::to_datafusion;
 
@@ -129,6 +130,9 @@ impl ExprPlanner for Arrays {
         if let Some(planned) = super::json::array(&exprs, schema) {
             return Ok(PlannerResult::Planned(planned));
         }
+        if let Some(ty) = one_marked_type(&exprs, schema) {
+            return Ok(PlannerResult::Planned(said(make_array(exprs), &SqlType::Array(Box::new(ty)))));
+        }
         let exprs = numeric::array_items(exprs, schema)?;
         let mut known = Vec::new();
         for expr in exprs.iter().filter(|e| !is_unknown(e)) {
@@ -142,4 +146,15 @@ impl ExprPlanner for Arrays {
         let typed = |expr: Expr| if is_unknown(&expr) { cast_to(expr, common.clone()) } else { expr };
         Ok(PlannerResult::Planned(make_array(exprs.into_iter().map(typed).collect())))
     }
+}
+
+/// The type of all items, if it is a `character(n)` or a row of a named type, which an array of them would lose.
+fn one_marked_type(exprs: &[Expr], schema: &DFSchema) -> Option<SqlType> {
+    let of = |e: &Expr| match e {
+        Expr::Cast(cast) => Some(SqlType::of_field(&cast.field)),
+        other => other.to_field(schema).ok().map(|(_, field)| SqlType::of_field(&field)),
+    };
+    let first = of(exprs.first()?)?;
+    let marked = matches!(first, SqlType::Char(_)) || (matches!(first, SqlType::Composite(_)) && !first.is_record());
+    (marked && exprs.iter().all(|e| of(e).as_ref() == Some(&first))).then_some(first)
 }

@@ -4,6 +4,7 @@
 //! A pass over a plan fresh from the planner, before types are coerced. Values lie blank padded in tables, so that a
 //! column compared with a literal stays a column, which prunes.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, StringViewArray};
@@ -13,7 +14,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, Result};
 use datafusion::logical_expr::expr::{Between, InList, InSubquery, ScalarFunction};
 use datafusion::logical_expr::{
-    BinaryExpr, Case, Expr, ExprSchemable, Join, Like, LogicalPlan, LogicalPlanBuilder, Operator,
+    BinaryExpr, Case, Expr, ExprSchemable, Join, Like, LogicalPlan, LogicalPlanBuilder, Operator, Union,
 };
 use datafusion::scalar::ScalarValue;
 use sightline_storage::types::SqlType;
@@ -24,7 +25,7 @@ use super::operators::compares;
 use super::pass::over_node;
 
 /// Functions that take values of any type as they are.
-const ANY_TYPE: [&str; 15] = [
+const ANY_TYPE: [&str; 18] = [
     "coalesce",
     "concat",
     "concat_ws",
@@ -39,17 +40,29 @@ const ANY_TYPE: [&str; 15] = [
     "num_nulls",
     "octet_length",
     "pg_typeof",
+    "row",
     "single_value",
+    "to_json",
+    "to_jsonb",
 ];
 
 /// Rewrites a plan fresh from the planner.
 pub(super) fn insignificant(plan: LogicalPlan) -> Result<LogicalPlan> {
+    // What stands above columns that have become longer has another type, too.
+    let stale = Cell::new(false);
     plan.transform_up_with_subqueries(|node| {
+        let node = if stale.get() { node.recompute_schema()? } else { node };
         let node = over_node(node, rewrite)?;
-        node.transform_data(|node| match node {
+        let node = node.transform_data(|node| match node {
             LogicalPlan::Join(join) => Ok(joined(join)),
+            LogicalPlan::Union(union) => {
+                let done = united(union)?;
+                stale.set(stale.get() || done.transformed);
+                Ok(done)
+            }
             other => Ok(Transformed::no(other)),
-        })
+        })?;
+        Ok(Transformed { transformed: node.transformed || stale.get(), ..node })
     })
     .map(|t| t.data)
 }
@@ -107,6 +120,11 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         Expr::ScalarFunction(call) if call.func.name().starts_with("any_") || call.func.name().starts_with("all_") => {
             over_array(call, schema)?
         }
+        Expr::ScalarFunction(call)
+            if matches!(call.func.name(), "array_position" | "array_positions" | "array_remove" | "array_has") =>
+        {
+            in_array(call, schema)?
+        }
         Expr::ScalarFunction(mut call) if !takes_any(call.func.name()) => {
             let changed = trim_all(&mut call.args, schema);
             Transformed::new_transformed(Expr::ScalarFunction(call), changed)
@@ -123,10 +141,11 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                 return Ok(Transformed::yes(Expr::InList(list)));
             }
             let InList { expr, list, negated } = list;
-            let list = list.into_iter().map(|e| bare(e, schema)).collect();
+            let list = list.into_iter().map(|e| unblank(e, schema)).collect();
             Transformed::yes(Expr::InList(InList { expr: Box::new(trimmed(*expr)), list, negated }))
         }
-        Expr::InList(InList { expr, list, negated }) if literal(&expr).is_some() && list.iter().any(has_length) => {
+        // A literal is what the others are; the blanks of a text count.
+        Expr::InList(InList { expr, list, negated }) if list.iter().any(has_length) => {
             let expr = Box::new(bare(*expr, schema));
             let list = list.into_iter().map(|e| bare(e, schema)).collect();
             Transformed::yes(Expr::InList(InList { expr, list, negated }))
@@ -168,20 +187,100 @@ fn null_if(mut call: ScalarFunction, schema: &DFSchema) -> Transformed<Expr> {
     Transformed::yes(Expr::Case(case))
 }
 
-/// `c = ANY (array)` and its kin.
+/// `c = ANY (array)` and its kin. Blanks do not count where both are a `character` or a `character varying`; those of a
+/// text do.
 fn over_array(mut call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let [value, array] = call.args.as_mut_slice() else { return Ok(Transformed::no(Expr::ScalarFunction(call))) };
-    let of_char = matches!(type_of(array, schema), Some(SqlType::Array(item)) if matches!(*item, SqlType::Char(_)));
+    let item = item_type(array, schema);
+    let of_char = matches!(item, Some(SqlType::Char(_)));
     if length(value, schema).is_none() && !of_char {
         return Ok(Transformed::no(Expr::ScalarFunction(call)));
     }
-    let (_, field) = array.to_field(schema)?;
-    let text = SqlType::Text.field_ref("item");
-    if matches!(field.data_type(), DataType::List(_)) {
-        *array = elementwise("text[] (bpchar[])", std::mem::take(array), &field, &text, None, |e, _| Ok(trimmed(e)))?;
+    if of_char || matches!(item, Some(SqlType::Varchar(_))) {
+        *array = trimmed_items(std::mem::take(array), schema)?;
     }
     *value = unblank(std::mem::take(value), schema);
     Ok(Transformed::yes(Expr::ScalarFunction(call)))
+}
+
+/// The type of an array's elements.
+fn item_type(array: &Expr, schema: &DFSchema) -> Option<SqlType> {
+    match type_of(array, schema)? {
+        SqlType::Array(item) => Some(*item),
+        _ => None,
+    }
+}
+
+fn trimmed_items(array: Expr, schema: &DFSchema) -> Result<Expr> {
+    let (_, field) = array.to_field(schema)?;
+    if !matches!(field.data_type(), DataType::List(_)) {
+        return Ok(array);
+    }
+    let text = SqlType::Text.field_ref("item");
+    elementwise("text[] (bpchar[])", array, &field, &text, None, |e, _| Ok(trimmed(e)))
+}
+
+/// `array_position(array, value)` and its kin: of a text and a `character` the latter is made a text.
+fn in_array(mut call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let [array, value, ..] = call.args.as_mut_slice() else {
+        return Ok(Transformed::no(Expr::ScalarFunction(call)));
+    };
+    let item = item_type(array, schema);
+    let is_text = |ty: &Option<SqlType>| matches!(ty, Some(SqlType::Text | SqlType::Varchar(_)));
+    if is_text(&item) && length(value, schema).is_some() {
+        *value = trimmed(std::mem::take(value));
+    } else if matches!(item, Some(SqlType::Char(_))) && literal(value).is_none() && is_text(&type_of(value, schema)) {
+        *array = trimmed_items(std::mem::take(array), schema)?;
+    } else {
+        return Ok(Transformed::no(Expr::ScalarFunction(call)));
+    }
+    Ok(Transformed::yes(Expr::ScalarFunction(call)))
+}
+
+/// The arms of a UNION with values of several lengths: all are as long as the longest.
+fn united(union: Union) -> Result<Transformed<LogicalPlan>> {
+    let width = union.schema.fields().len();
+    let lengths = |n: usize| {
+        let of = |input: &Arc<LogicalPlan>| match SqlType::of_field(input.schema().field(n)) {
+            SqlType::Char(n) => Some(n),
+            _ => None,
+        };
+        union.inputs.iter().map(of).collect::<Option<Vec<_>>>()
+    };
+    let longest = |all: Vec<u32>| all.iter().max().copied().filter(|max| all.iter().any(|n| n != max));
+    let wanted = (0..width).map(|n| lengths(n).and_then(longest)).collect::<Vec<_>>();
+    if wanted.iter().all(Option::is_none) {
+        return Ok(Transformed::no(LogicalPlan::Union(union)));
+    }
+    let padded = |input: Arc<LogicalPlan>| -> Result<Arc<LogicalPlan>> {
+        let schema = input.schema().clone();
+        let exprs = wanted.iter().enumerate().map(|(n, to)| {
+            let (qualifier, field) = schema.qualified_field(n);
+            let column = Expr::Column(Column::new(qualifier.cloned(), field.name()));
+            match to {
+                Some(to) => lengthened(column, *to).alias_qualified(qualifier.cloned(), field.name()),
+                None => column,
+            }
+        });
+        Ok(Arc::new(LogicalPlanBuilder::from(input.as_ref().clone()).project(exprs.collect::<Vec<_>>())?.build()?))
+    };
+    let inputs = union.inputs.into_iter().map(padded).collect::<Result<Vec<_>>>()?;
+    Ok(Transformed::yes(LogicalPlan::Union(Union::try_new_with_loose_types(inputs)?)))
+}
+
+/// A `character` of more characters.
+fn lengthened(expr: Expr, n: u32) -> Expr {
+    let body: Body = Arc::new(move |arrays| {
+        let texts = cast(&arrays[0], &DataType::Utf8View)?;
+        let texts = texts.as_string_view().iter().map(|t| t.map(|t| padded_text(t, n)));
+        Ok(Arc::new(texts.collect::<StringViewArray>()) as ArrayRef)
+    });
+    Kernel::call(&format!("bpchar ({n})"), SqlType::Char(n).field_ref(""), vec![expr], body)
+}
+
+fn padded_text(text: &str, n: u32) -> String {
+    let missing = (n as usize).saturating_sub(text.chars().count());
+    format!("{text}{}", " ".repeat(missing))
 }
 
 /// `c IN (SELECT …)`.
@@ -293,9 +392,7 @@ fn bare(expr: Expr, schema: &DFSchema) -> Expr {
 /// A literal as long as the values of the column.
 fn padded(expr: Expr, n: u32) -> Expr {
     let Some(text) = literal(&expr) else { return expr };
-    let text = text.trim_end_matches(' ');
-    let missing = (n as usize).saturating_sub(text.chars().count());
-    Expr::Literal(ScalarValue::Utf8(Some(format!("{text}{}", " ".repeat(missing)))), None)
+    Expr::Literal(ScalarValue::Utf8(Some(padded_text(text.trim_end_matches(' '), n))), None)
 }
 
 /// The value as text.

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field};
+use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, Result, ScalarValue};
 use datafusion::functions_aggregate::first_last::first_value;
@@ -22,8 +22,8 @@ use sightline_storage::types::SqlType;
 
 use super::arithmetic::comparable;
 use super::elements::said;
-use super::json;
 use super::temporal::is_temporal;
+use super::{json, keys};
 use crate::codec::{Style, input};
 use crate::error::to_datafusion;
 
@@ -80,7 +80,7 @@ impl AggregateUDFImpl for Widened {
         self.inner.accumulator(args)
     }
 
-    fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<arrow::datatypes::FieldRef>> {
+    fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
         self.inner.state_fields(args)
     }
 }
@@ -269,7 +269,7 @@ fn window(mut call: Box<WindowFunction>, schema: &DFSchema) -> Result<Transforme
     Ok(Transformed::yes(Expr::WindowFunction(call)))
 }
 
-/// Sorts, groups and joins of intervals go by what compares them; groups and joins of `jsonb`, too.
+/// Sorts, groups and joins of intervals go by what compares them; groups and joins of `jsonb`, arrays and rows, too.
 pub(super) fn sorted_and_grouped(node: LogicalPlan) -> Result<LogicalPlan> {
     Ok(match node {
         LogicalPlan::Sort(mut sort) => {
@@ -297,12 +297,16 @@ pub(super) fn sorted_and_grouped(node: LogicalPlan) -> Result<LogicalPlan> {
 
 /// Whether values of the type are equal that look otherwise.
 fn by_key(field: &Field) -> bool {
-    is_interval(field.data_type()) || SqlType::of_field(field) == SqlType::Jsonb
+    is_interval(field.data_type()) || SqlType::of_field(field) == SqlType::Jsonb || keys::needed(field)
 }
 
 /// What is equal where the values are.
-fn key(expr: Expr, field: &Field) -> Result<Expr> {
-    if is_interval(field.data_type()) { Ok(comparable(expr)) } else { json::key(expr) }
+fn key(expr: Expr, field: &FieldRef) -> Result<Expr> {
+    match field.data_type() {
+        t if is_interval(t) => Ok(comparable(expr)),
+        _ if keys::needed(field) => Ok(keys::bytes(expr, field)),
+        _ => json::key(expr),
+    }
 }
 
 /// Groups by what compares the values, and shows of each group the first.

@@ -29,6 +29,7 @@ mod guards;
 mod intervals;
 mod json;
 mod kernel;
+mod keys;
 mod lateral;
 mod meaning;
 mod membership;
@@ -90,7 +91,7 @@ pub(crate) use domains::{DomainChecks, VALUE, column_default};
 pub(crate) use names::TEMPORARY;
 pub use names::{fold, resolve_creation, resolve_relation, resolve_temporary};
 pub use position::positioned;
-pub(crate) use rewrite::is_row;
+pub(crate) use rewrite::{is_row, needs_type};
 pub use run::{explain, run};
 pub use shared::Shared;
 pub(crate) use sleep::NAMES as SLEEPS;
@@ -373,8 +374,8 @@ fn meant(ctx: &Arc<QueryContext>, plan: LogicalPlan) -> Result<LogicalPlan> {
         .and_then(multisets::counted)
         .and_then(numbers::chosen)
         .and_then(records::tested)
-        .and_then(records::ordered)
         .and_then(json::typed)
+        .and_then(keys::keyed)
         .and_then(|plan| frames::framed(plan, ctx))
         .map_err(from_datafusion)?;
     let plan = blanks::insignificant(plan).map_err(from_datafusion)?;
@@ -490,6 +491,7 @@ pub fn plan_expr(ctx: &Arc<QueryContext>, expr: &ast::Expr, schema: &DFSchema) -
         .and_then(|e| intervals::resolved_in(e, schema, &style_now(ctx)))
         .and_then(|e| numbers::chosen_in(e, schema))
         .and_then(|e| json::typed_in(e, schema))
+        .and_then(|e| keys::keyed_in(e, schema))
         .map_err(from_datafusion)?;
     let planned = blanks::insignificant_in(planned, schema).map_err(from_datafusion)?;
     let mut aggregate = false;

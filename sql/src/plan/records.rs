@@ -13,23 +13,25 @@ use arrow::array::{
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields};
-use arrow::row::{RowConverter, SortField};
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::{Column, DFSchema, Result};
+use datafusion::logical_expr::binary::comparison_coercion;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawDictionaryExpr};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, ReturnFieldArgs, ScalarFunctionArgs,
-    ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
+    ScalarUDF, ScalarUDFImpl, Signature, SortExpr, TypeSignature, Volatility,
 };
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast::BinaryOperator;
+use sightline_functions::comparable::comparable;
+use sightline_functions::numeric::{NUMERIC, cast_array};
 use sightline_storage::error::{Error, SqlState};
 use sightline_storage::ids::SchemaId;
 use sightline_storage::types::{CompositeType, SqlType, TypeName};
 
 use super::columns::{hide, unhide};
 use super::kernel::Kernel;
-use super::{QueryContext, Relation, TARGETS_MAX, arithmetic, names};
+use super::{QueryContext, Relation, TARGETS_MAX, names};
 use crate::codec::input::only_scalar;
 use crate::error::to_datafusion;
 
@@ -41,6 +43,9 @@ pub(super) const SPREAD_ROW: &str = "row with the fields of ";
 pub(super) const ROW_OF_RELATION: &str = "row of relation ";
 /// The key of the dictionary that stands for a row of all columns.
 pub(super) const ALL_COLUMNS: &str = "\u{1}all columns";
+
+/// What the key of the dictionary begins with that stands for the column whose name follows, or for NULL.
+pub(super) const COLUMN_IF_ANY: &str = "\u{1}column ";
 
 /// What a relation is called whose rows become their fields, and what their names begin with.
 pub(super) const FIELDS: &str = "\u{1}fields";
@@ -184,7 +189,7 @@ fn finished(
         if array.data_type() == field.data_type() {
             return Ok(array);
         }
-        sightline_functions::numeric::cast_array(&array, field.data_type())
+        cast_array(&array, field.data_type())
     };
     let columns = columns.into_iter().zip(&fields).map(cast).collect::<Result<Vec<_>>>()?;
     let made: ArrayRef = if columns.is_empty() {
@@ -263,8 +268,9 @@ fn among(rows: &ArrayRef, lists: &ArrayRef) -> Result<ArrayRef> {
 /// Compares the fields of rows, by the numbers of both; NULLs are equal to one another and greater than all else.
 fn comparators(left: &StructArray, right: &StructArray, count: usize) -> Result<Vec<DynComparator>> {
     let options = SortOptions { descending: false, nulls_first: false };
-    let fields = left.columns().iter().zip(right.columns()).take(count).map(|(l, r)| {
-        let (l, r) = (key(l)?, key(r)?);
+    let pairs = left.columns().iter().zip(left.fields()).zip(right.columns().iter().zip(right.fields()));
+    let fields = pairs.take(count).map(|((l, lf), (r, rf))| {
+        let (l, r) = (comparable(l, lf)?, comparable(r, rf)?);
         let r = if l.data_type() == r.data_type() { r } else { arrow::compute::cast(&r, l.data_type())? };
         Ok(make_comparator(&l, &r, options)?)
     });
@@ -334,11 +340,16 @@ impl ExprPlanner for Records {
         expr: RawDictionaryExpr,
         schema: &DFSchema,
     ) -> Result<PlannerResult<RawDictionaryExpr>> {
-        let all = |key: &Expr| {
-            matches!(key, Expr::Literal(ScalarValue::Utf8(Some(key)) | ScalarValue::Utf8View(Some(key)), _)
-                if key == ALL_COLUMNS)
+        let key = match expr.keys.as_slice() {
+            [Expr::Literal(ScalarValue::Utf8(Some(key)) | ScalarValue::Utf8View(Some(key)), _)] => key.as_str(),
+            _ => return Ok(PlannerResult::Original(expr)),
         };
-        if !matches!(expr.keys.as_slice(), [key] if all(key)) {
+        if let Some(name) = key.strip_prefix(COLUMN_IF_ANY) {
+            let found = schema.columns_with_unqualified_name(name);
+            let column = found.into_iter().next().map(Expr::Column);
+            return Ok(PlannerResult::Planned(column.unwrap_or(Expr::Literal(ScalarValue::Boolean(None), None))));
+        }
+        if key != ALL_COLUMNS {
             return Ok(PlannerResult::Original(expr));
         }
         let columns = schema.columns();
@@ -360,6 +371,11 @@ impl ExprPlanner for Records {
         }
         let op = expr.op.clone();
         let field = Arc::new(Field::new("", DataType::Boolean, true));
+        if is_written(&expr.left) && is_written(&expr.right) {
+            let body = Arc::new(move |arrays: &[ArrayRef]| by_fields(&arrays[0], &arrays[1], &op));
+            let name = format!("row {} row", expr.op);
+            return Ok(PlannerResult::Planned(Kernel::call(&name, field, vec![expr.left, expr.right], body)));
+        }
         let body = Arc::new(move |arrays: &[ArrayRef]| compared(&arrays[0], &arrays[1], &op));
         let name = format!("record {} record", expr.op);
         Ok(PlannerResult::Planned(Kernel::call(&name, field, vec![expr.left, expr.right], body)))
@@ -378,6 +394,74 @@ fn incomparable(left: &Fields, right: &Fields) -> Option<(usize, Error)> {
     }
     let text = || "cannot compare record types with different numbers of columns".to_string();
     (left.len() != right.len()).then(|| (left.len().min(right.len()), refused(text())))
+}
+
+/// Whether it is a `ROW(…)`: two of those are compared field by field, and a NULL in one leaves it open
+/// (<https://www.postgresql.org/docs/15/functions-comparisons.html#ROW-WISE-COMPARISON>).
+fn is_written(expr: &Expr) -> bool {
+    match expr {
+        Expr::ScalarFunction(call) => call.func.name() == ROW || call.func.name().starts_with(SPREAD_ROW),
+        _ => false,
+    }
+}
+
+/// Compares rows as [`is_written`] says.
+///
+/// # Errors
+/// 42601 for rows of different lengths, 42883 for fields that have no operator.
+fn by_fields(left: &ArrayRef, right: &ArrayRef, op: &BinaryOperator) -> Result<ArrayRef> {
+    let (left, right) = (left.as_struct(), right.as_struct());
+    if left.num_columns() != right.num_columns() {
+        let text = "unequal number of entries in row expressions";
+        return Err(to_datafusion(Error::new(SqlState::SYNTAX_ERROR, text)));
+    }
+    let options = SortOptions { descending: false, nulls_first: false };
+    let mut fields = Vec::with_capacity(left.num_columns());
+    for n in 0..left.num_columns() {
+        let (l, r) = alike(left.column(n), right.column(n), op)?;
+        let (l, r) = (comparable(&l, &left.fields()[n])?, comparable(&r, &right.fields()[n])?);
+        let nulls = arrow::buffer::NullBuffer::union(l.logical_nulls().as_ref(), r.logical_nulls().as_ref());
+        fields.push((make_comparator(&l, &r, options)?, nulls));
+    }
+    let pair = |field: &(DynComparator, Option<arrow::buffer::NullBuffer>), n: usize| match &field.1 {
+        Some(nulls) if nulls.is_null(n) => None,
+        _ => Some(field.0(n, n)),
+    };
+    let one = |n: usize| {
+        let mut pairs = fields.iter().map(|f| pair(f, n));
+        if matches!(op, BinaryOperator::Eq | BinaryOperator::NotEq) {
+            let mut open = false;
+            let differ = pairs.any(|p| {
+                open |= p.is_none();
+                p.is_some_and(Ordering::is_ne)
+            });
+            return if differ || !open { Some(differ == (*op == BinaryOperator::NotEq)) } else { None };
+        }
+        let order = pairs.find(|p| *p != Some(Ordering::Equal)).unwrap_or(Some(Ordering::Equal))?;
+        Some(match op {
+            BinaryOperator::Lt => order.is_lt(),
+            BinaryOperator::LtEq => order.is_le(),
+            BinaryOperator::Gt => order.is_gt(),
+            _ => order.is_ge(),
+        })
+    };
+    Ok(Arc::new((0..left.len()).map(one).collect::<BooleanArray>()))
+}
+
+/// Two fields in the type that both are compared in.
+fn alike(left: &ArrayRef, right: &ArrayRef, op: &BinaryOperator) -> Result<(ArrayRef, ArrayRef)> {
+    let (l, r) = (left.data_type(), right.data_type());
+    if l == r {
+        return Ok((left.clone(), right.clone()));
+    }
+    let numeric = [l, r].contains(&&NUMERIC) && [l, r].iter().all(|t| **t == NUMERIC || t.is_numeric());
+    let common = if numeric { Some(NUMERIC) } else { comparison_coercion(l, r) };
+    let Some(common) = common else {
+        let (l, r) = (SqlType::from_arrow(l), SqlType::from_arrow(r));
+        let text = format!("operator does not exist: {l} {op} {r}");
+        return Err(to_datafusion(Error::new(SqlState::UNDEFINED_FUNCTION, text)));
+    };
+    Ok((cast_array(left, &common)?, cast_array(right, &common)?))
 }
 
 /// Compares rows field by field; NULLs are equal to one another and greater than all else. That they cannot be compared
@@ -407,23 +491,18 @@ fn compared(left: &ArrayRef, right: &ArrayRef, op: &BinaryOperator) -> Result<Ar
     Ok(Arc::new(BooleanArray::new(values, nulls)))
 }
 
-/// What a field is compared by.
-fn key(array: &ArrayRef) -> Result<ArrayRef> {
-    match array.data_type() {
-        DataType::Interval(_) => arithmetic::comparable_array(array),
-        t if *t == sightline_functions::numeric::NUMERIC => sightline_functions::numeric::keys(array),
-        _ => Ok(array.clone()),
-    }
-}
-
-/// The relation with the fields of the rows that are marked in the place of these.
+/// The relation with the fields of the rows that are marked in the place of these, in the order that marked columns ask for.
 ///
 /// # Errors
 /// 42809 for what is no row.
 pub(super) fn spread(plan: LogicalPlan) -> Result<LogicalPlan> {
     let mut seen = HashSet::new();
-    let mut exprs = Vec::new();
+    let (mut exprs, mut keys) = (Vec::new(), Vec::new());
     for (column, field) in plan.schema().columns().into_iter().zip(plan.schema().fields()) {
+        if let Some(key) = column.name.strip_prefix(KEY).and_then(Key::read) {
+            keys.push((key, column));
+            continue;
+        }
         if !column.name.starts_with(FIELDS) {
             seen.insert(column.name.clone());
             exprs.push(Expr::Column(column));
@@ -445,56 +524,76 @@ pub(super) fn spread(plan: LogicalPlan) -> Result<LogicalPlan> {
             exprs.push(value.alias(unique));
         }
     }
-    LogicalPlanBuilder::from(plan).project(exprs)?.alias(FIELDS)?.build()
-}
-
-/// Rows, and arrays of rows, are ordered by keys: nothing below us orders structs within lists.
-pub(super) fn ordered(plan: LogicalPlan) -> Result<LogicalPlan> {
-    plan.transform_up_with_subqueries(|node| {
-        let LogicalPlan::Sort(mut sort) = node else { return Ok(Transformed::no(node)) };
-        let schema = sort.input.schema().clone();
-        let mut changed = false;
-        for key in &mut sort.expr {
-            let field = key.expr.to_field(&schema).map(|(_, field)| field);
-            if field.is_ok_and(|f| holds_rows(f.data_type())) {
-                let field = Arc::new(Field::new("", DataType::Binary, true));
-                let given = std::mem::take(&mut key.expr);
-                key.expr = Kernel::call("order of rows", field, vec![given], Arc::new(|a| order_keys(&a[0])));
-                changed = true;
-            }
-        }
-        Ok(Transformed::new_transformed(LogicalPlan::Sort(sort), changed))
-    })
-    .map(|t| t.data)
-}
-
-fn holds_rows(t: &DataType) -> bool {
-    match t {
-        DataType::Struct(_) => true,
-        DataType::List(item) => holds_rows(item.data_type()),
-        _ => false,
+    if keys.is_empty() {
+        return LogicalPlanBuilder::from(plan).project(exprs)?.alias(FIELDS)?.build();
     }
+    let outputs = exprs.iter().map(|e| e.qualified_name()).map(|(r, name)| Column::new(r, name)).collect::<Vec<_>>();
+    let order = keys.iter().map(|(key, column)| key.sort(column, &outputs)).collect::<Result<Vec<_>>>()?;
+    exprs.extend(keys.into_iter().map(|(_, column)| Expr::Column(column)));
+    LogicalPlanBuilder::from(plan)
+        .project(exprs)?
+        .sort(order)?
+        .project(outputs.into_iter().map(Expr::Column))?
+        .alias(FIELDS)?
+        .build()
 }
 
-/// Bytes in the order of the values.
-fn order_keys(array: &ArrayRef) -> Result<ArrayRef> {
-    let options = SortOptions { descending: false, nulls_first: false };
-    let values = match array.as_struct_opt() {
-        Some(rows) => {
-            let columns = rows.columns().iter().map(key).collect::<Result<Vec<_>>>()?;
-            let fields = columns
-                .iter()
-                .zip(rows.fields())
-                .map(|(c, f)| f.as_ref().clone().with_data_type(c.data_type().clone()));
-            let made = StructArray::try_new_with_length(fields.collect(), columns, rows.nulls().cloned(), rows.len())?;
-            Arc::new(made) as ArrayRef
-        }
-        None => array.clone(),
-    };
-    let converter = RowConverter::new(vec![SortField::new_with_options(values.data_type().clone(), options)])?;
-    let keys = converter.convert_columns(&[values])?;
-    let keys = keys.iter().enumerate().map(|(n, k)| array.is_valid(n).then(|| k.data().to_vec()));
-    Ok(Arc::new(keys.collect::<arrow::array::BinaryArray>()))
+/// What a column is called that is not shown, but sorted by: this, and the [`Key`] that it stands for.
+pub(super) const KEY: &str = "\u{1}key ";
+
+/// One key of an ORDER BY beside rows that become their fields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Key {
+    pub(super) of: KeyOf,
+    pub(super) descending: bool,
+    pub(super) nulls_first: bool,
+}
+
+/// What a key is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum KeyOf {
+    /// The n-th column that is shown, from 1.
+    Position(usize),
+    /// The column that is shown under this name, or else the hidden one.
+    Name(String),
+    /// The hidden column.
+    Expression,
+}
+
+impl Key {
+    /// The name of its column, the n-th of such.
+    pub(super) fn column(&self, n: usize) -> String {
+        let of = match &self.of {
+            KeyOf::Position(at) => format!("p{at}"),
+            KeyOf::Name(name) => format!("n{name}"),
+            KeyOf::Expression => "e".to_string(),
+        };
+        let flag = |b: bool| if b { '1' } else { '0' };
+        format!("{KEY}{n} {}{}{of}", flag(self.descending), flag(self.nulls_first))
+    }
+
+    fn read(text: &str) -> Option<Key> {
+        let (_, rest) = text.split_once(' ')?;
+        let (flags, of) = rest.split_at_checked(2)?;
+        let of = match of.split_at_checked(1)? {
+            ("p", at) => KeyOf::Position(at.parse().ok()?),
+            ("n", name) => KeyOf::Name(name.to_string()),
+            _ => KeyOf::Expression,
+        };
+        Some(Key { of, descending: flags.starts_with('1'), nulls_first: flags.ends_with('1') })
+    }
+
+    fn sort(&self, hidden: &Column, outputs: &[Column]) -> Result<SortExpr> {
+        let column = match &self.of {
+            KeyOf::Position(at) => at.checked_sub(1).and_then(|n| outputs.get(n)).ok_or_else(|| {
+                let text = format!("ORDER BY position {at} is not in select list");
+                to_datafusion(Error::new(SqlState::new("42P10"), text))
+            })?,
+            KeyOf::Name(name) => outputs.iter().find(|c| c.name == *name).unwrap_or(hidden),
+            KeyOf::Expression => hidden,
+        };
+        Ok(SortExpr { expr: Expr::Column(column.clone()), asc: !self.descending, nulls_first: self.nulls_first })
+    }
 }
 
 /// `x IS NULL` of a row: whether all of its fields are NULL; `x IS NOT NULL`: whether none is.

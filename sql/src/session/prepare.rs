@@ -99,7 +99,7 @@ impl Session {
         let prepared = self.look_at(&statement, declared).await;
         if prepared.is_err() {
             // It was begun, and it will not be executed.
-            self.registered.running.lock().active = false;
+            self.end_statement();
         }
         prepared.map_err(|e| crate::plan::positioned(e, &statement).moved(statement.offset))
     }

@@ -76,7 +76,9 @@ pub(super) async fn run(
     }
     if !explain.analyze {
         lines.push("Logical plan:".to_string());
-        lines.extend(optimized.display_indent().to_string().lines().map(|l| format!("  {l}")));
+        // What is named so that no user can name it is marked inside.
+        let shown = optimized.display_indent().to_string().replace("\u{1}read_", "read_").replace('\u{1}', ":");
+        lines.extend(shown.lines().map(|l| format!("  {l}")));
     }
     text_rows(columns(), vec![lines], "EXPLAIN")
 }

@@ -263,6 +263,14 @@ async fn no_root() -> Outcome {
     .await?;
     let folder = tempfile::tempdir()?;
     let gone = folder.path().join("gone").display().to_string();
+    // The database's own files are nobody's to read.
+    for root in [folder.path().to_path_buf(), folder.path().join("data/cold")] {
+        std::fs::create_dir_all(&root)?;
+        let shown = root.display().to_string();
+        let started = Server::start(&folder.path().join("data"), &[("SIGHTLINE_FILE_ROOT", &shown)]);
+        let said = started.err().and_then(|e| e.message().map(str::to_string)).unwrap_or_default();
+        ensure!(said.contains("contain one another"), "{root:?}: {said}");
+    }
     let server = Server::fresh_with(&[("SIGHTLINE_FILE_ROOT", &gone)])?;
     let mut client = Client::connect(server.port, USER, DATABASE).await?;
     ensure!(!Path::new(&gone).exists(), "the folder was made");

@@ -21,10 +21,13 @@ pub(super) fn build(ctx: &QueryContext, relation: &'static Relation) -> Result<R
             "pid",
             "usesysid",
             "usename",
+            "application_name",
             "client_addr",
             "client_port",
             "backend_start",
+            "xact_start",
             "query_start",
+            "state_change",
             "state",
             "query",
             "backend_type",
@@ -33,6 +36,7 @@ pub(super) fn build(ctx: &QueryContext, relation: &'static Relation) -> Result<R
     let visible = objects::tenants(ctx).map(|t| t.id).collect::<Vec<_>>();
     for a in ctx.database.activity().into_iter().filter(|a| visible.contains(&a.info.tenant)) {
         let mine = a.info.role == ctx.identity.role || ctx.identity.superuser || ctx.identity.owner;
+        let time = |us: i64| (us != 0).then_some(us).into();
         let own = |v: Value| if mine { v } else { Value::Null };
         rows.push([
             a.info.tenant.0.into(),
@@ -40,11 +44,14 @@ pub(super) fn build(ctx: &QueryContext, relation: &'static Relation) -> Result<R
             a.pid.into(),
             a.info.role.0.into(),
             a.info.role_name.into(),
+            a.application_name.to_string().into(),
             own(a.info.peer.map(|p| p.ip().to_string()).into()),
             own(a.info.peer.map(|p| i32::from(p.port())).into()),
             own(a.info.connected_us.into()),
-            own((a.started_us != 0).then_some(a.started_us).into()),
-            own((if a.active { "active" } else { "idle" }).into()),
+            own(time(a.transaction_us)),
+            own(time(a.started_us)),
+            own(time(a.changed_us)),
+            own(a.state.into()),
             if mine { a.query.into() } else { HIDDEN.into() },
             "client backend".into(),
         ]);

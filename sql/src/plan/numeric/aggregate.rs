@@ -496,7 +496,7 @@ pub(super) fn expanded(node: Aggregate) -> Result<LogicalPlan> {
     let made = LogicalPlan::Aggregate(Aggregate::try_new(node.input, group_expr, parts.named())?);
     let place = |n: usize| if n < groups { n } else { n + hidden };
     let finals = finals.into_iter().enumerate().map(|(n, e)| renamed(e, node.schema.qualified_field(place(n))));
-    LogicalPlanBuilder::from(made).project(finals.collect::<Vec<_>>())?.build()
+    LogicalPlanBuilder::from(made).project(finals)?.build()
 }
 
 /// Window functions made of their parts.
@@ -507,10 +507,11 @@ pub(super) fn expanded_windows(node: Window) -> Result<LogicalPlan> {
     }
     let mut parts = Parts::default();
     let mut finals = input.columns().into_iter().map(Expr::Column).collect::<Vec<_>>();
-    for expr in node.window_expr {
-        finals.push(resolved(expr, &input, &mut parts)?);
+    // The input may have got or lost columns since the node was made, such as the number of a grouping set.
+    let before = node.schema.fields().len() - node.window_expr.len();
+    for (n, expr) in node.window_expr.into_iter().enumerate() {
+        finals.push(renamed(resolved(expr, &input, &mut parts)?, node.schema.qualified_field(before + n)));
     }
     let made = LogicalPlan::Window(Window::try_new(parts.named(), node.input)?);
-    let finals = finals.into_iter().enumerate().map(|(n, e)| renamed(e, node.schema.qualified_field(n)));
-    LogicalPlanBuilder::from(made).project(finals.collect::<Vec<_>>())?.build()
+    LogicalPlanBuilder::from(made).project(finals)?.build()
 }

@@ -9,7 +9,7 @@ use datafusion::logical_expr::{
     Aggregate, Cast, Distinct, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Union, Values,
 };
 
-use super::{aggregate, is_exact, is_numeric, key, unify};
+use super::{aggregate, as_float, is_exact, is_numeric, key, unify};
 
 /// A node whose inputs and expressions are done.
 ///
@@ -70,15 +70,19 @@ fn in_subquery(node: InSubquery, schema: &DFSchema) -> Result<Expr> {
     };
     let items = field.data_type().clone();
     let number = |t: &DataType| is_exact(t) || t.is_integer();
-    if !(is_numeric(&ty) || is_numeric(&items)) || !number(&ty) || !number(&items) {
-        return Ok(Expr::InSubquery(InSubquery { expr, subquery, negated }));
-    }
+    // Beside a float a numeric is one, too.
+    let of_floats = ty.is_floating() && is_exact(&items) || items.is_floating() && is_exact(&ty);
+    let compared = match (of_floats, is_numeric(&ty) || is_numeric(&items)) {
+        (true, _) => as_float,
+        (false, true) if number(&ty) && number(&items) => key,
+        _ => return Ok(Expr::InSubquery(InSubquery { expr, subquery, negated })),
+    };
     let column = Expr::Column(Column::from(inner.qualified_field(0)));
     let plan = LogicalPlanBuilder::from(subquery.subquery.as_ref().clone())
-        .project(vec![key(column, &items).alias(field.name())])?
+        .project(vec![compared(column, &items).alias(field.name())])?
         .build()?;
     subquery.subquery = Arc::new(plan);
-    Ok(Expr::InSubquery(InSubquery { expr: Box::new(key(*expr, &ty)), subquery, negated }))
+    Ok(Expr::InSubquery(InSubquery { expr: Box::new(compared(*expr, &ty)), subquery, negated }))
 }
 
 /// DISTINCT over numerics as groups of their keys.

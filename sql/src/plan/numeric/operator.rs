@@ -306,9 +306,21 @@ fn listed(list: InList, schema: &DFSchema) -> Result<Expr> {
     let ty = expr.get_type(schema)?;
     let numbers =
         |e: &Expr| is_open(e) || is_text_literal(e).is_some() || e.get_type(schema).is_ok_and(|t| is_numeric(&t));
-    if !(is_numeric(&ty) || is_exact(&ty) && list.iter().any(numbers)) {
+    // A literal is a number where another item is one.
+    let exact = |e: &Expr| e.get_type(schema).is_ok_and(|t| is_exact(&t));
+    let open = is_text_literal(&expr).is_some() || integer_digits(&ty).is_some();
+    let mixed = open && list.iter().any(exact) && (is_text_literal(&expr).is_some() || list.iter().any(numbers));
+    if !(is_numeric(&ty) || is_exact(&ty) && list.iter().any(numbers) || mixed) {
         return Ok(Expr::InList(InList { expr, list, negated }));
     }
+    let (expr, ty) = match is_text_literal(&expr) {
+        Some(text) => {
+            let number = literal(text)?;
+            let ty = number.get_type(schema)?;
+            (Box::new(number), ty)
+        }
+        None => (expr, ty),
+    };
     let mut keys = Vec::with_capacity(list.len());
     for item in list {
         let item = match is_text_literal(&item) {

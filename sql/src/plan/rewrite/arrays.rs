@@ -8,6 +8,7 @@ use datafusion::sql::sqlparser::ast::{
 use sightline_functions::array::any_all::over_array;
 
 use super::calls::call;
+use super::composites;
 use super::literals::integer;
 
 /// What such an expression is; none if it stays.
@@ -71,10 +72,13 @@ fn subscripted(root: &Expr, chain: &[AccessExpr]) -> Option<Expr> {
     Some(call(if slices { "array_section" } else { "array_subscript" }, arguments))
 }
 
-/// The column that `t.x` names, or the expression itself.
+/// The column that `t.x` names, the field that `(v).x` is, or the expression itself.
 fn rooted(root: &Expr, path: &[AccessExpr]) -> Option<Expr> {
     if path.is_empty() {
         return Some(root.clone());
+    }
+    if let Some(field) = composites::field_access(root, path) {
+        return Some(field);
     }
     let mut parts = match root {
         Expr::Identifier(ident) => vec![ident.clone()],

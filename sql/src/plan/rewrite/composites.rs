@@ -107,8 +107,8 @@ fn row_of(of: &CompositeType, given: Vec<Expr>) -> Result<Expr> {
 }
 
 /// `(v).a.b`, where v is no name of a relation.
-fn field_access(root: &Expr, chain: &[AccessExpr]) -> Option<Expr> {
-    if !matches!(root, Expr::Nested(_) | Expr::Function(_) | Expr::Cast { .. }) {
+pub(super) fn field_access(root: &Expr, chain: &[AccessExpr]) -> Option<Expr> {
+    if !matches!(root, Expr::Nested(_) | Expr::Function(_) | Expr::Cast { .. } | Expr::Subquery(_)) {
         return None;
     }
     let fields = chain.iter().map(|step| match step {

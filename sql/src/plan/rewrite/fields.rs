@@ -5,15 +5,16 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, ObjectName, OrderBy, OrderByKind, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr,
-    TableFactor, Value, Values, VisitMut, VisitorMut, WildcardAdditionalOptions,
+    DictionaryField, Expr, GroupByExpr, Ident, ObjectName, OrderBy, OrderByKind, Query, Select, SelectItem,
+    SelectItemQualifiedWildcardKind, SetExpr, TableFactor, Value, Values, VisitMut, VisitorMut,
+    WildcardAdditionalOptions,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 
 use super::relations::{series_query, table_alias};
 use crate::parser::starred;
 use crate::plan::names::fold;
-use crate::plan::records::FIELDS;
+use crate::plan::records::{COLUMN_IF_ANY, FIELDS, Key, KeyOf};
 
 /// Rewrites all select lists that ask for the fields of a row. `rows` are the places of names that stand for whole rows.
 pub(super) fn spread(query: &mut Query, rows: &HashSet<Location>) {
@@ -31,9 +32,13 @@ impl VisitorMut for Pass<'_> {
         let mut body = std::mem::replace(query.body.as_mut(), SetExpr::Values(empty()));
         if let SetExpr::Select(select) = &mut body {
             if self.mark(select) {
+                let grouped = select.distinct.is_some() || !is_ungrouped(&select.group_by);
+                let keyed = !grouped && hide_keys(query.order_by.as_ref(), &mut select.projection);
                 let positions = query.order_by.as_ref().is_none_or(by_position);
                 if let Some(mut inner) = wrapped(body) {
-                    if !positions {
+                    if keyed {
+                        query.order_by = None;
+                    } else if !positions {
                         move_clauses(query, &mut inner);
                     }
                     *query.body = inner;
@@ -46,6 +51,40 @@ impl VisitorMut for Pass<'_> {
         *query.body = body;
         ControlFlow::Continue(())
     }
+}
+
+fn is_ungrouped(group: &GroupByExpr) -> bool {
+    matches!(group, GroupByExpr::Expressions(by, modifiers) if by.is_empty() && modifiers.is_empty())
+}
+
+/// Puts the keys of an ORDER BY behind the items, as columns that are not shown; false if there are none, or some that
+/// have no such place.
+fn hide_keys(order: Option<&OrderBy>, items: &mut Vec<SelectItem>) -> bool {
+    let Some(OrderByKind::Expressions(keys)) = order.map(|o| &o.kind) else { return false };
+    let mut hidden = Vec::with_capacity(keys.len());
+    for (n, key) in keys.iter().enumerate() {
+        let (of, expr) = match &key.expr {
+            Expr::Value(v) => match &v.value {
+                Value::Number(digits, _) if let Ok(at) = digits.parse() => {
+                    (KeyOf::Position(at), Expr::value(Value::Null))
+                }
+                _ => return false,
+            },
+            Expr::Identifier(name) => {
+                let name = fold(name);
+                let key = Ident::with_quote('\'', format!("{COLUMN_IF_ANY}{name}"));
+                let value = Box::new(Expr::value(Value::Boolean(true)));
+                (KeyOf::Name(name), Expr::Dictionary(vec![DictionaryField { key, value }]))
+            }
+            other => (KeyOf::Expression, other.clone()),
+        };
+        let descending = key.options.asc == Some(false);
+        let nulls_first = key.options.nulls_first.unwrap_or(descending);
+        let name = Key { of, descending, nulls_first }.column(n);
+        hidden.push(SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', name) });
+    }
+    items.extend(hidden);
+    true
 }
 
 fn empty() -> Values {

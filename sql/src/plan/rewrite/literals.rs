@@ -1,10 +1,18 @@
 //! Literals and their casts: `integer` numbers, exact floats, intervals, `reg*` types.
 
-use datafusion::sql::sqlparser::ast::{self, DataType, Expr, LimitClause, OrderByKind, Query, Value};
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    self, DataType, Expr, LimitClause, OrderByKind, Query, SelectItem, SetExpr, Value, Visit, Visitor,
+    visit_expressions, visit_expressions_mut,
+};
+use datafusion::sql::sqlparser::tokenizer::Location;
 use sightline_storage::types::{RegKind, SqlType};
 
 use super::calls::call;
 use crate::plan::types::sql_type;
+use crate::plan::user_types::said;
 
 pub(super) fn integer(literal: Expr) -> Expr {
     Expr::Cast {
@@ -14,6 +22,79 @@ pub(super) fn integer(literal: Expr) -> Expr {
         array: false,
         format: None,
     }
+}
+
+/// Whether a literal has a type that the planner would not find out: a `uuid`, and what hangs on the clock.
+pub(crate) fn needs_type(text: &str) -> bool {
+    let hex = |b: u8| b.is_ascii_hexdigit() || matches!(b, b'-' | b'{' | b'}');
+    (text.len() >= 32 && text.bytes().all(hex))
+        || [&b"now"[..], b"today", b"tomorrow", b"yesterday"]
+            .iter()
+            .any(|word| text.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word)))
+}
+
+/// Whether a query has such literals.
+pub(super) fn may_have(query: &Query) -> bool {
+    let found = visit_expressions(query, |e| match e {
+        Expr::Value(v)
+            if let Value::SingleQuotedString(text) = &v.value
+                && needs_type(text) =>
+        {
+            ControlFlow::Break(())
+        }
+        _ => ControlFlow::Continue(()),
+    });
+    found.is_break() || query.visit(&mut Arms).is_break()
+}
+
+/// Looks for set operations with a literal among their columns.
+struct Arms;
+
+impl Visitor for Arms {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        match query.body.as_ref() {
+            body @ SetExpr::SetOperation { .. } if has_literal(body) => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        }
+    }
+}
+
+fn has_literal(arm: &SetExpr) -> bool {
+    let item = |item: &SelectItem| match item {
+        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
+            matches!(expr, Expr::Value(v) if matches!(v.value, Value::SingleQuotedString(_)))
+        }
+        _ => false,
+    };
+    match arm {
+        SetExpr::SetOperation { left, right, .. } => has_literal(left) || has_literal(right),
+        SetExpr::Select(select) => select.projection.iter().any(item),
+        _ => false,
+    }
+}
+
+/// Casts literals to the types that were found for them.
+pub(super) fn typed(query: &mut Query, types: &HashMap<Location, SqlType>) {
+    if types.is_empty() {
+        return;
+    }
+    let _: ControlFlow<()> = visit_expressions_mut(query, |e| {
+        if let Expr::Value(v) = e
+            && let Value::SingleQuotedString(_) = v.value
+            && let Some(ty) = types.get(&v.span.start)
+        {
+            *e = Expr::Cast {
+                kind: ast::CastKind::Cast,
+                expr: Box::new(e.clone()),
+                data_type: said(ty),
+                array: false,
+                format: None,
+            };
+        }
+        ControlFlow::Continue(())
+    });
 }
 
 /// Takes back what [`integer`] did where the planner wants a bare literal.
@@ -41,6 +122,16 @@ pub(super) fn bare_positions(query: &mut Query) {
     }
     if let Some(fetch) = &mut query.fetch {
         fetch.quantity.iter_mut().for_each(bare);
+    }
+}
+
+/// A string literal for a LIMIT is a number; what is none has been refused.
+pub(super) fn whole_number(expr: &mut Expr) {
+    if let Expr::Value(value) = expr
+        && let Value::SingleQuotedString(text) = &value.value
+        && let Ok(number) = text.trim().parse::<i64>()
+    {
+        value.value = Value::Number(number.to_string(), false);
     }
 }
 

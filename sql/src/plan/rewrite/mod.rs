@@ -52,6 +52,7 @@ use crate::analysis::Meanings;
 
 pub(in crate::plan) use self::calls::named_call;
 pub(crate) use self::composites::is_row;
+pub(crate) use self::literals::needs_type;
 pub(super) use self::literals::reg_type;
 
 /// Functions that return sets: in a select list they become `unnest(…)` of DataFusion's list-returning ones.
@@ -87,7 +88,7 @@ impl Learned {
 
 /// Whether what some names of a query mean must be found out before it is rewritten.
 pub(super) fn needs_meanings(query: &Query) -> bool {
-    whole_rows::may_have(query) || outer_columns::may_have(query)
+    whole_rows::may_have(query) || outer_columns::may_have(query) || literals::may_have(query)
 }
 
 /// Rewrites a query in place.
@@ -99,6 +100,7 @@ pub(super) fn rewrite(query: &mut Query, meanings: &Meanings) -> Learned {
     outer_columns::named(query, meanings);
     fields::spread(query, &meanings.rows);
     select_list::name_columns(query, true);
+    literals::typed(query, &meanings.literals);
     whole_rows::named(query, &meanings.rows);
     let _: ControlFlow<()> = query.visit(&mut pass);
     pass.learned
@@ -112,6 +114,7 @@ pub(super) fn rewrite_view(query: &mut Query, view: &str, meanings: &Meanings) -
     outer_columns::named(query, meanings);
     fields::spread(query, &meanings.rows);
     select_list::name_columns(query, true);
+    literals::typed(query, &meanings.literals);
     whole_rows::named(query, &meanings.rows);
     let _: ControlFlow<()> = query.visit(&mut pass);
     pass.learned
@@ -223,6 +226,7 @@ impl VisitorMut for Pass {
             Expr::CompoundFieldAccess { .. } | Expr::Cast { .. } | Expr::AnyOp { .. } | Expr::AllOp { .. } => {
                 if let Some(rewritten) = arrays::plain(expr) {
                     *expr = rewritten;
+                    super::domains::check_cast(expr);
                     return ControlFlow::Continue(());
                 }
                 if let Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } = expr
@@ -359,6 +363,11 @@ impl VisitorMut for Pass {
         }
         if !query.locks.is_empty() {
             self.learned.refused = Some("SELECT … FOR UPDATE and FOR SHARE are not supported: rows cannot be locked");
+        }
+        if let Some(LimitClause::LimitOffset { limit, offset, .. }) = &mut query.limit_clause {
+            for bound in limit.iter_mut().chain(offset.iter_mut().map(|o| &mut o.value)) {
+                literals::whole_number(bound);
+            }
         }
         if let Some(LimitClause::LimitOffset { limit, offset, .. }) = &query.limit_clause {
             for bound in limit.iter().chain(offset.iter().map(|o| &o.value)) {

@@ -28,6 +28,11 @@ fn negative(inner: &Expr) -> Option<Expr> {
             }
             _ => Some(call("pg_uminus", vec![inner.clone()])),
         },
+        // The smallest integer is written with a sign.
+        Expr::Value(value) if let Value::Number(digits, _) = &value.value => {
+            let signed = format!("-{digits}");
+            signed.parse::<i32>().ok().map(|_| integer(Expr::value(Value::Number(signed, false))))
+        }
         Expr::Value(_) | Expr::Interval(_) | Expr::UnaryOp { .. } => None,
         _ => Some(call("pg_uminus", vec![inner.clone()])),
     }

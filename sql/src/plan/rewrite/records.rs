@@ -11,6 +11,7 @@ use sightline_storage::types::SqlType;
 use super::calls::{call, quoted_call};
 use super::composites;
 use super::relations::table_alias;
+use crate::plan::domains::check_cast;
 use crate::plan::names::fold;
 use crate::plan::types::sql_type;
 
@@ -116,5 +117,8 @@ fn reader(ty: &DataType) -> &'static str {
 }
 
 fn cast(expr: Expr, ty: &DataType) -> Expr {
-    Expr::Cast { kind: ast::CastKind::Cast, expr: Box::new(expr), data_type: ty.clone(), array: false, format: None }
+    let kind = ast::CastKind::Cast;
+    let mut cast = Expr::Cast { kind, expr: Box::new(expr), data_type: ty.clone(), array: false, format: None };
+    check_cast(&mut cast);
+    cast
 }

@@ -59,11 +59,15 @@ pub(super) fn without_rows(expr: &Expr) -> Result<Option<Expr>> {
         },
         Expr::IsDistinctFrom(left, right) => distinct(left, right)?,
         Expr::IsNotDistinctFrom(left, right) => distinct(left, right)?.map(not),
-        Expr::IsNull(inner) => {
-            row(inner).map(|r| joined(r.into_iter().map(|e| Expr::IsNull(Box::new(e))).collect(), &BinaryOperator::And))
-        }
-        Expr::IsNotNull(inner) => row(inner)
-            .map(|r| joined(r.into_iter().map(|e| Expr::IsNotNull(Box::new(e))).collect(), &BinaryOperator::And)),
+        // A row in a row is not NULL, whatever is in it.
+        Expr::IsNull(inner) => row(inner).map(|r| {
+            let one = |e: Expr| if row(&e).is_some() { constant(false) } else { Expr::IsNull(Box::new(e)) };
+            joined(r.into_iter().map(one).collect(), &BinaryOperator::And)
+        }),
+        Expr::IsNotNull(inner) => row(inner).map(|r| {
+            let one = |e: Expr| if row(&e).is_some() { constant(true) } else { Expr::IsNotNull(Box::new(e)) };
+            joined(r.into_iter().map(one).collect(), &BinaryOperator::And)
+        }),
         Expr::InList { expr, list, negated } => match row(expr) {
             Some(left) => {
                 let one = |item: &Expr| match row(item) {
@@ -109,6 +113,10 @@ pub(super) fn without_rows(expr: &Expr) -> Result<Option<Expr>> {
         }
         _ => None,
     })
+}
+
+fn constant(value: bool) -> Expr {
+    Expr::value(Value::Boolean(value))
 }
 
 fn unknown() -> Expr {

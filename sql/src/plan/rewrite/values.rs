@@ -3,6 +3,8 @@
 
 use datafusion::sql::sqlparser::ast::{self, CastKind, DataType, ExactNumberInfo, Expr, UnaryOperator, Value};
 
+use sightline_storage::types::SqlType;
+
 use super::arrays;
 use super::calls::call;
 use crate::plan::beside::BESIDE;
@@ -15,6 +17,7 @@ pub(super) fn typed(values: &mut ast::Values) {
         return;
     }
     for column in 0..width {
+        without_modifiers(values, column);
         let cells = || values.rows.iter().map(|row| &row[column]);
         let Some(mut ty) = column_type(cells()) else {
             beside(values, column);
@@ -40,6 +43,29 @@ pub(super) fn typed(values: &mut ast::Values) {
                 };
                 *literal = arrays::plain(&cast).unwrap_or(cast);
             }
+        }
+    }
+}
+
+/// Cells of one type with different modifiers are of the type without one.
+fn without_modifiers(values: &mut ast::Values, column: usize) {
+    let types = values.rows.iter().filter_map(|row| shown_type(&row[column]).and_then(|t| sql_type(&t).ok()));
+    let types = types.collect::<Vec<_>>();
+    let Some(first) = types.first() else { return };
+    let plain = match first {
+        SqlType::Varchar(_) => DataType::Varchar(None),
+        SqlType::Numeric(_) => DataType::Numeric(ExactNumberInfo::None),
+        _ => return,
+    };
+    let alike = |t: &SqlType| std::mem::discriminant(t) == std::mem::discriminant(first);
+    if !types.iter().all(alike) || types.iter().all(|t| t == first) {
+        return;
+    }
+    for row in &mut values.rows {
+        if shown_type(&row[column]).is_some() {
+            let expr = Box::new(row[column].clone());
+            row[column] =
+                Expr::Cast { kind: CastKind::Cast, expr, data_type: plain.clone(), array: false, format: None };
         }
     }
 }

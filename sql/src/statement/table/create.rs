@@ -18,12 +18,15 @@ use sightline_storage::types::SqlType;
 use super::super::{done, insert, layout, names, query};
 use crate::answer::{Answer, Column, Notice};
 use crate::authorize::{Action, Allowed, authorize};
+use crate::codec::Style;
+use crate::codec::datetime::{write_date, write_timestamp};
+use crate::codec::input::parse_text_styled;
 use crate::error::from_datafusion;
 use crate::exec::write::TableWriter;
 use crate::parser::definition::CreateTable;
 use crate::plan::{
-    QueryContext, assignment_cast, evaluate, fold, plan_expr, resolve_creation, resolve_temporary, run as run_plan,
-    sql_type_in,
+    QueryContext, assignment_cast, evaluate, fold, needs_type, plan_expr, resolve_creation, resolve_temporary,
+    run as run_plan, sql_type_in,
 };
 use crate::session::Session;
 
@@ -362,6 +365,10 @@ pub(in crate::statement) fn default_text(
     let schema = DFSchema::empty();
     let planned = plan_expr(ctx, expr, &schema).map_err(|e| placed(e, "DEFAULT expression", "DEFAULT expressions"))?;
     let literal = matches!(&planned, Expr::Literal(value, _) if value.data_type().is_string());
+    // What hangs on the clock is read now, once for all rows to come.
+    if let (true, Some(now)) = (literal, time_now(ctx, expr, ty)?) {
+        return Ok(Some(now));
+    }
     // Only a bare string is read now; whether a number fits is seen when a row needs it, as in PostgreSQL.
     let checked = if !literal {
         let from = SqlType::of_field(&planned.to_field(&schema).map_err(from_datafusion)?.1);
@@ -371,6 +378,29 @@ pub(in crate::statement) fn default_text(
     };
     checked.map_err(|e| default_error(e, ty, column))?;
     Ok(Some(expr.to_string()))
+}
+
+/// `'today'` and the like, for a column of dates or times, as the literal that they are now.
+fn time_now(ctx: &Arc<QueryContext>, expr: &ast::Expr, ty: &SqlType) -> Result<Option<String>> {
+    let ast::Expr::Value(value) = expr else { return Ok(None) };
+    let ast::Value::SingleQuotedString(text) = &value.value else { return Ok(None) };
+    let plain = match ty.base() {
+        SqlType::Precise(precise) => precise.plain(),
+        other => other.clone(),
+    };
+    if !needs_type(text) || !matches!(plain, SqlType::Date | SqlType::Timestamp | SqlType::TimestampTz) {
+        return Ok(None);
+    }
+    let style = Style { now_us: Some(ctx.now_us), ..ctx.settings.style().clone() };
+    let mut shown = Vec::new();
+    // As ISO shows it, with the zone, so that other settings read the same.
+    let iso = Style::default();
+    match parse_text_styled(&plain, text, &style)? {
+        ScalarValue::Date32(Some(day)) => write_date(&mut shown, day, &iso),
+        ScalarValue::TimestampMicrosecond(Some(us), zone) => write_timestamp(&mut shown, us, zone.is_some(), &iso),
+        _ => return Ok(None),
+    }
+    Ok(Some(format!("'{}'::{plain}", String::from_utf8_lossy(&shown))))
 }
 
 /// Where an expression stands that has a subquery or an aggregate in it.
