@@ -116,6 +116,8 @@ impl<'a> Analysis<'a> {
                     .filter(|l| right.iter().any(|r| r.name == l.name))
                     .map(|c| (c.name.clone(), Location::new(0, 0)))
                     .collect::<Vec<_>>();
+                let names = named.iter().map(|(name, _)| name.clone()).collect();
+                self.meanings.borrow_mut().natural.insert(join.relation.span().start, names);
                 self.merged(start..middle, middle..end, &named)
             }
             _ => Ok(()),

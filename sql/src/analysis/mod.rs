@@ -137,6 +137,8 @@ pub(crate) struct Meanings {
     pub searched: HashMap<Location, Vec<String>>,
     /// The columns of `t.*` where t is a relation of a query further out.
     pub stars: HashMap<Location, Vec<String>>,
+    /// The columns that a NATURAL JOIN merges, by the place of its right side.
+    pub natural: HashMap<Location, Vec<String>>,
     /// The types of literals that were written without one, as far as the planner would not find them out.
     pub literals: HashMap<Location, SqlType>,
 }

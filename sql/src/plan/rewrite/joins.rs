@@ -1,12 +1,15 @@
 //! Names in FROM: none comes twice, and the alias of a USING stands for the merged columns
 //! (<https://www.postgresql.org/docs/15/queries-table-expressions.html#QUERIES-FROM>).
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     Expr, Ident, Join, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, OrderByExpr, OrderByKind, Query,
-    Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableFactor, TableWithJoins, VisitMut, VisitorMut,
+    Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Spanned, TableFactor, TableWithJoins, Visit, VisitMut,
+    Visitor, VisitorMut,
 };
+use datafusion::sql::sqlparser::tokenizer::Location;
 use sightline_storage::error::{Error, Result, SqlState};
 
 use crate::parser::JOIN_ALIAS;
@@ -36,6 +39,76 @@ pub(super) fn named(query: &mut Query, count: &mut usize) -> Result<()> {
     in_set(&mut query.body, order_by, count)
 }
 
+/// Whether there is a NATURAL JOIN.
+pub(super) fn has_natural(query: &Query) -> bool {
+    struct Natural;
+    impl Visitor for Natural {
+        type Break = ();
+
+        fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
+            if select.from.iter().any(is_natural) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        }
+    }
+    Visit::visit(query, &mut Natural).is_break()
+}
+
+fn is_natural(table: &TableWithJoins) -> bool {
+    use JoinOperator as J;
+    let inside = |factor: &TableFactor| match factor {
+        TableFactor::NestedJoin { table_with_joins, .. } => is_natural(table_with_joins),
+        _ => false,
+    };
+    let natural = |join: &Join| {
+        matches!(
+            join.join_operator,
+            J::Join(JoinConstraint::Natural)
+                | J::Inner(JoinConstraint::Natural)
+                | J::Left(JoinConstraint::Natural)
+                | J::LeftOuter(JoinConstraint::Natural)
+                | J::Right(JoinConstraint::Natural)
+                | J::RightOuter(JoinConstraint::Natural)
+                | J::FullOuter(JoinConstraint::Natural)
+        )
+    };
+    inside(&table.relation) || table.joins.iter().any(|join| natural(join) || inside(&join.relation))
+}
+
+/// A NATURAL JOIN says which columns it merges, once they are known.
+pub(super) fn natural_as_using(query: &mut Query, known: &HashMap<Location, Vec<String>>) {
+    struct Pass<'a>(&'a HashMap<Location, Vec<String>>);
+    impl Pass<'_> {
+        fn table(&self, table: &mut TableWithJoins) {
+            self.factor(&mut table.relation);
+            for join in &mut table.joins {
+                self.factor(&mut join.relation);
+                let at = join.relation.span().start;
+                let names = self.0.get(&at).filter(|names| at.line > 0 && !names.is_empty());
+                if let (Some(names), Some(natural @ JoinConstraint::Natural)) = (names, constraint(join)) {
+                    let name = |n: &String| ObjectName::from(vec![Ident::with_quote('"', n)]);
+                    *natural = JoinConstraint::Using(names.iter().map(name).collect());
+                }
+            }
+        }
+
+        fn factor(&self, factor: &mut TableFactor) {
+            if let TableFactor::NestedJoin { table_with_joins, .. } = factor {
+                self.table(table_with_joins);
+            }
+        }
+    }
+    impl VisitorMut for Pass<'_> {
+        type Break = ();
+
+        fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+            select.from.iter_mut().for_each(|table| self.table(table));
+            ControlFlow::Continue(())
+        }
+    }
+    if !known.is_empty() {
+        let _: ControlFlow<()> = VisitMut::visit(query, &mut Pass(known));
+    }
+}
+
 fn in_set(body: &mut SetExpr, order_by: &mut [OrderByExpr], count: &mut usize) -> Result<()> {
     match body {
         SetExpr::Select(select) => in_select(select, order_by, count),
@@ -58,17 +131,17 @@ fn in_select(select: &mut Select, order_by: &mut [OrderByExpr], count: &mut usiz
     }
     expand(select, &found.merged);
     let mut pass = Names { found, depth: 0, failed: None };
-    let _: ControlFlow<()> = select.projection.visit(&mut pass);
-    let _: ControlFlow<()> = select.selection.visit(&mut pass);
+    let _: ControlFlow<()> = VisitMut::visit(&mut select.projection, &mut pass);
+    let _: ControlFlow<()> = VisitMut::visit(&mut select.selection, &mut pass);
     // Conditions of joins.
-    let _: ControlFlow<()> = select.from.visit(&mut pass);
-    let _: ControlFlow<()> = select.group_by.visit(&mut pass);
-    let _: ControlFlow<()> = select.having.visit(&mut pass);
+    let _: ControlFlow<()> = VisitMut::visit(&mut select.from, &mut pass);
+    let _: ControlFlow<()> = VisitMut::visit(&mut select.group_by, &mut pass);
+    let _: ControlFlow<()> = VisitMut::visit(&mut select.having, &mut pass);
     let output = select.projection.iter().filter_map(output_name).collect::<Vec<_>>();
     for order in order_by {
         // A bare name is one of the select list first.
         if !matches!(&order.expr, Expr::Identifier(i) if output.contains(&fold(i))) {
-            let _: ControlFlow<()> = order.expr.visit(&mut pass);
+            let _: ControlFlow<()> = VisitMut::visit(&mut order.expr, &mut pass);
         }
     }
     pass.failed.map_or(Ok(()), Err)

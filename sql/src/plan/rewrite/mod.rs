@@ -88,7 +88,7 @@ impl Learned {
 
 /// Whether what some names of a query mean must be found out before it is rewritten.
 pub(super) fn needs_meanings(query: &Query) -> bool {
-    whole_rows::may_have(query) || outer_columns::may_have(query) || literals::may_have(query)
+    whole_rows::may_have(query) || outer_columns::may_have(query) || literals::may_have(query) || joins::has_natural(query)
 }
 
 /// Rewrites a query in place.
@@ -98,6 +98,7 @@ pub(super) fn rewrite(query: &mut Query, meanings: &Meanings) -> Learned {
     let mut pass = Pass::default();
     pass.learned.failed = search::rewritten(query, meanings).err();
     outer_columns::named(query, meanings);
+    joins::natural_as_using(query, &meanings.natural);
     fields::spread(query, &meanings.rows);
     select_list::name_columns(query, true);
     literals::typed(query, &meanings.literals);
@@ -112,6 +113,7 @@ pub(super) fn rewrite_view(query: &mut Query, view: &str, meanings: &Meanings) -
     let mut pass = Pass { scopes: with::Scopes::inside(view), ..Pass::default() };
     pass.learned.failed = search::rewritten(query, meanings).err();
     outer_columns::named(query, meanings);
+    joins::natural_as_using(query, &meanings.natural);
     fields::spread(query, &meanings.rows);
     select_list::name_columns(query, true);
     literals::typed(query, &meanings.literals);
