@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use datafusion::catalog::{ScanArgs, ScanResult, Session, TableProvider};
 use datafusion::common::stats::Precision;
 use datafusion::common::{DFSchema, Result, Statistics};
+use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_expr::PhysicalExpr;
@@ -22,6 +23,8 @@ use crate::exec::scan::{self, ZoneCache};
 pub struct TableOptions {
     /// Zone maps of hot chunks.
     pub zones: Arc<ZoneCache>,
+    /// Counts what scans read; none for plans that nobody runs in a statement.
+    pub memory: Option<Arc<dyn MemoryPool>>,
 }
 
 /// One table as of one snapshot.
@@ -75,6 +78,7 @@ impl Table {
             schema: &self.schema,
             objects: &self.objects,
             zones: &self.options.zones,
+            memory: self.options.memory.as_ref(),
             projection,
             predicate: self.predicate(filters, state)?,
             limit,

@@ -77,7 +77,7 @@ impl ContextProvider for Provider<'_> {
                     return plan_err!("table {} has no snapshot", def.name);
                 };
                 let tenant = self.ctx.identity.tenant;
-                Ok(provider_as_source(self.ctx.database.plan.table(snapshot.clone(), tenant)))
+                Ok(provider_as_source(self.ctx.database.plan.table(snapshot.clone(), tenant, &self.ctx.memory)))
             }
             Relation::View(view) => {
                 let plan = self.view(&view).map_err(to_df)?;

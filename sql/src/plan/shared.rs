@@ -81,9 +81,10 @@ impl Shared {
         &self.runtime
     }
 
-    /// A table as plans see it.
-    pub(super) fn table(&self, snapshot: Arc<TableSnapshot>, tenant: TenantId) -> Arc<Table> {
-        Table::new(snapshot, tenant, self.objects.clone(), self.tables.clone())
+    /// A table as the plans of a statement see it.
+    pub(super) fn table(&self, snapshot: Arc<TableSnapshot>, tenant: TenantId, memory: &StatementMemory) -> Arc<Table> {
+        let options = TableOptions { memory: Some(memory.pool()), ..self.tables.clone() };
+        Table::new(snapshot, tenant, self.objects.clone(), options)
     }
 
     /// The state for these settings, for plans of any size.

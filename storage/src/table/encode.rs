@@ -37,6 +37,12 @@ const ROW_GROUP_BYTES: u64 = 128 << 20;
 const ROW_GROUP_SLACK: u64 = 2;
 /// Rows of a data page: the unit of pruning inside a row group.
 const PAGE_ROWS: usize = 20_000;
+/// A column with more distinct values than this share of its rows has no dictionary.
+const DICTIONARY_SHARE: f64 = 0.1;
+/// How often a bloom filter says in vain that a value may be there: about 6 bits a value.
+const BLOOM_FPP: f64 = 0.05;
+/// Shorter values have no bloom filter.
+const BLOOM_BYTES_MIN: u64 = 16;
 /// Rows looked at to tell whether a column repeats itself.
 const SAMPLE_ROWS: usize = 8192;
 /// Bytes handed to the store at a time; S3 wants at least 5 MiB.
@@ -263,8 +269,16 @@ fn properties(def: &TableDef, sample: &RecordBatch, rows: usize, row_group: u64)
         if values.data_type().is_nested() {
             continue;
         }
-        if distinct_estimate(values, rows)? > rows as f64 * 0.1 {
+        let distinct = distinct_estimate(values, rows)?;
+        if distinct > rows as f64 * DICTIONARY_SHARE {
             properties = properties.set_column_dictionary_enabled(path.clone(), false);
+            if def.cluster_by.first() != Some(&column.id) && wants_bloom_filter(values) {
+                let distinct = (distinct as u64).clamp(1, rows.min(ROW_GROUP_ROWS) as u64);
+                properties = properties
+                    .set_column_bloom_filter_enabled(path.clone(), true)
+                    .set_column_bloom_filter_fpp(path.clone(), BLOOM_FPP)
+                    .set_column_bloom_filter_max_ndv(path.clone(), distinct);
+            }
         }
         if matches!(values.data_type(), DataType::Interval(_)) {
             properties = properties.set_column_statistics_enabled(path, EnabledStatistics::None);
@@ -275,6 +289,20 @@ fn properties(def: &TableDef, sample: &RecordBatch, rows: usize, row_group: u64)
         .set_column_dictionary_enabled(row.clone(), false)
         .set_column_encoding(row, Encoding::DELTA_BINARY_PACKED)
         .build())
+}
+
+/// Whether values of the column are long enough, and of a kind that is asked for by equality, so that a filter of a few bits
+/// a value is worth its room: a uuid's is a sixteenth of the column, that of text less. Integers have none: theirs would be
+/// an eighth, and those that come in order are found by their bounds.
+fn wants_bloom_filter(sample: &ArrayRef) -> bool {
+    let rows = (sample.len() - sample.null_count()).max(1);
+    match sample.data_type() {
+        DataType::FixedSizeBinary(n) => *n >= BLOOM_BYTES_MIN as i32,
+        DataType::Utf8View => {
+            sample.as_string_view().lengths().map(u64::from).sum::<u64>() / rows as u64 >= BLOOM_BYTES_MIN
+        }
+        _ => false,
+    }
 }
 
 /// `CLUSTER BY` as Parquet says it, up to the first column whose order Parquet does not share.

@@ -6,6 +6,7 @@
 
 mod bad_input;
 mod budget;
+mod ceiling;
 mod clients;
 mod copy;
 mod crash;
@@ -23,6 +24,7 @@ mod pg_client;
 mod protocol;
 mod races;
 mod read_files;
+mod reading;
 mod server;
 mod slt;
 mod support;
@@ -72,6 +74,8 @@ fn trials() -> Vec<Trial> {
     upload::trials(&mut trials);
     memory::trials(&mut trials);
     budget::trials(&mut trials);
+    ceiling::trials(&mut trials);
+    reading::trials(&mut trials);
     bad_input::trials(&mut trials);
     crash::trials(&mut trials);
     sync::trials(&mut trials);

@@ -12,7 +12,9 @@
 //! 5. Hot chunks are read by [`memory`], which skips chunks by zone maps computed once a chunk ([`ZoneCache`]).
 
 mod adapter;
+mod choice;
 mod memory;
+mod reader;
 mod source;
 mod statistics;
 #[cfg(test)]
@@ -29,9 +31,10 @@ use datafusion::config::TableParquetOptions;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{
-    FileGroup, FileGroupPartitioner, FileScanConfigBuilder, FileSource, ParquetSource,
+    FileGroup, FileGroupPartitioner, FileScanConfigBuilder, FileSource, ParquetFileReaderFactory, ParquetSource,
 };
 use datafusion::datasource::source::DataSourceExec;
+use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::physical_expr::PhysicalExpr;
@@ -44,6 +47,7 @@ use sightline_storage::snapshot::TableSnapshot;
 
 use self::adapter::StoredColumns;
 use self::memory::{HotExtension, HotRun};
+use self::reader::CountedReaders;
 use self::source::{Contents, HybridSource};
 use self::statistics::{PartZones, RowWidth, Summaries};
 pub use self::zones::ZoneCache;
@@ -74,6 +78,8 @@ pub(crate) struct Request<'a> {
     pub(crate) schema: &'a SchemaRef,
     pub(crate) objects: &'a Arc<dyn ObjectStore>,
     pub(crate) zones: &'a Arc<ZoneCache>,
+    /// Counts what is read; none for a scan that nobody runs in a statement.
+    pub(crate) memory: Option<&'a Arc<dyn MemoryPool>>,
     /// Positions of columns in `schema`; none means all.
     pub(crate) projection: Option<&'a [usize]>,
     /// Over `schema`; used to leave out parts, never to leave out rows.
@@ -102,7 +108,12 @@ pub(crate) fn plan(request: Request<'_>, state: &dyn Session) -> Result<Arc<dyn 
     }
     let contents = Contents { parts: parts.len(), parts_all: request.snapshot.parts.len(), hot_chunks: hot.len() };
     let source = source(&request, contents, state);
-    MetricBuilder::new(source.metrics()).global_counter("parts_pruned").add(pruned);
+    let count = |name: &'static str, n: u64| {
+        MetricBuilder::new(source.metrics()).global_counter(name).add(usize::try_from(n).unwrap_or(usize::MAX));
+    };
+    count("parts_pruned", pruned as u64);
+    count("cold_rows", parts.iter().map(|p| p.meta.rows).sum());
+    count("hot_rows", hot.iter().map(|c| c.num_rows() as u64).sum());
     let groups = grouped(scan.files, state.config().target_partitions());
     let statistics = scan.summaries.into_statistics(&scan.width);
     let config = FileScanConfigBuilder::new(objects_url(), source)
@@ -122,9 +133,13 @@ fn source(request: &Request<'_>, contents: Contents, state: &dyn Session) -> Arc
     };
     let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
     let reader = CachedParquetFileReaderFactory::new(request.objects.clone(), cache);
+    let reader: Arc<dyn ParquetFileReaderFactory> = match request.memory {
+        Some(memory) => Arc::new(CountedReaders { inner: reader, memory: memory.clone() }),
+        None => Arc::new(reader),
+    };
     let parquet = ParquetSource::new(request.schema.clone())
         .with_table_parquet_options(options)
-        .with_parquet_file_reader_factory(Arc::new(reader));
+        .with_parquet_file_reader_factory(reader);
     Arc::new(HybridSource::new(parquet, contents))
 }
 

@@ -20,8 +20,8 @@ use datafusion::physical_plan::{DisplayFormatType, SortOrderPushdownResult};
 use datafusion_datasource::morsel::{MorselPlanner, Morselizer};
 use object_store::ObjectStore;
 
-use super::SPLIT_COST_MIN;
 use super::memory::{HotExtension, MemoryScan};
+use super::{SPLIT_COST_MIN, choice};
 
 /// Reads parts by Parquet and hot chunks from memory.
 #[derive(Clone, Debug)]
@@ -141,7 +141,10 @@ impl FileSource for HybridSource {
         filters: Vec<Arc<dyn PhysicalExpr>>,
         config: &ConfigOptions,
     ) -> Result<FilterPushdownPropagation<Arc<dyn FileSource>>> {
-        let pushed = self.inner.try_pushdown_filters(filters, config)?;
+        // Once chosen for some filters it holds for all that come later.
+        let now = choice::filters_while_decoding(&filters, self.projection(), self.table_schema().table_schema());
+        let inner = if now { self.inner.clone().with_pushdown_filters(true) } else { self.inner.clone() };
+        let pushed = inner.try_pushdown_filters(filters, config)?;
         let updated_node = pushed.updated_node.map(|n| self.with_inner(&n)).transpose()?;
         Ok(FilterPushdownPropagation { filters: pushed.filters, updated_node })
     }

@@ -37,6 +37,11 @@ impl RowWidth {
     pub(super) fn bytes(&self) -> u64 {
         self.columns.iter().sum()
     }
+
+    /// Of the column at this place.
+    pub(super) fn column(&self, place: usize) -> u64 {
+        self.columns.get(place).copied().unwrap_or_default()
+    }
 }
 
 /// What is known of one column in some rows.
