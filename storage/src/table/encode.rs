@@ -43,6 +43,8 @@ const DICTIONARY_SHARE: f64 = 0.1;
 const BLOOM_FPP: f64 = 0.05;
 /// Shorter values have no bloom filter.
 const BLOOM_BYTES_MIN: u64 = 16;
+/// Text has none if more than one value in so many has a blank in it.
+const BLOOM_BLANKS_FRACTION: u64 = 10;
 /// Rows looked at to tell whether a column repeats itself.
 const SAMPLE_ROWS: usize = 8192;
 /// Bytes handed to the store at a time; S3 wants at least 5 MiB.
@@ -292,14 +294,20 @@ fn properties(def: &TableDef, sample: &RecordBatch, rows: usize, row_group: u64)
 }
 
 /// Whether values of the column are long enough, and of a kind that is asked for by equality, so that a filter of a few bits
-/// a value is worth its room: a uuid's is a sixteenth of the column, that of text less. Integers have none: theirs would be
-/// an eighth, and those that come in order are found by their bounds.
+/// a value is worth its room: a uuid's is a twelfth of the column, that of longer text less. Integers have none: theirs would be
+/// an eighth, and those that come in order are found by their bounds. Nor has text with blanks in it: nobody asks for a
+/// title or a remark to the letter, as one does for a URL or a token.
 fn wants_bloom_filter(sample: &ArrayRef) -> bool {
-    let rows = (sample.len() - sample.null_count()).max(1);
     match sample.data_type() {
-        DataType::FixedSizeBinary(n) => *n >= BLOOM_BYTES_MIN as i32,
+        DataType::FixedSizeBinary(n) => i64::from(*n) >= BLOOM_BYTES_MIN as i64,
         DataType::Utf8View => {
-            sample.as_string_view().lengths().map(u64::from).sum::<u64>() / rows as u64 >= BLOOM_BYTES_MIN
+            let (mut values, mut blanks, mut bytes) = (0, 0, 0);
+            for value in sample.as_string_view().iter().flatten() {
+                values += 1;
+                blanks += u64::from(value.contains(' '));
+                bytes += value.len() as u64;
+            }
+            bytes >= values * BLOOM_BYTES_MIN && blanks * BLOOM_BLANKS_FRACTION <= values
         }
         _ => false,
     }
