@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sightline_storage::error::{Error, Result, SqlState};
+use sightline_storage::objects::{S3Options, S3Url};
+use sightline_storage::secret::Secret;
 
 use crate::tls::TlsVersion;
 
@@ -49,6 +51,13 @@ pub struct Config {
     pub threads: usize,
     pub flush_bytes: u64,
     pub hot_bytes_max: u64,
+    /// None: the data directory.
+    pub parts_url: Option<S3Url>,
+    /// Bytes.
+    pub part_cache_size: u64,
+    pub s3: S3Options,
+    /// What statements may name files in.
+    pub s3_files: Vec<S3Url>,
     /// Bytes.
     pub http_upload_max: u64,
     /// None: no files of the server.
@@ -133,8 +142,11 @@ impl Layers {
         let text = std::fs::read_to_string(path).map_err(|e| {
             Error::new(SqlState::new("58P01"), format!("cannot read settings from \"{}\": {e}", path.display()))
         })?;
-        let table: toml::Table =
-            text.parse().map_err(|e| invalid(format!("\"{}\" is not valid TOML: {e}", path.display())))?;
+        // The error's own text shows the line, which may hold a secret.
+        let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
+            let line = e.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+            invalid(format!("\"{}\" is not valid TOML: line {line}: {}", path.display(), e.message()))
+        })?;
         for (key, value) in table {
             if !self.0.contains_key(&key) {
                 let valid = self.0.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -174,6 +186,12 @@ impl Layers {
             threads: self.get("threads", number)?,
             flush_bytes: self.get("flush_bytes", size)?,
             hot_bytes_max: self.get("hot_bytes_max", size)?,
+            parts_url: self.get("parts_url", |s| if s.is_empty() { Some(None) } else { S3Url::parse(s).map(Some) })?,
+            part_cache_size: self.get("part_cache_size", |s| if s == "0" { Some(0) } else { size(s) })?,
+            s3: self.s3()?,
+            s3_files: self.get("s3_files", |s| {
+                s.split(',').map(str::trim).filter(|s| !s.is_empty()).map(S3Url::parse).collect()
+            })?,
             http_upload_max: self.get("http_upload_max", size)?,
             file_root: self.get("file_root", |s| Some(non_empty(s).map(PathBuf::from)))?,
             statement_timeout: Some(self.get("statement_timeout", duration)?).filter(|d| !d.is_zero()),
@@ -182,6 +200,19 @@ impl Layers {
             log_level: self.get("log_level", log_level)?,
             log_format: self.get("log_format", log_format)?,
             unsafe_no_sync: self.get("unsafe_no_sync", boolean)?,
+        })
+    }
+
+    fn s3(&self) -> Result<S3Options> {
+        let secret = |s: &str| Some(non_empty(s).map(Secret::new));
+        Ok(S3Options {
+            endpoint: self.get("s3_endpoint", |s| Some(non_empty(s).map(str::to_owned)))?,
+            region: self.get("s3_region", |s| non_empty(s).map(str::to_owned))?,
+            access_key: self.get("s3_access_key", secret)?,
+            secret_key: self.get("s3_secret_key", secret)?,
+            path_style: self.get("s3_path_style", boolean)?,
+            allow_http: self.get("s3_allow_http", boolean)?,
+            timeout: self.get("s3_timeout", |text| duration(text).filter(|d| !d.is_zero()))?,
         })
     }
 
@@ -213,7 +244,12 @@ fn expected(key: &str) -> Option<&'static str> {
     Some(match key {
         "pg_listen" | "http_listen" => "It takes an address and a port, such as 127.0.0.1:5433.",
         "tls_min_version" => "It takes 1.3 or 1.2.",
-        "tls" | "trust_remote" | "unsafe_no_sync" => "It takes true or false.",
+        "parts_url" => "It takes an URL such as s3://bucket/prefix, or nothing.",
+        "s3_files" => "It takes URLs such as s3://bucket/prefix, with commas between them.",
+        "part_cache_size" => "It takes a size such as 4GiB; 0 is none.",
+        "s3_region" => "It takes a name such as us-east-1.",
+        "s3_timeout" => "It takes a time such as 30s.",
+        "tls" | "trust_remote" | "unsafe_no_sync" | "s3_path_style" | "s3_allow_http" => "It takes true or false.",
         "max_connections" => "It takes a number from 1.",
         "threads" => "It takes a number; 0 is one for each core.",
         "memory_limit" => "It takes auto, or a size such as 4GiB, at least 64MiB.",

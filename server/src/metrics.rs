@@ -140,6 +140,7 @@ fn storage(page: &mut Page, database: &Arc<Database>, names: &Names<'_>) {
         page.family(name, "counter", help);
         page.sample(name, &[], value);
     }
+    objects(page, database);
     page.family("sightline_writable", "gauge", "0 once the log has failed: nothing can be written until a restart.");
     page.sample("sightline_writable", &[], u8::from(database.engine.is_writable()));
     let gauges: [Gauge; 4] = [
@@ -172,6 +173,49 @@ fn memory(page: &mut Page, database: &Arc<Database>) {
     page.sample("sightline_memory_refused_total", &[], budget.refused());
     page.family("sightline_spilled_bytes", "gauge", "Bytes of the temporary files of running statements.");
     page.sample("sightline_spilled_bytes", &[], database.spilled_bytes());
+}
+
+/// The bucket that parts lie in, if they lie in one.
+fn objects(page: &mut Page, database: &Arc<Database>) {
+    let Some(traffic) = database.engine.traffic() else { return };
+    let cache = database.engine.part_cache().unwrap_or_default();
+    let away = traffic.away.map_or(0, |away| away.as_secs().max(1));
+    let families = [
+        (
+            "sightline_objects_requests_total",
+            "counter",
+            "Requests to object storage, repeats included.",
+            traffic.requests,
+        ),
+        (
+            "sightline_objects_errors_total",
+            "counter",
+            "Requests without an answer, or with 5xx, 408 or 429.",
+            traffic.errors,
+        ),
+        (
+            "sightline_objects_repeats_total",
+            "counter",
+            "Requests that were sent again after an error.",
+            traffic.repeats,
+        ),
+        ("sightline_objects_sent_bytes_total", "counter", "Bytes sent to object storage.", traffic.bytes_sent),
+        (
+            "sightline_objects_received_bytes_total",
+            "counter",
+            "Bytes that object storage sent.",
+            traffic.bytes_received,
+        ),
+        ("sightline_objects_away_seconds", "gauge", "How long object storage has not answered; 0 while it does.", away),
+        ("sightline_part_cache_hits_total", "counter", "Blocks of parts read from the local disk.", cache.hits),
+        ("sightline_part_cache_misses_total", "counter", "Blocks of parts that had to be fetched.", cache.misses),
+        ("sightline_part_cache_bytes", "gauge", "Bytes of blocks on the local disk.", cache.bytes),
+        ("sightline_part_cache_max_bytes", "gauge", "The limit of those bytes.", cache.bytes_max),
+    ];
+    for (name, kind, help, value) in families {
+        page.family(name, kind, help);
+        page.sample(name, &[], value);
+    }
 }
 
 /// The text of a page as it grows.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sightline_sql::database::{Database, DatabaseOptions};
+use sightline_sql::files::S3Files;
 use sightline_storage::clock::SystemClock;
 use sightline_storage::engine::{Engine, Options};
 use sightline_storage::error::{Error, Result, SqlState};
@@ -215,6 +216,8 @@ async fn open(config: &Config, max_connections: usize) -> Result<(Arc<Engine>, A
         flush_bytes: config.flush_bytes,
         hot_bytes_max: config.hot_bytes_max,
         memory_limit: config.memory_limit,
+        parts: config.parts_url.clone().map(|url| (url, config.s3.clone())),
+        part_cache_bytes: config.part_cache_size,
         unsafe_no_sync: config.unsafe_no_sync,
     };
     let engine = Engine::open(options, Arc::new(SystemClock)).await?;
@@ -224,6 +227,7 @@ async fn open(config: &Config, max_connections: usize) -> Result<(Arc<Engine>, A
         max_connections,
         version: VERSION.to_owned(),
         file_root: config.file_root.clone(),
+        s3_files: Arc::new(S3Files::new(config.s3.clone(), config.s3_files.clone())),
     };
     let database = Database::new(Arc::clone(&engine), options)?;
     database.drop_leftovers().await;

@@ -13,6 +13,7 @@ use sightline_storage::ids::{READ_SERVER_FILES, RoleId, TenantId, WRITE_SERVER_F
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::files::S3Files;
 use crate::memory::Memory;
 use crate::password::Verifier;
 use crate::plan::Shared;
@@ -34,6 +35,8 @@ pub struct DatabaseOptions {
     pub version: String,
     /// The folder that files of the server are read from and written to; none for no files.
     pub file_root: Option<PathBuf>,
+    /// The buckets that files are read from and written to.
+    pub s3_files: Arc<S3Files>,
 }
 
 /// A node's SQL.

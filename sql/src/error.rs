@@ -8,6 +8,7 @@ use datafusion::error::DataFusionError;
 use regex::Regex;
 use sightline_functions::error::FunctionError;
 use sightline_storage::error::{Error, SqlState};
+use sightline_storage::objects::fault::Fault;
 
 use crate::plan::column_shown;
 
@@ -46,6 +47,12 @@ fn ours(e: &(dyn std::error::Error + 'static)) -> Option<Error> {
     if let Some(e) = e.downcast_ref::<DataFusionError>() {
         return Some(translate(e));
     }
+    if let Some(e) = e.downcast_ref::<object_store::Error>() {
+        return Some(objects(e));
+    }
+    if let Some(e) = e.downcast_ref::<parquet::errors::ParquetError>() {
+        return Some(parquet(e));
+    }
     e.downcast_ref::<ArrowError>().map(arrow)
 }
 
@@ -70,7 +77,7 @@ fn translate(e: &DataFusionError) -> Error {
         DataFusionError::Plan(text) => plan(text),
         DataFusionError::Execution(text) => execution(text),
         DataFusionError::IoError(e) => io(e),
-        DataFusionError::ObjectStore(e) => Error::new(SqlState::IO_ERROR, format!("object storage: {e}")),
+        DataFusionError::ObjectStore(e) => objects(e),
         DataFusionError::ParquetError(e) => parquet(e),
         DataFusionError::Internal(text) => Error::internal(first_line(text)),
         DataFusionError::ExecutionJoin(e) => Error::internal(format!("a task of the query ended early: {e}")),
@@ -86,7 +93,20 @@ fn parquet(e: &parquet::errors::ParquetError) -> Error {
     {
         return found;
     }
-    Error::new(SqlState::DATA_CORRUPTED, format!("a part can't be read: {e}"))
+    // The reader of footers makes text of whatever goes wrong.
+    let text = e.to_string();
+    match Fault::of_text(&text) {
+        Some(fault) => fault.error(),
+        None => Error::new(SqlState::DATA_CORRUPTED, format!("a part can't be read: {text}")),
+    }
+}
+
+/// The store of parts.
+fn objects(e: &object_store::Error) -> Error {
+    match Fault::of(e) {
+        Some(fault) => fault.error(),
+        None => Error::new(SqlState::IO_ERROR, format!("object storage: {e}")),
+    }
 }
 
 /// What a file says, or what we said where only such an error could pass.

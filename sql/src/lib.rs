@@ -8,7 +8,7 @@ pub mod codec;
 pub mod database;
 pub mod error;
 pub mod exec;
-mod files;
+pub mod files;
 mod memory;
 pub mod parser;
 pub mod password;

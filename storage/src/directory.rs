@@ -6,8 +6,10 @@
 //! | `FORMAT` | one line: the version of everything below |
 //! | `raft/` | the log, RocksDB |
 //! | `hot/` | catalog, recent rows, manifests, RocksDB |
-//! | `cold/` | parts, Parquet |
 //! | `tmp/` | what statements spill; emptied by each start |
+//! | `cold/` | parts, Parquet, unless they lie in a bucket |
+//! | `PARTS` | where parts lie, and the directory's own name (`objects/place.rs`) |
+//! | `cache/` | what was read of parts in a bucket |
 //! | `tls/` | the certificate that the server made for itself, if it was given none |
 
 use std::collections::HashSet;
@@ -25,7 +27,8 @@ const RESERVE_FRACTION: u64 = 16;
 const FORMAT_VERSION: u32 = 1;
 const FORMAT_NAME: &str = "sightline data directory, format";
 /// What a directory without a `FORMAT` may hold: the rest of a first start that was cut short.
-const OURS: [&str; 8] = ["LOCK", "FORMAT.new", "raft", "hot", "cold", "tls", "tmp", "lost+found"];
+const OURS: [&str; 11] =
+    ["LOCK", "FORMAT.new", "PARTS", "PARTS.new", "cache", "raft", "hot", "cold", "tls", "tmp", "lost+found"];
 
 /// A data directory that this process has to itself.
 #[derive(Debug)]

@@ -24,6 +24,9 @@ use crate::local::LocalLog;
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::mirror::Mirror;
+use crate::objects::cache::CacheCounts;
+use crate::objects::traffic::TrafficCounts;
+use crate::objects::{self, S3Options, S3Url, place};
 use crate::parts::{delete_all, deleter};
 use crate::published::{Published, no_tenant};
 use crate::store::Store;
@@ -44,6 +47,10 @@ pub struct Options {
     pub hot_bytes_max: u64,
     /// Bytes for everything that is counted.
     pub memory_limit: u64,
+    /// The bucket that parts lie in; none for the data directory.
+    pub parts: Option<(S3Url, S3Options)>,
+    /// Bytes of parts in a bucket that are kept in the data directory once they were read (4 GiB); 0 for none.
+    pub part_cache_bytes: u64,
     /// Tests only: skips the sync of the log, to prove that the test of the sync can fail.
     pub unsafe_no_sync: bool,
 }
@@ -56,6 +63,8 @@ impl Options {
             flush_bytes: 64 << 20,
             hot_bytes_max: 512 << 20,
             memory_limit: 8 << 30,
+            parts: None,
+            part_cache_bytes: 4 << 30,
             unsafe_no_sync: false,
         }
     }
@@ -118,7 +127,7 @@ impl Engine {
         let opened = tokio::task::spawn_blocking(move || open_blocking(&path, sync, deletes, mirror, sizes)).await;
         let (directory, store, mirror) = opened.map_err(|e| Error::internal("opening failed").source(e))??;
 
-        let parts = PartStore::local(&directory.path)?.with_memory(memory.clone());
+        let parts = part_store(&options, &directory, &store).await?.with_memory(memory.clone());
         let temporary = directory.temporary()?;
         let published = Arc::new(Published::new(&store.groups, memory.clone()));
         let (sender, requests) = unbounded_channel();
@@ -228,12 +237,25 @@ impl Engine {
         BulkWriter::new(self.parts.clone(), tenant, table, self.clock.now_us())
     }
 
-    /// Deletes parts of a bulk load that was finished and then not published.
-    ///
-    /// # Errors
-    /// 58030 from the store; the next start deletes what is left.
-    pub async fn discard(&self, parts: &[PartMeta]) -> Result<()> {
-        self.parts.remove(parts).await
+    /// Deletes parts of a bulk load that was finished and then not published, sooner or later.
+    pub async fn discard(&self, parts: Vec<PartMeta>) {
+        // Boxed: it is a large future in the midst of every statement that writes.
+        Box::pin(self.parts.discard(parts)).await;
+    }
+
+    /// The bucket of parts, as the settings name it, if they lie in one.
+    pub fn objects_url(&self) -> Option<String> {
+        self.parts.bucket.as_ref().map(|b| b.url.to_string())
+    }
+
+    /// What went to the bucket of parts and came from it, if they lie in one.
+    pub fn traffic(&self) -> Option<TrafficCounts> {
+        self.parts.bucket.as_ref().map(|b| b.traffic.counts())
+    }
+
+    /// What the local copies of parts in a bucket were good for, if there are any.
+    pub fn part_cache(&self) -> Option<CacheCounts> {
+        self.parts.cache.as_ref().map(|c| c.counts())
     }
 
     /// Moves all hot rows of the table to parts now.
@@ -377,20 +399,33 @@ fn open_blocking(
 ) -> Result<Opened> {
     let directory = Directory::open(path)?;
     let store = Store::open(&directory.path, directory.fresh, sync, Some(deletes), sizes)?;
-    if directory.fresh {
-        directory.set_format()?;
-    }
     let mirror = mirror.map(|(dir, seed)| Mirror::open(&dir, seed)).transpose()?;
     if let Some(mirror) = &mirror {
         mirror.check(&store)?;
     }
+    Ok((directory, store, mirror))
+}
+
+/// Where the parts of the directory lie, checked and swept. A first start counts from now on.
+async fn part_store(options: &Options, directory: &Directory, store: &Store) -> Result<PartStore> {
     let tables = store.groups.iter().flat_map(|g| g.tenants.values()).flat_map(|t| t.tables.values());
     let listed = tables.flat_map(|t| t.parts.iter().map(|p| p.meta.path.clone())).collect::<HashSet<_>>();
-    let swept = sweep(&directory.path, &listed)?;
+    let bucket = options.parts.as_ref().map(|(url, s3)| objects::connect(url, s3)).transpose()?;
+    place::settle(&directory.path, bucket.as_ref(), !listed.is_empty()).await?;
+    if directory.fresh {
+        directory.set_format()?;
+    }
+    let swept = match &bucket {
+        Some(bucket) => place::sweep(bucket, &listed).await?,
+        None => sweep(&directory.path, &listed)?,
+    };
     if swept > 0 {
         tracing::info!(files = swept, "deleted files that nothing lists");
     }
-    Ok((directory, store, mirror))
+    match bucket {
+        Some(bucket) => PartStore::cached(bucket, &directory.path, options.part_cache_bytes),
+        None => PartStore::local(&directory.path),
+    }
 }
 
 fn superuser() -> RoleDef {

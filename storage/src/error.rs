@@ -329,6 +329,9 @@ impl From<rocksdb::Error> for Error {
 
 impl From<object_store::Error> for Error {
     fn from(e: object_store::Error) -> Error {
+        if let Some(fault) = crate::objects::fault::Fault::of(&e) {
+            return fault.error().source(e);
+        }
         let text = e.to_string();
         let code = if text.contains("No space left") { SqlState::DISK_FULL } else { SqlState::IO_ERROR };
         Error::new(code, format!("object storage: {text}")).source(e)

@@ -191,13 +191,13 @@ impl Flusher {
                 Ok(true)
             }
             Ok(Outcome::Stale | Outcome::Conflict | Outcome::Moved) => {
-                self.store.remove(&parts).await?;
+                self.store.discard(parts).await;
                 Ok(false)
             }
             Err(e) => {
                 // Else the command may be in the log all the same: the parts stay, and the sweep of the next start knows.
                 if e.is_refusal() {
-                    self.store.remove(&parts).await?;
+                    self.store.discard(parts).await;
                 }
                 Err(e)
             }

@@ -8,7 +8,8 @@
 //!    one sync (group commit, `writer.rs`).
 //! 3. Apply (`apply/`) changes the state of the entry's group, deterministically, and publishes new immutable
 //!    [`TenantSnapshot`](engine::TenantSnapshot)s.
-//! 4. Later the flush (`flush.rs`) moves hot rows to parts, and publishes them by a command as well.
+//! 4. Later the flush (`flush.rs`) moves hot rows to parts, and publishes them by a command as well. Parts lie in the data
+//!    directory or in a bucket ([`objects`]).
 //!
 //! A read takes a snapshot, which pins everything it shows. Nothing here knows SQL text or DataFusion.
 
@@ -22,6 +23,7 @@ pub mod ids;
 pub mod log;
 pub mod metrics;
 pub mod numeric;
+pub mod objects;
 pub mod parts;
 pub mod secret;
 pub mod snapshot;

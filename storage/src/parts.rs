@@ -54,9 +54,6 @@ pub(crate) fn deleter() -> (Deleter, UnboundedReceiver<PartMeta>) {
 /// Deletes files until all senders are gone.
 pub(crate) async fn delete_all(store: PartStore, mut paths: UnboundedReceiver<PartMeta>) {
     while let Some(part) = paths.recv().await {
-        match store.remove(std::slice::from_ref(&part)).await {
-            Ok(()) => tracing::debug!(path = part.path, "part deleted"),
-            Err(e) => tracing::warn!(path = part.path, error = %e, "could not delete a part; the next start will"),
-        }
+        store.remove_in_time(std::slice::from_ref(&part)).await;
     }
 }

@@ -53,6 +53,19 @@ fn bad_value_names_its_origin() {
 }
 
 #[test]
+fn secrets_are_not_shown() {
+    let config = load("s3_secret_key = \"hunter2\"", &[("SIGHTLINE_S3_ACCESS_KEY", "hunter3")], &[]).unwrap();
+    assert!(!format!("{config:?}").contains("hunter"));
+    let text = message(load("threads = 1\ns3_secret_key = \"hunter2\n", &[], &[]));
+    assert!(text.contains("line 2") && !text.contains("hunter2"), "{text}");
+    let text = message(load("parts_url = \"file:///tmp\"", &[], &[]));
+    assert!(text.contains("such as s3://bucket/prefix"), "{text}");
+    let config = load("parts_url = \"s3://data/a/\"\ns3_files = \"s3://one, s3://two/b\"", &[], &[]).unwrap();
+    assert_eq!(config.parts_url.unwrap().to_string(), "s3://data/a");
+    assert_eq!(config.s3_files.len(), 2);
+}
+
+#[test]
 fn sizes_and_times() {
     assert_eq!(size("4GiB"), Some(4 << 30));
     assert_eq!(size("512 kB"), Some(512 << 10));

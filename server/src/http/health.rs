@@ -1,6 +1,7 @@
 //! `/health` and `/ready`: is the process alive, and would a query sent now be served.
 
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 use axum::http::StatusCode;
 
@@ -40,13 +41,22 @@ pub(super) fn health() -> (StatusCode, &'static str) {
 
 /// Ready: 200 while clients are served; 503 before and after, and once nothing can be written any more, so that a load
 /// balancer sends them elsewhere.
-pub(super) fn ready(phase: Phase, writable: bool) -> (StatusCode, &'static str) {
-    match phase {
+///
+/// While a bucket of parts does not answer the node is ready all the same: recent rows are served, and writes are taken.
+pub(super) fn ready(phase: Phase, writable: bool, away: Option<Duration>) -> (StatusCode, String) {
+    let (status, text) = match phase {
         Phase::Serving if !writable => {
             (StatusCode::SERVICE_UNAVAILABLE, "read only: the log failed, see the server's log\n")
         }
         Phase::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
-        Phase::Serving => (StatusCode::OK, "ready\n"),
+        Phase::Serving => match away {
+            None => (StatusCode::OK, "ready\n"),
+            Some(away) => {
+                let seconds = away.as_secs();
+                return (StatusCode::OK, format!("ready, but object storage has not answered for {seconds} s\n"));
+            }
+        },
         Phase::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
-    }
+    };
+    (status, text.to_string())
 }

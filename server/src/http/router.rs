@@ -25,9 +25,11 @@ pub struct Shared {
 }
 
 impl Shared {
-    fn ready(&self) -> (StatusCode, &'static str) {
-        let writable = self.database.get().is_none_or(|database| database.engine.is_writable());
-        health::ready(self.readiness.get(), writable)
+    fn ready(&self) -> (StatusCode, String) {
+        let engine = self.database.get().map(|database| &database.engine);
+        let writable = engine.is_none_or(|engine| engine.is_writable());
+        let away = engine.and_then(|engine| engine.traffic()?.away);
+        health::ready(self.readiness.get(), writable, away)
     }
 }
 

@@ -3,13 +3,14 @@
 //! All of it streams. What is unpacked may be a thousand times the file and no more, so that a file made to fill the disk
 //! is refused; ordinary text shrinks to a tenth.
 
-use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use encoding_rs::{Decoder, DecoderResult, Encoding, GB18030, UTF_8, UTF_16BE, UTF_16LE};
 use sightline_storage::error::{Error, Result, SqlState};
+
+use super::Opened;
 
 /// How many bytes the encoding is found out from.
 const LOOK_BYTES: usize = 1 << 20;
@@ -56,7 +57,7 @@ pub(crate) fn encoding(label: &str) -> Result<&'static Encoding> {
 ///
 /// # Errors
 /// 22P04 for a packed file that is damaged, 22021 if the encoding cannot be told; 58030.
-pub(crate) fn text(file: File, name: &str, named: Option<&'static Encoding>) -> Result<Text> {
+pub(crate) fn text(file: Opened, name: &str, named: Option<&'static Encoding>) -> Result<Text> {
     let (mut reader, compression) = unpacked(file, name)?;
     let mut start = Vec::new();
     reader.by_ref().take(LOOK_BYTES as u64).read_to_end(&mut start).map_err(super::chunks::cannot_read)?;
@@ -89,7 +90,7 @@ pub(crate) fn text(file: File, name: &str, named: Option<&'static Encoding>) -> 
 }
 
 /// The bytes of a file, unpacked.
-fn unpacked(file: File, name: &str) -> Result<(Box<dyn Read + Send>, Option<&'static str>)> {
+fn unpacked(file: Opened, name: &str) -> Result<(Box<dyn Read + Send>, Option<&'static str>)> {
     let taken = Arc::new(AtomicU64::new(0));
     let mut reader = BufReader::with_capacity(BLOCK_BYTES, Counted { inner: file, taken: taken.clone() });
     let start = io::BufRead::fill_buf(&mut reader).map_err(super::chunks::cannot_read)?;
@@ -108,7 +109,7 @@ fn unpacked(file: File, name: &str) -> Result<(Box<dyn Read + Send>, Option<&'st
 
 /// Counts what is read.
 struct Counted {
-    inner: File,
+    inner: Opened,
     taken: Arc<AtomicU64>,
 }
 

@@ -6,15 +6,16 @@ use glob::{MatchOptions, Pattern};
 use sightline_storage::error::{Error, Result, SqlState};
 
 use super::Root;
+use super::bucket::is_remote;
 
 /// Files of one statement.
 const FILES_MAX: usize = 10_000;
 /// Names looked at for one statement.
-const NAMES_MAX: usize = 1_000_000;
+pub(super) const NAMES_MAX: usize = 1_000_000;
 /// How deep `**` looks: a link may lead back.
 const DEPTH_MAX: usize = 16;
 
-const OPTIONS: MatchOptions =
+pub(super) const OPTIONS: MatchOptions =
     MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
 
 impl Root {
@@ -26,11 +27,12 @@ impl Root {
         let mut all = Vec::new();
         for pattern in patterns {
             let is_pattern = pattern.contains(['*', '?', '[']);
-            if !is_pattern || self.open(pattern).is_ok() {
+            if !is_pattern || !is_remote(pattern) && self.open(pattern).is_ok() {
                 all.push(pattern.clone());
                 continue;
             }
-            let mut found = self.matching(pattern)?;
+            let mut found =
+                if is_remote(pattern) { self.remote(pattern)?.matching(pattern)? } else { self.matching(pattern)? };
             if found.is_empty() {
                 return Err(Error::new(SqlState::new("58P01"), format!("no file matches \"{pattern}\"")));
             }
@@ -85,6 +87,6 @@ impl Walk {
     }
 }
 
-fn too_many(most: usize) -> Error {
+pub(super) fn too_many(most: usize) -> Error {
     Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, format!("a pattern finds more than {most} files"))
 }

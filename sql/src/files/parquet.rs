@@ -1,7 +1,5 @@
 //! Parquet files: their columns as PostgreSQL's types, their rows batch by batch, read on a thread of their own.
 
-use std::fs::File;
-
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, SchemaRef};
@@ -12,6 +10,7 @@ use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::types::SqlType;
 use tokio::sync::mpsc;
 
+use super::Opened;
 use super::detect::{Found, unique};
 
 /// Rows of a batch.
@@ -23,8 +22,10 @@ const AHEAD: usize = 2;
 ///
 /// # Errors
 /// 22P04 for what is no Parquet; 0A000 for a column of a nested type.
-pub(super) fn detect(file: File, name: &str) -> Result<Vec<Found>> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| broken(name, &e))?;
+pub(super) fn detect(file: Opened, name: &str) -> Result<Vec<Found>> {
+    let faults = file.faults();
+    let broken = |e: &ParquetError| faults.or(broken(name, e));
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| broken(&e))?;
     let fields = builder.schema().fields();
     let names = unique(fields.iter().map(|f| f.name().clone()));
     let column = |(field, column): (&std::sync::Arc<arrow::datatypes::Field>, String)| match sql_type(field.data_type())
@@ -69,7 +70,7 @@ fn sql_type(ty: &DataType) -> Option<SqlType> {
 
 /// The rows of the columns at these places, none for NULL, in the types of a schema.
 pub(super) fn start(
-    open: impl FnOnce() -> Result<File> + Send + 'static,
+    open: impl FnOnce() -> Result<Opened> + Send + 'static,
     name: String,
     places: Vec<Option<usize>>,
     schema: SchemaRef,
@@ -85,21 +86,24 @@ pub(super) fn start(
 }
 
 fn send_all(
-    open: impl FnOnce() -> Result<File>,
+    open: impl FnOnce() -> Result<Opened>,
     name: &str,
     places: &[Option<usize>],
     schema: &SchemaRef,
     sender: &mpsc::Sender<Result<RecordBatch>>,
 ) -> Result<()> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(open()?).map_err(|e| broken(name, &e))?;
+    let file = open()?;
+    let faults = file.faults();
+    let broken = |e: &ParquetError| faults.or(broken(name, e));
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| broken(&e))?;
     let mut wanted = places.iter().flatten().copied().collect::<Vec<_>>();
     wanted.sort_unstable();
     wanted.dedup();
     let mask = ProjectionMask::roots(builder.parquet_schema(), wanted.iter().copied());
-    let reader = builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(|e| broken(name, &e))?;
+    let reader = builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(|e| broken(&e))?;
     let options = CastOptions { safe: false, ..CastOptions::default() };
     for batch in reader {
-        let batch = batch.map_err(|e| broken(name, &ParquetError::ArrowError(e.to_string())))?;
+        let batch = batch.map_err(|e| broken(&ParquetError::ArrowError(e.to_string())))?;
         let column = |(place, field): (&Option<usize>, &std::sync::Arc<arrow::datatypes::Field>)| -> Result<ArrayRef> {
             match place.and_then(|n| wanted.binary_search(&n).ok()) {
                 Some(n) => Ok(cast_with_options(batch.column(n), field.data_type(), &options)?),

@@ -15,6 +15,10 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 use sightline_storage::error::{Error, Result, SqlState};
 
+use super::Opened;
+use super::bucket::{ObjectTarget, Remote, is_remote};
+use crate::plan::QueryContext;
+
 /// Only regular files are read: a pipe would not wait for its other end, since it is opened without blocking.
 const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
 /// A folder, to open something in it.
@@ -23,29 +27,50 @@ const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLO
 const CREATE: OFlags =
     OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// The folder of the node's files.
+/// Where a statement's files lie: the folder of the node, and buckets.
 #[derive(Clone, Debug)]
-pub(crate) struct Root(PathBuf);
+pub(crate) struct Root {
+    folder: Option<PathBuf>,
+    remote: Option<Remote>,
+}
 
 impl Root {
-    /// The folder of the settings.
-    ///
-    /// # Errors
-    /// 55000 if none is set.
-    pub(crate) fn new(file_root: Option<&Path>) -> Result<Root> {
-        let missing = || {
-            Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, "files of the server cannot be used: file_root is not set")
-                .hint("Set file_root in the node's settings, or SIGHTLINE_FILE_ROOT, to the folder that files are read from and written to.")
-        };
-        file_root.map(|path| Root(path.to_path_buf())).ok_or_else(missing)
+    /// The folder of the settings, and no buckets.
+    pub(crate) fn new(file_root: Option<&Path>) -> Root {
+        Root { folder: file_root.map(Path::to_path_buf), remote: None }
     }
 
-    /// Opens a file to read it. It waits for the disk.
+    /// What a statement may name.
+    pub(crate) fn of(ctx: &QueryContext) -> Root {
+        let options = &ctx.database.options;
+        let remote = Remote::new(options.s3_files.clone(), ctx.limits.clone());
+        Root { remote, ..Root::new(options.file_root.as_deref()) }
+    }
+
+    fn root(&self) -> Result<&Path> {
+        self.folder.as_deref().ok_or_else(|| {
+            Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, "files of the server cannot be used: file_root is not set")
+                .hint("Set file_root in the node's settings, or SIGHTLINE_FILE_ROOT, to the folder that files are read from and written to.")
+        })
+    }
+
+    pub(super) fn remote(&self, name: &str) -> Result<&Remote> {
+        self.remote.as_ref().ok_or_else(|| Error::unsupported(format!("\"{name}\" cannot be named here")))
+    }
+
+    /// Opens a file to read it. It waits for the disk, or for the store of the bucket.
     ///
     /// # Errors
     /// 42501 for a path that leads outside, 58P01 if there is no such file, 42809 for what is no file, and those of the system
     /// in PostgreSQL's words.
-    pub(crate) fn open(&self, name: &str) -> Result<File> {
+    pub(crate) fn open(&self, name: &str) -> Result<Opened> {
+        if is_remote(name) {
+            return self.remote(name)?.open(name).map(Opened::Remote);
+        }
+        self.open_local(name).map(Opened::Local)
+    }
+
+    fn open_local(&self, name: &str) -> Result<File> {
         let fault = |e: Errno| cannot_open(name, "reading", e);
         let path = self.inside(name)?;
         let folder = self.folder()?;
@@ -65,6 +90,9 @@ impl Root {
     /// # Errors
     /// As [`open`](Root::open).
     pub(crate) fn create(&self, name: &str) -> Result<Target> {
+        if is_remote(name) {
+            return self.remote(name)?.create(name).map(Target::Remote);
+        }
         let fault = |e: Errno| cannot_open(name, "writing", e);
         let path = self.inside(name)?;
         let Some(last) = path.file_name() else { return Err(fault(Errno::ISDIR)) };
@@ -82,13 +110,13 @@ impl Root {
         let begun = OsString::from(format!(".sightline-{}", uuid::Uuid::new_v4()));
         // Readable by all as PostgreSQL's are, whatever the process's mask leaves of it.
         let file = rustix::fs::openat(&folder, &begun, CREATE, Mode::from_raw_mode(0o644)).map_err(fault)?;
-        Ok(Target {
+        Ok(Target::Local(LocalTarget {
             file: File::from(file),
             folder,
             begun: Some(begun),
             last: last.to_os_string(),
             name: name.to_string(),
-        })
+        }))
     }
 
     /// The names in a folder, and whether each is a folder; none for one that is not there or leads outside, and links that
@@ -124,8 +152,9 @@ impl Root {
     }
 
     fn folder(&self) -> Result<OwnedFd> {
-        rustix::fs::open(&self.0, FOLDER, Mode::empty()).map_err(|e| {
-            let text = format!("could not open the folder of file_root \"{}\": {}", self.0.display(), reason(e));
+        let root = self.root()?;
+        rustix::fs::open(root, FOLDER, Mode::empty()).map_err(|e| {
+            let text = format!("could not open the folder of file_root \"{}\": {}", root.display(), reason(e));
             Error::new(code(e), text)
         })
     }
@@ -136,10 +165,11 @@ impl Root {
             Error::new(SqlState::INSUFFICIENT_PRIVILEGE, format!("path \"{name}\" is outside of file_root"))
                 .hint("Name a file by its path from the folder that file_root is set to, without \"..\".")
         };
+        let root = self.root()?;
         let path = Path::new(name);
         let path = if path.is_absolute() {
             let below = |root: &Path| path.strip_prefix(root).ok().map(Path::to_path_buf);
-            let found = below(&self.0).or_else(|| below(&self.0.canonicalize().ok()?));
+            let found = below(root).or_else(|| below(&root.canonicalize().ok()?));
             found.ok_or_else(outside)?
         } else {
             path.to_path_buf()
@@ -202,9 +232,40 @@ fn is_link(folder: &OwnedFd, part: &std::ffi::OsStr) -> bool {
     stat.is_ok_and(|s| rustix::fs::FileType::from_raw_mode(s.st_mode).is_symlink())
 }
 
-/// A file being written. Dropping it before [`finish`](Target::finish) leaves nothing.
+/// What is being written. Dropping it before [`finish`](Target::finish) leaves nothing.
 #[derive(Debug)]
-pub(crate) struct Target {
+pub(crate) enum Target {
+    Local(LocalTarget),
+    Remote(ObjectTarget),
+}
+
+impl Target {
+    /// Appends bytes. It waits for the disk, or for the store of the bucket.
+    ///
+    /// # Errors
+    /// 53100 without room, 58030 and others of the system.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        match self {
+            Target::Local(target) => target.write(bytes),
+            Target::Remote(target) => target.write(bytes),
+        }
+    }
+
+    /// Gives the file its name, in place of what was there.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub(crate) fn finish(self) -> Result<()> {
+        match self {
+            Target::Local(target) => target.finish(),
+            Target::Remote(target) => target.finish(),
+        }
+    }
+}
+
+/// A file being written.
+#[derive(Debug)]
+pub(crate) struct LocalTarget {
     file: File,
     folder: OwnedFd,
     /// What it is called until it is finished.
@@ -213,23 +274,15 @@ pub(crate) struct Target {
     name: String,
 }
 
-impl Target {
-    /// Appends bytes. It waits for the disk.
-    ///
-    /// # Errors
-    /// 53100 without room, 58030 and others of the system.
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+impl LocalTarget {
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
         io::Write::write_all(&mut self.file, bytes).map_err(|e| {
             let e = Errno::from_io_error(&e).unwrap_or(Errno::IO);
             Error::new(code(e), format!("could not write to COPY file: {}", reason(e)))
         })
     }
 
-    /// Gives the file its name, in place of what was there.
-    ///
-    /// # Errors
-    /// Those of the system.
-    pub(crate) fn finish(mut self) -> Result<()> {
+    fn finish(mut self) -> Result<()> {
         let Some(begun) = &self.begun else { return Ok(()) };
         let named = rustix::fs::renameat(&self.folder, begun, &self.folder, &self.last);
         named.map_err(|e| cannot_open(&self.name, "writing", e))?;
@@ -238,7 +291,7 @@ impl Target {
     }
 }
 
-impl Drop for Target {
+impl Drop for LocalTarget {
     fn drop(&mut self) {
         if let Some(begun) = self.begun.take()
             && let Err(e) = rustix::fs::unlinkat(&self.folder, &begun, AtFlags::empty())
@@ -306,7 +359,7 @@ mod tests {
         symlink(around.path().join("secret"), inner.join("absolute")).unwrap();
         symlink("..", inner.join("up")).unwrap();
         symlink("a/b/x", inner.join("in")).unwrap();
-        let root = Root::new(Some(&inner)).unwrap();
+        let root = Root::new(Some(&inner));
         (around, root)
     }
 
@@ -330,7 +383,7 @@ mod tests {
         assert_eq!(refused(root.open("none")), "58P01");
         assert_eq!(refused(root.open("")), "58P01");
         assert_eq!(refused(root.create("a")), "42809");
-        assert_eq!(refused(Root::new(None)), "55000");
+        assert_eq!(refused(Root::new(None).open("a")), "55000");
         let inside = around.path().join("root/a/b/x").display().to_string();
         for path in ["a/b/x", "./a//b/./x", "in", &inside] {
             assert!(root.open(path).is_ok(), "{path}");

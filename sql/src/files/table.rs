@@ -169,7 +169,7 @@ pub(crate) struct FileTable {
 /// 42501 without the privilege; 58P01 and others for files that cannot be read; 22P04 for what they hold.
 pub(crate) fn open(ctx: &Arc<QueryContext>, call: &Call) -> Result<Arc<dyn TableProvider>> {
     authorize(&ctx.identity, Action::ReadFiles(&format!("call {}", call.function.name())))?;
-    let root = Root::new(ctx.database.options.file_root.as_deref())?;
+    let root = Root::of(ctx);
     match call.function {
         Function::Detect => super::preview::open(&root, call, ctx.settings.style()),
         _ => Ok(Arc::new(FileTable::open(ctx, root, call)?)),

@@ -31,7 +31,7 @@ impl Upload {
         options: Vec<(String, String)>,
         style: &Style,
     ) -> Result<Upload> {
-        let root = Root::new(Some(&folder))?;
+        let root = Root::new(Some(&folder));
         let call = Call::of_format(format, &file, options)?;
         let source = look(&root, &file, &call, sample_bytes(&call, 1)?, style)?;
         Ok(Upload { root, source: source.called("upload") })

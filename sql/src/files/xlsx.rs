@@ -1,11 +1,12 @@
 //! Excel's sheets (`.xlsx`) as rows of csv. calamine reads the cells one after another; what it holds in memory, the table
 //! of strings and the formats, is measured before.
 
-use std::fs::File;
 use std::io::{BufReader, Read, Seek};
 
 use calamine::{DataRef, Reader, Xlsx};
 use sightline_storage::error::{Error, Result, SqlState};
+
+use super::Opened;
 
 /// A workbook may be unpacked to so many times its size …
 const RATIO_MAX: u64 = 200;
@@ -31,8 +32,13 @@ pub(super) struct Sheet {
 ///
 /// # Errors
 /// 22P04 for what is no workbook; 54000 for one that unpacks to too much; 22023 for a sheet that there is not.
-pub(super) fn look(file: File, path: &str, sheet: Option<&str>) -> Result<(Sheet, Vec<u8>, bool)> {
-    measure(&file, path)?;
+pub(super) fn look(file: Opened, path: &str, sheet: Option<&str>) -> Result<(Sheet, Vec<u8>, bool)> {
+    let faults = file.faults();
+    looked_at(file, path, sheet).map_err(|e| faults.or(e))
+}
+
+fn looked_at(mut file: Opened, path: &str, sheet: Option<&str>) -> Result<(Sheet, Vec<u8>, bool)> {
+    measure(&mut file, path)?;
     let mut book = open(file, path)?;
     let names = book.sheet_names();
     let name = match sheet {
@@ -68,7 +74,12 @@ pub(super) fn look(file: File, path: &str, sheet: Option<&str>) -> Result<(Sheet
 ///
 /// # Errors
 /// As [`look`].
-pub(super) fn read(file: File, path: &str, sheet: &Sheet, mut give: impl FnMut(Vec<u8>) -> bool) -> Result<()> {
+pub(super) fn read(file: Opened, path: &str, sheet: &Sheet, give: impl FnMut(Vec<u8>) -> bool) -> Result<()> {
+    let faults = file.faults();
+    give_rows(file, path, sheet, give).map_err(|e| faults.or(e))
+}
+
+fn give_rows(file: Opened, path: &str, sheet: &Sheet, mut give: impl FnMut(Vec<u8>) -> bool) -> Result<()> {
     let mut book = open(file, path)?;
     let mut out = Vec::new();
     each_row(&mut book, path, &sheet.name, |cells| {
@@ -101,9 +112,9 @@ impl Sheet {
     }
 }
 
-type Book = Xlsx<BufReader<File>>;
+type Book = Xlsx<BufReader<Opened>>;
 
-fn open(mut file: File, path: &str) -> Result<Book> {
+fn open(mut file: Opened, path: &str) -> Result<Book> {
     file.rewind()?;
     Xlsx::new(BufReader::new(file)).map_err(|e| broken(path, &e.to_string()))
 }
@@ -169,10 +180,10 @@ fn text(value: &DataRef<'_>) -> Option<String> {
 }
 
 /// Unpacks all of the workbook once, to see how much it is.
-fn measure(file: &File, path: &str) -> Result<()> {
-    let size = file.metadata()?.len();
+fn measure(file: &mut Opened, path: &str) -> Result<()> {
+    let size = file.size()?;
     let fault = |e: &dyn std::fmt::Display| broken(path, &e.to_string());
-    let mut archive = zip::ZipArchive::new(BufReader::new(file.try_clone()?)).map_err(|e| fault(&e))?;
+    let mut archive = zip::ZipArchive::new(BufReader::new(file)).map_err(|e| fault(&e))?;
     let most = UNPACKED_MIN.max(size.saturating_mul(RATIO_MAX));
     let mut total = 0;
     for n in 0..archive.len() {

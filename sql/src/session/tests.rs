@@ -19,7 +19,13 @@ struct Node {
 async fn node() -> Node {
     let dir = tempfile::tempdir().expect("a directory");
     let engine = Engine::open(Options::new(dir.path()), Arc::new(SystemClock)).await.expect("opens");
-    let options = DatabaseOptions { threads: 2, max_connections: 10, version: "0.0.0".to_string(), file_root: None };
+    let options = DatabaseOptions {
+        threads: 2,
+        max_connections: 10,
+        version: "0.0.0".to_string(),
+        file_root: None,
+        s3_files: Arc::default(),
+    };
     Node { database: Database::new(engine, options).expect("starts"), _dir: dir }
 }
 

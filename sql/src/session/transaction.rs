@@ -264,10 +264,8 @@ fn is_definition(op: &Op) -> bool {
 /// Deletes parts that no manifest will ever name. What fails here is left to the sweep at the next start.
 pub(crate) async fn discard_parts(engine: &Engine, ops: &[Op]) {
     for op in ops {
-        if let Op::AddParts { parts, .. } = op
-            && let Err(e) = engine.discard(parts).await
-        {
-            tracing::warn!(error = %e, "could not delete the parts of an abandoned load");
+        if let Op::AddParts { parts, .. } = op {
+            engine.discard(parts.clone()).await;
         }
     }
 }

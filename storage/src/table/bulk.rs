@@ -138,9 +138,7 @@ impl Drop for BulkWriter {
             {
                 parts.extend(written);
             }
-            if let Err(e) = store.remove(&parts).await {
-                tracing::warn!(error = %e, "could not delete the parts of an abandoned load");
-            }
+            store.remove_in_time(&parts).await;
         };
         // Outside a runtime nothing can be deleted; the sweep of orphans at the next start does it.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {

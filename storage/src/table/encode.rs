@@ -12,7 +12,6 @@ use arrow::array::{Array, ArrayRef, AsArray, ListArray, RecordBatch, RecordBatch
 use arrow::datatypes::{DataType, Field, IntervalMonthDayNanoType, Schema, SchemaRef};
 use arrow::row::{RowConverter, SortField};
 use bytes::Bytes;
-use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding};
 use parquet::file::metadata::{KeyValue, SortingColumn};
@@ -23,11 +22,12 @@ use tokio::sync::mpsc;
 use super::ColumnStats;
 use super::sort::Run;
 use super::stats::{StatsBuilder, has_order};
-use super::store::{PartStore, object_path};
+use super::store::PartStore;
 use super::stored::{ROW_COLUMN, stored_schema};
 use crate::budget::{Budget, Holder, Sizes};
 use crate::catalog::TableDef;
 use crate::error::{Error, Result, SqlState};
+use crate::objects::upload::{IN_FLIGHT_MAX, PIECE_BYTES, Upload};
 
 /// Rows of a row group: the unit of pruning by statistics and of work for a thread of a scan.
 const ROW_GROUP_ROWS: usize = 256 * 1024;
@@ -47,10 +47,6 @@ const BLOOM_BYTES_MIN: u64 = 16;
 const BLOOM_BLANKS_FRACTION: u64 = 10;
 /// Rows looked at to tell whether a column repeats itself.
 const SAMPLE_ROWS: usize = 8192;
-/// Bytes handed to the store at a time; S3 wants at least 5 MiB.
-const UPLOAD_BYTES: usize = 8 << 20;
-/// Pieces in flight to the store: with the one being filled, 32 MiB of memory.
-const UPLOADS_MAX: usize = 2;
 
 /// Set to stop an encoding whose result nobody wants any more.
 pub(super) type Cancel = Arc<AtomicBool>;
@@ -86,7 +82,7 @@ pub(super) async fn write_run(store: &PartStore, path: &str, def: Arc<TableDef>,
     let (sender, receiver) = mpsc::channel(1);
     let row_group = store.memory().map_or(ROW_GROUP_BYTES, |m| Sizes::new(m.limit()).row_group);
     let encode = tokio::task::spawn_blocking(move || encode(&def, &encoder, row_group, sender));
-    let upload = upload(store.objects.as_ref(), path, receiver);
+    let upload = upload(store, path, receiver);
     let (encoded, uploaded) = tokio::join!(encode, upload);
     // An upload that failed is why the encoder could not go on.
     uploaded?;
@@ -111,7 +107,7 @@ fn encode(def: &TableDef, encoder: &Encoder, row_group: u64, sender: mpsc::Sende
         writer.write(&physical_rows(&batch, &schema)?)?;
         let held = writer.memory_size() as u64;
         if let Some(hold) = &mut hold {
-            hold.resize(held + UPLOAD_BYTES as u64 * (UPLOADS_MAX as u64 + 2));
+            hold.resize(held + PIECE_BYTES as u64 * (IN_FLIGHT_MAX as u64 + 2));
         }
         if held > row_group * ROW_GROUP_SLACK {
             writer.flush()?;
@@ -123,43 +119,28 @@ fn encode(def: &TableDef, encoder: &Encoder, row_group: u64, sender: mpsc::Sende
     Ok(Encoded { size, crc32, row_groups, columns: stats.finish() })
 }
 
-async fn upload(objects: &dyn ObjectStore, path: &str, mut messages: mpsc::Receiver<Message>) -> Result<()> {
-    let path = object_path(path);
-    let Some(Message::Chunk(first)) = messages.recv().await else { return Ok(()) };
-    let second = match messages.recv().await {
-        Some(Message::Chunk(second)) => second,
-        Some(Message::End) => {
-            objects.put(&path, first.into()).await?;
-            return Ok(());
-        }
-        None => return Ok(()),
-    };
-    let mut multipart = WriteMultipart::new_with_chunk_size(objects.put_multipart(&path).await?, UPLOAD_BYTES);
-    multipart.put(first);
-    multipart.put(second);
-    match forward(&mut multipart, &mut messages).await {
-        Ok(true) => {
-            multipart.finish().await?;
+/// Passes what the encoder sends on to the store.
+async fn upload(store: &PartStore, path: &str, mut messages: mpsc::Receiver<Message>) -> Result<()> {
+    let mut upload = store.upload(path);
+    match forward(&mut upload, &mut messages).await {
+        Ok(true) => upload.finish().await,
+        // The encoder knows why.
+        Ok(false) => {
+            store.abort(upload).await;
             Ok(())
         }
-        Ok(false) => Ok(multipart.abort().await?),
         Err(e) => {
-            if let Err(abort) = multipart.abort().await {
-                tracing::warn!(%path, error = %abort, "could not abort the upload of a part");
-            }
+            store.abort(upload).await;
             Err(e)
         }
     }
 }
 
 /// Passes chunks on; false if they stopped before the end.
-async fn forward(multipart: &mut WriteMultipart, messages: &mut mpsc::Receiver<Message>) -> Result<bool> {
+async fn forward(upload: &mut Upload, messages: &mut mpsc::Receiver<Message>) -> Result<bool> {
     while let Some(message) = messages.recv().await {
         match message {
-            Message::Chunk(bytes) => {
-                multipart.wait_for_capacity(UPLOADS_MAX).await?;
-                multipart.put(bytes);
-            }
+            Message::Chunk(bytes) => upload.write(bytes).await?,
             Message::End => return Ok(true),
         }
     }
@@ -197,7 +178,7 @@ impl Write for Sink {
         self.size += bytes.len() as u64;
         self.crc.update(bytes);
         self.buffer.extend_from_slice(bytes);
-        if self.buffer.len() >= UPLOAD_BYTES {
+        if self.buffer.len() >= PIECE_BYTES {
             self.send()?;
         }
         Ok(bytes.len())

@@ -88,9 +88,7 @@ impl PartJob {
         match self.write_runs(runs, &partitioner, &mut parts).await {
             Ok(()) => Ok((parts, partitioner)),
             Err(e) => {
-                if let Err(left) = self.store.remove(&parts).await {
-                    tracing::warn!(tenant = %self.tenant, error = %left, "could not delete parts of a failed write");
-                }
+                self.store.discard(parts).await;
                 Err(e)
             }
         }

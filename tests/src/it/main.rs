@@ -19,9 +19,11 @@ mod files;
 mod format;
 mod login;
 mod memory;
+mod object_storage;
 #[path = "../pg_client.rs"]
 mod pg_client;
 mod protocol;
+mod proxy;
 mod races;
 mod read_files;
 mod reading;
@@ -31,6 +33,7 @@ mod support;
 mod sync;
 mod tenants;
 mod upload;
+mod weed;
 mod wire;
 
 use std::process::ExitCode;
@@ -78,6 +81,7 @@ fn trials() -> Vec<Trial> {
     reading::trials(&mut trials);
     bad_input::trials(&mut trials);
     crash::trials(&mut trials);
+    object_storage::trials(&mut trials);
     sync::trials(&mut trials);
     clients::trials(&mut trials);
     docs::trials(&mut trials);

@@ -76,7 +76,13 @@ async fn run_mirror(script: PathBuf) -> Outcome {
 }
 
 async fn run_in_process(engine: &Arc<Engine>, script: &Path) -> Outcome {
-    let options = DatabaseOptions { threads: 2, max_connections: 100, version: "0.0.0".to_string(), file_root: None };
+    let options = DatabaseOptions {
+        threads: 2,
+        max_connections: 100,
+        version: "0.0.0".to_string(),
+        file_root: None,
+        s3_files: Arc::default(),
+    };
     let database = Database::new(engine.clone(), options)?;
     let mut admin = Local::connect(&database, DATABASE).await?;
     admin.run("CREATE DATABASE slt").await?;

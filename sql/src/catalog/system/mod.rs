@@ -1,6 +1,7 @@
 //! `sys`: what only Sightline has. One file a relation; the line beside each gives its shape as `relations.tsv` does.
 
 mod memory;
+mod object_storage;
 mod part_columns;
 mod parts;
 mod tenants;
@@ -12,11 +13,12 @@ use sightline_storage::table::TableSnapshot;
 use super::Build;
 
 /// All relations of `sys`.
-pub(super) const RELATIONS: [(&str, Build); 4] = [
+pub(super) const RELATIONS: [(&str, Build); 5] = [
     (parts::SHAPE, parts::build),
     (tenants::SHAPE, tenants::build),
     (memory::SHAPE, memory::build),
     (part_columns::SHAPE, part_columns::build),
+    (object_storage::SHAPE, object_storage::build),
 ];
 
 /// Bytes of a table: its parts on disk and its hot rows in memory.

@@ -88,7 +88,10 @@ impl Learned {
 
 /// Whether what some names of a query mean must be found out before it is rewritten.
 pub(super) fn needs_meanings(query: &Query) -> bool {
-    whole_rows::may_have(query) || outer_columns::may_have(query) || literals::may_have(query) || joins::has_natural(query)
+    whole_rows::may_have(query)
+        || outer_columns::may_have(query)
+        || literals::may_have(query)
+        || joins::has_natural(query)
 }
 
 /// Rewrites a query in place.

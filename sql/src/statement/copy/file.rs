@@ -46,14 +46,15 @@ fn no_program(ctx: &QueryContext) -> Error {
 
 /// COPY … FROM 'file': the rows join the statement's transaction, as those of an INSERT.
 pub(super) async fn read(session: &mut Session, ctx: &Arc<QueryContext>, copy: CopyIn, path: &str) -> Result<Answer> {
-    let root = Root::new(ctx.database.options.file_root.as_deref())?;
+    let root = Root::of(ctx);
     let path = path.to_string();
     let opened = tokio::task::spawn_blocking(move || {
         let file = root.open(&path)?;
-        let bytes = file.metadata()?.len();
+        let bytes = file.size()?;
         Ok::<_, Error>((file, bytes))
     });
-    let (file, bytes) = opened.await.map_err(|e| Error::internal(format!("opening a file ended early: {e}")))??;
+    let (file, bytes) =
+        ctx.limits.race(opened).await?.map_err(|e| Error::internal(format!("opening a file ended early: {e}")))??;
     let mut copy = copy.shown("FILE", bytes);
     let mut chunks = Chunks::start(move || Ok(file));
     while let Some(chunk) = ctx.limits.race(chunks.next()).await?? {
@@ -71,7 +72,7 @@ pub(super) async fn read(session: &mut Session, ctx: &Arc<QueryContext>, copy: C
 
 /// COPY … TO 'file'. The file takes its name when it is whole.
 pub(super) async fn write(ctx: &Arc<QueryContext>, source: &ast::Query, copy: &Copy, path: &str) -> Result<Answer> {
-    let root = Root::new(ctx.database.options.file_root.as_deref())?;
+    let root = Root::of(ctx);
     let (planned, options) = super::outgoing(ctx, source, copy)?;
     let relid = match &copy.source {
         CopySource::Table(name, _) => names::table(ctx, name).map_or(0, |table| table.id.0),
@@ -99,6 +100,7 @@ pub(super) async fn write(ctx: &Arc<QueryContext>, source: &ast::Query, copy: &C
     }
     encoder.write_trailer(&mut out);
     ctx.limits.race(sink.write(out)).await??;
+    // Not raced: the thread that names the file looks for a cancel itself, and nothing may be written after the answer.
     sink.finish().await?;
     Ok(done(format!("COPY {sent}")))
 }
