@@ -8,6 +8,7 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -201,13 +202,27 @@ fn allow_files(connections: usize) -> usize {
 /// F0000 if `file_root` and the data directory contain one another.
 fn check_file_root(config: &Config) -> Result<()> {
     let Some(root) = &config.file_root else { return Ok(()) };
-    // One that is not there is told when it is used.
-    let (Ok(root), Ok(data)) = (root.canonicalize(), config.data_dir.canonicalize()) else { return Ok(()) };
+    // It may not be there yet, and made later.
+    let (Ok(root), Ok(data)) = (resolved(root), resolved(&config.data_dir)) else { return Ok(()) };
     if !root.starts_with(&data) && !data.starts_with(&root) {
         return Ok(());
     }
     let text = format!("file_root \"{}\" and data_dir \"{}\" contain one another", root.display(), data.display());
     Err(Error::new(SqlState::new("F0000"), text).hint("Name another folder as file_root."))
+}
+
+/// The path without links and dots: of what is there as the system says, of the rest as it reads.
+fn resolved(path: &Path) -> std::io::Result<PathBuf> {
+    let path = std::path::absolute(path)?;
+    let there = |above: &Path| Some((above.canonicalize().ok()?, path.strip_prefix(above).ok()?.to_path_buf()));
+    let Some((mut resolved, rest)) = path.ancestors().find_map(there) else { return Ok(path) };
+    for component in rest.components() {
+        match component {
+            Component::ParentDir => drop(resolved.pop()),
+            other => resolved.push(other),
+        }
+    }
+    Ok(resolved)
 }
 
 async fn open(config: &Config, max_connections: usize) -> Result<(Arc<Engine>, Arc<Database>)> {

@@ -9,8 +9,8 @@ mod spill;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::disk_manager::DiskManager;
@@ -43,6 +43,8 @@ pub(crate) struct Memory {
     tenants: Mutex<HashMap<TenantId, Arc<TenantMemory>>>,
     /// Statements that hold much.
     statements: Mutex<BTreeMap<u64, Arc<Usage>>>,
+    /// How many these are.
+    many: AtomicUsize,
     next: AtomicU64,
 }
 
@@ -113,6 +115,7 @@ impl Memory {
             space: Arc::new(SpillSpace::new(engine.clone())),
             tenants: Mutex::default(),
             statements: Mutex::default(),
+            many: AtomicUsize::new(0),
             next: AtomicU64::new(0),
         })
     }
@@ -140,8 +143,13 @@ impl Memory {
             listed: AtomicBool::new(false),
             tenant,
         });
-        let pool = |holder| Arc::new(Pool { memory: self.clone(), usage: usage.clone(), holder });
-        Arc::new(StatementMemory { queries: pool(Holder::Queries), loads: pool(Holder::Loads) })
+        let pool = |holder, asks| Arc::new(Pool { memory: self.clone(), usage: usage.clone(), holder, asks });
+        Arc::new(StatementMemory {
+            queries: pool(Holder::Queries, true),
+            loads: pool(Holder::Loads, true),
+            writes: pool(Holder::Loads, false),
+            runtime: OnceLock::new(),
+        })
     }
 
     /// Statements that hold much, oldest first.
@@ -171,7 +179,7 @@ impl Memory {
         let fixed = self.budget.held(Holder::Store) + self.budget.held(Holder::Caches);
         let room = limit.saturating_sub(fixed);
         let for_spilling = room / 4 * 3;
-        let statements = self.statements.lock().len() as u64;
+        let statements = self.many.load(Ordering::Relaxed) as u64;
         if held <= for_spilling / statements.max(1) { limit } else { fixed + for_spilling }
     }
 }
@@ -187,6 +195,8 @@ impl fmt::Debug for Memory {
 pub struct StatementMemory {
     queries: Arc<Pool>,
     loads: Arc<Pool>,
+    writes: Arc<Pool>,
+    runtime: OnceLock<Arc<RuntimeEnv>>,
 }
 
 impl StatementMemory {
@@ -207,12 +217,27 @@ impl StatementMemory {
         self.loads.clone()
     }
 
-    /// What the node's statements share, with this statement's memory and files.
+    /// As [`loads`](StatementMemory::loads), for what is small or leads to less being held: only what is counted matters, not
+    /// what the system says.
+    pub(crate) fn writes(&self) -> Arc<dyn MemoryPool> {
+        self.writes.clone()
+    }
+
+    /// What the node's statements share, with this statement's memory and files. Made once: a statement may run many plans.
     pub(crate) fn runtime(&self, shared: &RuntimeEnv) -> Result<Arc<RuntimeEnv>> {
+        if let Some(made) = self.runtime.get() {
+            return Ok(made.clone());
+        }
         let spills = Spills::new(self.queries.memory.space.clone(), self.queries.usage.clone());
         let disk = DiskManager::builder().with_temp_file_factory(Arc::new(spills)).build()?;
-        Ok(Arc::new(RuntimeEnv { memory_pool: self.pool(), disk_manager: Arc::new(disk), ..shared.clone() }))
+        let made = RuntimeEnv { memory_pool: self.pool(), disk_manager: Arc::new(disk), ..shared.clone() };
+        Ok(self.runtime.get_or_init(|| Arc::new(made)).clone())
     }
+}
+
+/// The pool of no statement.
+pub(crate) fn none() -> Weak<dyn MemoryPool> {
+    Weak::<Pool>::new()
 }
 
 /// One statement's memory of one kind, as DataFusion asks for it.
@@ -221,13 +246,17 @@ struct Pool {
     memory: Arc<Memory>,
     usage: Arc<Usage>,
     holder: Holder,
+    /// What the system says matters as well.
+    asks: bool,
 }
 
 impl Pool {
     fn grown(&self, held: u64) {
         self.usage.peak.fetch_max(held, Ordering::Relaxed);
         if held >= LISTED_BYTES && !self.usage.listed.swap(true, Ordering::Relaxed) {
-            self.memory.statements.lock().insert(self.usage.number, self.usage.clone());
+            let mut statements = self.memory.statements.lock();
+            statements.insert(self.usage.number, self.usage.clone());
+            self.memory.many.store(statements.len(), Ordering::Relaxed);
         }
     }
 
@@ -271,6 +300,9 @@ impl MemoryPool for Pool {
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
         let (usage, bytes) = (&self.usage, additional as u64);
+        if bytes == 0 {
+            return Ok(());
+        }
         let limit = usage.owner.statement_limit.unwrap_or(u64::MAX);
         let Ok(held) = add(&usage.held, bytes, limit) else {
             return Err(self.refused(bytes, reservation, &format!("{STATEMENT} = {}", shown(limit))));
@@ -285,7 +317,12 @@ impl MemoryPool for Pool {
             true => self.memory.most_for_spilling(held),
             false => u64::MAX,
         };
-        if self.memory.budget.try_take(self.holder, bytes, most).is_err() {
+        let budget = &self.memory.budget;
+        let taken = match self.asks {
+            true => budget.try_take(self.holder, bytes, most),
+            false => budget.try_take_counted(self.holder, bytes, most),
+        };
+        if taken.is_err() {
             usage.held.fetch_sub(bytes, Ordering::Relaxed);
             usage.tenant.held.fetch_sub(bytes, Ordering::Relaxed);
             let (all, limit) = (self.memory.budget.real(), self.memory.budget.limit());
@@ -315,7 +352,9 @@ impl fmt::Display for Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         if self.usage.listed.load(Ordering::Relaxed) && self.usage.held() == 0 {
-            self.memory.statements.lock().remove(&self.usage.number);
+            let mut statements = self.memory.statements.lock();
+            statements.remove(&self.usage.number);
+            self.memory.many.store(statements.len(), Ordering::Relaxed);
         }
     }
 }

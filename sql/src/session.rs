@@ -25,9 +25,9 @@ mod tests;
 pub(crate) mod transaction;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use datafusion::execution::memory_pool::MemoryReservation;
+use datafusion::execution::memory_pool::{MemoryPool, MemoryReservation};
 use datafusion::scalar::ScalarValue;
 use parking_lot::Mutex;
 use sightline_storage::catalog::{MetaCatalog, TenantCatalog};
@@ -42,7 +42,7 @@ use tokio_util::sync::CancellationToken;
 use crate::answer::{Answer, Column, Notice};
 use crate::authorize::Allowed;
 use crate::database::{Database, Registered, Requested, Running, identity_of};
-use crate::memory::{Owner, StatementMemory};
+use crate::memory::{self, Owner, StatementMemory};
 use crate::parser::{self, Body, Statement, utility};
 use crate::plan::{Planned, QueryContext};
 use crate::settings::{self, Settings};
@@ -141,6 +141,8 @@ pub struct Session {
     portals: BTreeMap<String, Portal>,
     temporary: temporary::Temporary,
     first_plan: Option<FirstPlan>,
+    /// The memory of the statement that began last, while it holds any.
+    running_pool: Weak<dyn MemoryPool>,
     /// The length of the statement at hand.
     text_bytes: usize,
     notices: Vec<Notice>,
@@ -198,6 +200,7 @@ impl Session {
             portals: BTreeMap::new(),
             temporary: temporary::Temporary::default(),
             first_plan: None,
+            running_pool: memory::none(),
             text_bytes: 0,
             notices: Vec::new(),
             command: "",
@@ -572,6 +575,7 @@ impl Session {
         let meta = database.engine.meta();
         self.refresh_identity(&meta, &snapshot)?;
         let memory = self.statement_memory(&meta);
+        self.running_pool = Arc::downgrade(&memory.pool());
         Ok(Arc::new(QueryContext {
             meta,
             database,

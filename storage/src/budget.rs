@@ -25,8 +25,6 @@ const OVERDRAFT_BYTES: u64 = 64 << 20;
 const REAL_FROM_FRACTION: u64 = 3;
 /// How long a look at what the process has is good for, milliseconds.
 const LOOK_MS: u64 = 20;
-/// What `/proc/self/statm` counts in.
-const PAGE_BYTES: u64 = 4096;
 
 /// What memory is held for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +69,7 @@ pub struct Budget {
     /// How often somebody was refused.
     refused: AtomicU64,
     real: Real,
-    /// Somebody was refused since the flush last looked.
+    /// Somebody met the limit since the flush last looked.
     pressed: AtomicBool,
     /// Wakes the flush.
     pub(crate) pressure: Notify,
@@ -122,16 +120,31 @@ impl Budget {
         self.held[holder as usize].fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Takes bytes if all together hold at most `most` bytes then, which is at most the limit. The error is how many bytes are
-    /// left.
+    /// Takes bytes if all together hold at most `most` bytes then, which is at most the limit, and the process has not
+    /// too much. The error is how many bytes are left.
     ///
     /// # Errors
     /// The bytes that are left, if they are too few.
     pub fn try_take(&self, holder: Holder, bytes: u64, most: u64) -> Result<(), u64> {
-        let most = most.min(self.limit);
         let allowed = self.limit.saturating_add(self.limit / 100 * OVERDRAFT_PERCENT).saturating_add(OVERDRAFT_BYTES);
         let many = self.total() >= self.limit / REAL_FROM_FRACTION;
-        let most = if many && self.real.bytes() > allowed { 0 } else { most };
+        if bytes > 0 && many && self.real.bytes() > allowed {
+            self.refuse(true);
+            return Err(0);
+        }
+        self.try_take_counted(holder, bytes, most)
+    }
+
+    /// As [`try_take`](Budget::try_take), but what the system says does not matter: for what is small, or leads to less being
+    /// held.
+    ///
+    /// # Errors
+    /// The bytes that are left, if they are too few.
+    pub fn try_take_counted(&self, holder: Holder, bytes: u64, most: u64) -> Result<(), u64> {
+        if bytes == 0 {
+            return Ok(());
+        }
+        let most = most.min(self.limit);
         let add = |total: u64| total.checked_add(bytes).filter(|sum| *sum <= most);
         match self.total.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add) {
             Ok(_) => {
@@ -139,19 +152,31 @@ impl Budget {
                 Ok(())
             }
             Err(total) => {
-                self.refused.fetch_add(1, Ordering::Relaxed);
-                if !self.pressed.swap(true, Ordering::Relaxed) {
-                    self.pressure.notify_one();
-                }
+                // Who leaves room to others and so spills is no reason to flush.
+                self.refuse(total.saturating_add(bytes) > self.limit);
                 Err(most.saturating_sub(total))
             }
         }
     }
 
+    fn refuse(&self, pressing: bool) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        if pressing && !self.pressed.swap(true, Ordering::Relaxed) {
+            self.pressure.notify_one();
+        }
+    }
+
     /// Gives bytes back.
     pub fn give(&self, holder: Holder, bytes: u64) {
-        self.total.fetch_sub(bytes, Ordering::Relaxed);
-        self.held[holder as usize].fetch_sub(bytes, Ordering::Relaxed);
+        let less = |held: u64| Some(held.saturating_sub(bytes));
+        for counter in [&self.total, &self.held[holder as usize]] {
+            // Wrapped around, the counter would refuse everybody from then on.
+            if let Ok(held) = counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
+                && held < bytes
+            {
+                tracing::error!(holder = holder.name(), held, bytes, "more memory was given back than taken");
+            }
+        }
     }
 
     /// Takes bytes, whatever the limit says, until what this answers is dropped.
@@ -160,7 +185,7 @@ impl Budget {
         Hold { budget: self.clone(), holder, bytes }
     }
 
-    /// True once after somebody was refused memory.
+    /// True once after somebody met the limit.
     pub(crate) fn take_pressure(&self) -> bool {
         self.pressed.swap(false, Ordering::Relaxed)
     }
@@ -196,10 +221,9 @@ impl Real {
 
 /// Resident bytes of the process that are no pages of files.
 fn own_bytes() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let mut pages = text.split_ascii_whitespace().skip(1).map_while(|n| n.parse::<u64>().ok());
-    let (resident, shared) = (pages.next()?, pages.next()?);
-    Some(resident.saturating_sub(shared) * PAGE_BYTES)
+    let text = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes << 10)
 }
 
 /// Bytes held until this is dropped.
@@ -289,11 +313,32 @@ mod tests {
         assert_eq!((budget.total(), budget.held(Holder::HotRows)), (110, 50));
         assert_eq!(budget.try_take(Holder::Queries, 1, u64::MAX), Err(0));
         rows.resize(10);
+        assert!(budget.take_pressure());
         assert_eq!(budget.try_take(Holder::Queries, 10, 75), Err(5));
+        assert!(!budget.take_pressure(), "the limit has room");
         budget.try_take(Holder::Queries, 30, u64::MAX).unwrap();
         drop(rows);
         budget.give(Holder::Queries, 90);
         assert_eq!((budget.total(), budget.refused()), (0, 3));
+        budget.give(Holder::Queries, 1);
+        assert_eq!((budget.total(), budget.held(Holder::Queries)), (0, 0));
+    }
+
+    #[test]
+    fn a_process_that_has_too_much_is_refused_more_but_not_nothing() {
+        assert!(own_bytes().is_some_and(|bytes| bytes > 0), "the system tells");
+        let budget = Budget::new(100);
+        budget.real.looked.store(u64::MAX, Ordering::Relaxed);
+        budget.real.bytes.store(1 << 40, Ordering::Relaxed);
+        budget.try_take(Holder::Loads, 30, u64::MAX).unwrap();
+        budget.try_take(Holder::Loads, 10, u64::MAX).unwrap();
+        assert_eq!(budget.try_take(Holder::Loads, 1, u64::MAX), Err(0));
+        assert!(budget.take_pressure());
+        budget.try_take(Holder::Loads, 0, u64::MAX).unwrap();
+        budget.try_take_counted(Holder::Loads, 60, u64::MAX).unwrap();
+        assert_eq!(budget.try_take_counted(Holder::Loads, 1, u64::MAX), Err(0));
+        budget.try_take_counted(Holder::Loads, 0, 0).unwrap();
+        assert_eq!(budget.total(), 100);
     }
 
     #[test]

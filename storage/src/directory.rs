@@ -104,6 +104,12 @@ pub(crate) fn disk_full() -> Error {
         .refusal()
 }
 
+/// The error of a statement that has no memory left, and no room on the disk for its temporary files.
+pub(crate) fn no_room_to_spill() -> Error {
+    Error::new(SqlState::DISK_FULL, "could not write temporary file: no space left on device")
+        .hint("Free some space, make the statement smaller, or give it more memory.")
+}
+
 fn named(path: &Path, e: std::io::Error) -> Error {
     let inner = Error::from(e);
     Error::new(inner.code(), format!("could not open data directory \"{}\": {}", path.display(), inner.message()))

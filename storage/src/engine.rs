@@ -15,7 +15,7 @@ use crate::catalog::tenant::DEFAULT_TENANT;
 use crate::catalog::{MetaCatalog, RoleDef, TableDef, TenantDef};
 use crate::clock::Clock;
 use crate::command::{Applied, Command, Op, Outcome};
-use crate::directory::{Directory, disk_full, spare_bytes, sweep};
+use crate::directory::{Directory, no_room_to_spill, spare_bytes, sweep};
 use crate::error::{Error, Result};
 use crate::flush::Flusher;
 use crate::hash::state_hash;
@@ -174,12 +174,13 @@ impl Engine {
         &self.temporary
     }
 
-    /// Checks that the disk has room for so many bytes more.
+    /// Checks that the disk has room for so many bytes more of temporary files.
     ///
     /// # Errors
     /// 53100 if it has not.
     pub fn check_room(&self, bytes: u64) -> Result<()> {
-        if spare_bytes(&self.temporary).is_some_and(|spare| spare >= bytes) { Ok(()) } else { Err(disk_full()) }
+        let spare = spare_bytes(&self.temporary);
+        if spare.is_some_and(|spare| spare >= bytes) { Ok(()) } else { Err(no_room_to_spill()) }
     }
 
     /// The one door for changes.

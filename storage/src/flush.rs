@@ -94,9 +94,8 @@ impl Flusher {
         }
     }
 
-    /// Flushes what is due, its largest table while the hot tier is too large, and one that is worth it if somebody was
-    /// refused memory. A table that fails does not keep the
-    /// others from it. False if one failed.
+    /// Flushes what is due, its largest table while the hot tier is too large, and one that is worth it if somebody met the
+    /// memory limit. A table that fails does not keep the others from it. False if one failed.
     async fn round(&self, ages: &mut Ages) -> bool {
         let mut failed = HashSet::new();
         for (tenant, table) in self.due(ages) {

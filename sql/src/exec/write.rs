@@ -48,6 +48,8 @@ pub struct TableWriter {
     rows: u64,
     bulk: Option<BulkWriter>,
     reservation: MemoryReservation,
+    /// For the buffers of `bulk`.
+    buffers: MemoryReservation,
 }
 
 /// What a writer leaves for the transaction.
@@ -63,6 +65,7 @@ impl TableWriter {
     /// # Errors
     /// Those of a DEFAULT or CHECK that no longer plans.
     pub fn new(ctx: &Arc<QueryContext>, table: &Arc<TableDef>, targets: Vec<usize>) -> Result<TableWriter> {
+        let consumer = consumer(table);
         Ok(TableWriter {
             database: ctx.database.clone(),
             tenant: ctx.identity.tenant,
@@ -73,7 +76,8 @@ impl TableWriter {
             bytes: 0,
             rows: 0,
             bulk: None,
-            reservation: MemoryConsumer::new(format!("insert into {}", table.name)).register(&ctx.memory.loads()),
+            buffers: consumer.clone_with_new_id().register(&ctx.memory.writes()),
+            reservation: consumer.register(&ctx.memory.loads()),
         })
     }
 
@@ -120,7 +124,7 @@ impl TableWriter {
         if let Some(bulk) = &mut self.bulk {
             return bulk.write(rows).await;
         }
-        self.reserve(bytes)?;
+        reserve(&self.reservation, bytes)?;
         self.bytes += bytes;
         self.gathered.push(rows);
         if self.rows > APPEND_ROWS_MAX || self.bytes > APPEND_BYTES_MAX {
@@ -142,20 +146,16 @@ impl TableWriter {
     /// A writer of parts with buffers as large as there is memory for.
     fn bulk_writer(&mut self) -> Result<BulkWriter> {
         let engine = self.database.engine.clone();
-        // Large buffers make large parts; with little memory left smaller ones do, too.
+        // Large buffers make large parts; with little memory left smaller ones do, too. The step to parts lets memory go, so the
+        // pages that the system has not got back yet do not count here.
         let mut buffer = Sizes::new(engine.memory().limit()).load_buffer;
-        while let Err(e) = self.reserve((buffer * BULK_BUFFERS).saturating_sub(self.bytes)) {
+        while let Err(e) = reserve(&self.buffers, (buffer * BULK_BUFFERS).saturating_sub(self.bytes)) {
             if buffer <= BUFFER_MIN {
                 return Err(e);
             }
             buffer /= 2;
         }
         Ok(engine.bulk_writer(self.tenant, self.table.clone()).with_buffer_bytes(buffer))
-    }
-
-    fn reserve(&mut self, bytes: u64) -> Result<()> {
-        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-        self.reservation.try_grow(bytes).map_err(from_datafusion)
     }
 
     /// The operations that make the rows visible.
@@ -180,15 +180,25 @@ impl TableWriter {
     }
 }
 
+fn consumer(table: &TableDef) -> MemoryConsumer {
+    MemoryConsumer::new(format!("insert into {}", table.name))
+}
+
+fn reserve(reservation: &MemoryReservation, bytes: u64) -> Result<()> {
+    reservation.try_grow(usize::try_from(bytes).unwrap_or(usize::MAX)).map_err(from_datafusion)
+}
+
 /// One small batch of checked rows in the table's columns, without a writer: for INSERT … VALUES.
 ///
 /// # Errors
-/// 54000 for too many partitions.
-pub(crate) fn append(table: &TableDef, rows: RecordBatch) -> Result<Written> {
+/// 54000 for too many partitions, 53200 without memory.
+pub(crate) fn append(ctx: &QueryContext, table: &TableDef, rows: RecordBatch) -> Result<Written> {
     check_partitions(table, &rows)?;
     let (count, bytes) = (rows.num_rows() as u64, rows.get_array_memory_size() as u64);
+    let reservation = consumer(table).register(&ctx.memory.writes());
+    reserve(&reservation, bytes)?;
     let ops = vec![Op::Append { table: table.id, version: table.version, rows }];
-    Ok(Written { rows: count, arrived: (ops, bytes, None) })
+    Ok(Written { rows: count, arrived: (ops, bytes, Some(reservation)) })
 }
 
 /// Deletes what a writer has left, if its transaction will not take it.

@@ -153,7 +153,8 @@ impl Shared {
         super::numeric::wrapped(&context);
         super::numeric::aggregates(&context);
         let state = context.state();
-        let task = Task { session: state.session_id().to_string(), config: state.config().clone() };
+        let config = state.config().clone();
+        let task = Task { session: state.session_id().to_string(), last: Mutex::new(config.clone()), config };
         Ready { state, task }
     }
 }
@@ -162,20 +163,28 @@ impl Ready {
     /// Where a statement runs.
     pub(super) fn task(&self, memory: &StatementMemory, shared: &RuntimeEnv) -> Result<Arc<TaskContext>> {
         let runtime = memory.runtime(shared).map_err(from_datafusion)?;
-        let Task { session, config } = &self.task;
+        let Task { session, config, last } = &self.task;
         let (scalar, higher, aggregate, window) = Default::default();
-        let (session, mut config) = (session.clone(), config.clone());
         let reserve = memory.sort_reserve();
-        if config.options().execution.sort_spill_reservation_bytes != reserve {
-            config.options_mut().execution.sort_spill_reservation_bytes = reserve;
-        }
-        Ok(Arc::new(TaskContext::new(None, session, config, scalar, higher, aggregate, window, runtime)))
+        let is_right = |c: &SessionConfig| c.options().execution.sort_spill_reservation_bytes == reserve;
+        let config = if is_right(config) {
+            config.clone()
+        } else {
+            let mut last = last.lock();
+            if !is_right(&last) {
+                last.options_mut().execution.sort_spill_reservation_bytes = reserve;
+            }
+            last.clone()
+        };
+        Ok(Arc::new(TaskContext::new(None, session.clone(), config, scalar, higher, aggregate, window, runtime)))
     }
 }
 
 struct Task {
     session: String,
     config: SessionConfig,
+    /// As `config`, for the last statement whose sorts may have less memory: its plans share it.
+    last: Mutex<SessionConfig>,
 }
 
 impl std::fmt::Debug for Shared {

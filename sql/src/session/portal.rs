@@ -312,7 +312,9 @@ impl Session {
     }
 
     fn opened(&self, columns: Arc<[Column]>, rows: RowStream, tag: RowsTag, back: Back, binary: bool) -> Opened {
-        let pool = self.statement_memory(&self.database.engine.meta()).pool();
+        // The statement's own memory, if it still runs: a second one would have its limit anew.
+        let running = self.running_pool.upgrade();
+        let pool = running.unwrap_or_else(|| self.statement_memory(&self.database.engine.meta()).pool());
         let reservation = MemoryConsumer::new("rows of a cursor").register(&pool);
         Opened { columns, tag, binary, scan: Arc::new(Mutex::new(Scan::new(rows, back, reservation))) }
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use libtest_mimic::Trial;
 
+use crate::budget::no_files;
 use crate::pg_client::{Answer, Client, answers, fields, message, query};
 use crate::server::Server;
 use crate::support::{Outcome, ensure, ensure_eq, sized, trial};
@@ -137,8 +138,7 @@ async fn ceiling() -> Outcome {
     look("many queries")?;
     ensure!(answered >= QUERIES / 2, "{answered} queries were answered, {refused} refused");
     ensure_eq!(single(&mut client, "SELECT count(*) FROM t").await?, rows.to_string(), "the server goes on");
-    ensure_eq!(std::fs::read_dir(server.data().join("tmp"))?.count(), 0, "temporary files that are left");
-    Ok(())
+    no_files(&server).await
 }
 
 /// How a query ended: the SQLSTATE of its error.

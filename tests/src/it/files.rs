@@ -264,8 +264,9 @@ async fn no_root() -> Outcome {
     let folder = tempfile::tempdir()?;
     let gone = folder.path().join("gone").display().to_string();
     // The database's own files are nobody's to read.
-    for root in [folder.path().to_path_buf(), folder.path().join("data/cold")] {
-        std::fs::create_dir_all(&root)?;
+    std::fs::create_dir_all(folder.path().join("data/cold"))?;
+    let not_there = folder.path().join("none/../data/later");
+    for root in [folder.path().to_path_buf(), folder.path().join("data/cold"), not_there] {
         let shown = root.display().to_string();
         let started = Server::start(&folder.path().join("data"), &[("SIGHTLINE_FILE_ROOT", &shown)]);
         let said = started.err().and_then(|e| e.message().map(str::to_string)).unwrap_or_default();

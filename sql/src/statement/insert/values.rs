@@ -94,7 +94,7 @@ fn values(
 fn build(ctx: &Arc<QueryContext>, table: &Arc<TableDef>, columns: Vec<Vec<ScalarValue>>) -> Result<Written> {
     let rows = columns.first().map_or(0, Vec::len);
     let shape = Shape::new(ctx, table, (0..table.columns.len()).collect())?;
-    append(table, shape.checked(arrays(table, columns)?, rows)?)
+    append(ctx, table, shape.checked(arrays(table, columns)?, rows)?)
 }
 
 fn arrays(table: &TableDef, columns: Vec<Vec<ScalarValue>>) -> Result<Vec<ArrayRef>> {
