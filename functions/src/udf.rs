@@ -258,7 +258,7 @@ impl Call {
     ///
     /// # Errors
     /// 54000 if the batch grows beyond [`TEXT_BYTES_MAX`].
-    pub(crate) fn map_text(&self, f: impl Fn(usize) -> Result<Option<String>>) -> Result<ArrayRef> {
+    pub(crate) fn map_text(&self, mut f: impl FnMut(usize) -> Result<Option<String>>) -> Result<ArrayRef> {
         let mut builder = StringViewBuilder::with_capacity(self.rows);
         let mut bytes = 0;
         for row in 0..self.rows {

@@ -1,13 +1,15 @@
 //! `regexp_count`, `regexp_instr`, `regexp_like`, `regexp_match`, `regexp_replace`, `regexp_substr`.
 
 use std::ops::Range;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, BooleanArray, ListBuilder, StringViewBuilder};
 use arrow::datatypes::Int32Type;
 use datafusion_common::Result;
+use regex::{CaptureLocations, Regex};
 
-use super::pattern::{Found, Pattern, Patterns};
+use super::pattern::{Found, Pattern, Patterns, compile};
 use crate::error::{FunctionError, refuse};
 use crate::udf::{Call, Form, Function, Type, check_text};
 
@@ -251,6 +253,8 @@ fn matches(call: &Call, flag: Option<usize>) -> Result<ArrayRef> {
 
 fn replace(call: &Call, start: Option<usize>, which: Option<usize>, flag: Option<usize>) -> Result<ArrayRef> {
     let patterns = Patterns::default();
+    // Most calls have one expression and one replacement for all rows.
+    let mut last = None::<Replacer>;
     call.map_text(|row| {
         let flags = flags(call, flag, row);
         // The form with flags fourth: digits there were meant as a start.
@@ -268,10 +272,70 @@ fn replace(call: &Call, start: Option<usize>, which: Option<usize>, flag: Option
         let Ok(n) = usize::try_from(n) else {
             return refuse("22023", format!("invalid value for parameter \"n\": {n}"));
         };
-        let regex = patterns.get(call.text(1).value(row), &flags.replace('g', ""))?;
+        let (pattern, with) = (call.text(1).value(row), call.text(2).value(row));
+        let replacer = match last.take() {
+            Some(known) if known.is_of(pattern, flags, with) => known,
+            _ => Replacer::new(&patterns, pattern, flags, with)?,
+        };
+        let replacer = last.insert(replacer);
         let Some(at) = at else { return Ok(Some(text.to_string())) };
-        replaced(&regex, text, at, call.text(2).value(row), n).map(Some)
+        if let (0, 1, Some(short)) = (at, n, &mut replacer.short) {
+            return Ok(Some(short.replaced(text).to_string()));
+        }
+        replaced(&replacer.regex, text, at, with, n).map(Some)
     })
+}
+
+/// An expression and its replacement, kept from row to row.
+struct Replacer {
+    pattern: String,
+    flags: String,
+    with: String,
+    regex: Rc<Pattern>,
+    short: Option<Short>,
+}
+
+impl Replacer {
+    fn new(patterns: &Patterns, pattern: &str, flags: &str, with: &str) -> Result<Replacer> {
+        let regex = patterns.get(pattern, &flags.replace('g', ""))?;
+        let short = if flags.is_empty() { Short::of(pattern, with) } else { None };
+        let [pattern, flags, with] = [pattern, flags, with].map(str::to_string);
+        Ok(Replacer { pattern, flags, with, regex, short })
+    }
+
+    fn is_of(&self, pattern: &str, flags: &str, with: &str) -> bool {
+        self.pattern == pattern && self.flags == flags && self.with == with
+    }
+}
+
+/// `^….*$` replaced by one of its groups, as people take a text apart: what is left of a text that matches is the group, and
+/// the rest of it need not be looked at.
+struct Short {
+    regex: Regex,
+    found: CaptureLocations,
+    group: usize,
+}
+
+impl Short {
+    fn of(pattern: &str, with: &str) -> Option<Short> {
+        let group = with.strip_prefix('\\').filter(|d| d.len() == 1)?.parse().ok().filter(|n| *n > 0)?;
+        let front = pattern.strip_suffix(".*$").or_else(|| pattern.strip_suffix(".*"))?;
+        // An escaped dot is no dot, and of alternatives the end may be another's.
+        if !front.starts_with('^') || front.ends_with('\\') || front.contains('|') {
+            return None;
+        }
+        match compile(front, "").ok()? {
+            Pattern::Plain(regex) => Some(Short { found: regex.capture_locations(), regex, group }),
+            Pattern::Backtracking(_) => None,
+        }
+    }
+
+    fn replaced<'a>(&mut self, text: &'a str) -> &'a str {
+        match self.regex.captures_read(&mut self.found, text) {
+            Some(_) => self.found.get(self.group).map_or("", |(from, to)| &text[from..to]),
+            None => text,
+        }
+    }
 }
 
 /// The text with the n-th match from a byte on replaced, or all if `n` is 0.

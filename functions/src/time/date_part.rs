@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::{
-    Date32Type, Float64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, Time64MicrosecondType,
+    Date32Type, Float64Type, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, Time64MicrosecondType,
     TimestampMicrosecondType,
 };
-use datafusion_common::Result;
+use datafusion_common::{Result, internal_err};
 use sightline_numeric::Numeric;
 
 use super::civil::{DAY_US, civil_from_days, days_from_civil, iso_week};
@@ -40,6 +40,25 @@ pub(super) const EXTRACT: Function = Function::new(
         Form::new(&[Type::Text, Type::Date], Type::Numeric, |call| date(call, numerics)),
         Form::new(&[Type::Text, Type::Time], Type::Numeric, |call| time(call, numerics)),
         Form::new(&[Type::Text, Type::Interval], Type::Numeric, |call| interval(call, numerics)),
+    ],
+)
+.stable();
+
+/// The same of fields that are whole numbers, for who groups by them; no name that SQL can say.
+pub const WHOLE: &str = "extract whole";
+
+/// Whether a field of a date or timestamp is a whole number, and NULL for the infinite.
+pub fn is_whole(field: &str) -> bool {
+    matches!(field, "minute" | "hour" | "day" | "dow" | "isodow" | "doy" | "week" | "month" | "quarter")
+}
+
+pub(super) const EXTRACT_WHOLE: Function = Function::new(
+    WHOLE,
+    "As extract, of fields that are whole numbers.",
+    &[
+        Form::new(&[Type::Text, Type::Timestamp], Type::Int8, |call| timestamp(call, wholes)),
+        Form::new(&[Type::Text, Type::TimestampTz], Type::Int8, |call| timestamptz(call, wholes)),
+        Form::new(&[Type::Text, Type::Date], Type::Int8, |call| date(call, wholes)),
     ],
 )
 .stable();
@@ -93,6 +112,14 @@ type Collect = fn(&Call, &dyn Fn(usize) -> Result<Part>) -> Result<ArrayRef>;
 
 fn floats(call: &Call, part: &dyn Fn(usize) -> Result<Part>) -> Result<ArrayRef> {
     Ok(Arc::new(call.map::<Float64Type>(|row| part(row).map(Part::float))?))
+}
+
+fn wholes(call: &Call, part: &dyn Fn(usize) -> Result<Part>) -> Result<ArrayRef> {
+    Ok(Arc::new(call.map::<Int64Type>(|row| match part(row)? {
+        Part::Whole(n) => Ok(Some(n)),
+        Part::None => Ok(None),
+        other => internal_err!("{other:?} is no whole number"),
+    })?))
 }
 
 fn numerics(call: &Call, part: &dyn Fn(usize) -> Result<Part>) -> Result<ArrayRef> {

@@ -3,7 +3,7 @@
 mod age;
 pub mod civil;
 mod date_bin;
-mod date_part;
+pub mod date_part;
 mod date_trunc;
 pub mod interval;
 mod isfinite;
@@ -21,6 +21,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     age::FUNCTION,
     date_bin::FUNCTION,
     date_part::EXTRACT,
+    date_part::EXTRACT_WHOLE,
     date_part::FUNCTION,
     date_trunc::FUNCTION,
     isfinite::FUNCTION,

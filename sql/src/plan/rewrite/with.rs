@@ -3,7 +3,9 @@
 
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{Cte, Ident, ObjectNamePart, Query, TableFactor, VisitMut, VisitorMut};
+use datafusion::sql::sqlparser::ast::{
+    Cte, Expr, Ident, ObjectNamePart, Query, TableFactor, VisitMut, VisitorMut, visit_expressions,
+};
 
 use super::recursion::references;
 use super::relations::{series_query, table_alias};
@@ -71,7 +73,9 @@ pub(super) fn share(query: &mut Query) {
         let Some(cte) = before.last_mut() else { continue };
         let within = rest.iter().map(|c| references(c.query.as_ref(), &name)).sum::<usize>();
         let around = references(query.body.as_ref(), &name) + references(&query.order_by, &name);
-        if within + around < 2 || (with.recursive && references(cte.query.as_ref(), &name) > 0) {
+        // One that answers otherwise each time is computed once, even where it is named in a subquery for each row.
+        let enough = if is_volatile(&cte.query) { 1 } else { 2 };
+        if within + around < enough || (with.recursive && references(cte.query.as_ref(), &name) > 0) {
             continue;
         }
         let alias = Some(table_alias(MARK));
@@ -81,6 +85,21 @@ pub(super) fn share(query: &mut Query) {
         }
     }
     query.with = Some(with);
+}
+
+/// Functions that answer otherwise each time.
+const VOLATILE: [&str; 5] = ["random", "gen_random_uuid", "clock_timestamp", "timeofday", "pg_sleep"];
+
+fn is_volatile(query: &Query) -> bool {
+    let found = visit_expressions(query, |e| match e {
+        Expr::Function(f)
+            if f.name.0.last().and_then(|p| p.as_ident()).is_some_and(|i| VOLATILE.contains(&&*fold(i))) =>
+        {
+            ControlFlow::Break(())
+        }
+        _ => ControlFlow::Continue(()),
+    });
+    found.is_break()
 }
 
 /// Puts each query behind those that it names, as far as that goes; else they stay where they are.
