@@ -7,8 +7,10 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, BinaryBuilder, Decimal128Array, ListArray, PrimitiveArray, StructArray,
+    Array, ArrayRef, AsArray, BinaryArray, BinaryBuilder, Decimal128Array, ListArray, PrimitiveArray, StringViewArray,
+    StructArray,
 };
+use arrow::buffer::OffsetBuffer;
 use arrow::compute::{SortOptions, cast};
 use arrow::datatypes::{
     DataType, Decimal128Type, Field, Float32Type, Float64Type, IntervalMonthDayNanoType, IntervalUnit,
@@ -26,12 +28,17 @@ pub fn is_plain(field: &Field) -> bool {
         DataType::Interval(_) | DataType::Float32 | DataType::Float64 => false,
         DataType::List(item) => is_plain(item),
         DataType::Struct(fields) => fields.iter().all(|f| is_plain(f)),
-        other => *other != NUMERIC && !is_jsonb(field),
+        other => *other != NUMERIC && !is_jsonb(field) && !is_char(field),
     }
 }
 
 fn is_jsonb(field: &Field) -> bool {
     field.metadata().get(PG_TYPE).is_some_and(|t| t == "jsonb")
+}
+
+/// Blanks at the end of a `character` do not count.
+fn is_char(field: &Field) -> bool {
+    field.metadata().get(PG_TYPE).is_some_and(|t| t.starts_with("character("))
 }
 
 /// The values as what they are compared by.
@@ -61,9 +68,10 @@ pub fn comparable(array: &ArrayRef, field: &Field) -> Result<ArrayRef> {
         }
         DataType::List(item) => {
             let list = array.as_list::<i32>();
-            let values = comparable(list.values(), item)?;
+            let (offsets, values) = own_values(list);
+            let values = comparable(&values, item)?;
             let item = Arc::new(Field::new("item", values.data_type().clone(), true));
-            Arc::new(ListArray::try_new(item, list.offsets().clone(), values, list.nulls().cloned())?)
+            Arc::new(ListArray::try_new(item, offsets, values, list.nulls().cloned())?)
         }
         DataType::Struct(fields) => {
             let rows = array.as_struct();
@@ -74,8 +82,19 @@ pub fn comparable(array: &ArrayRef, field: &Field) -> Result<ArrayRef> {
             Arc::new(StructArray::try_new_with_length(fields, columns, rows.nulls().cloned(), rows.len())?)
         }
         t if *t == NUMERIC => keys(array)?,
-        _ => jsonb(array)?,
+        _ if is_jsonb(field) => jsonb(array)?,
+        _ => {
+            let texts = cast(array, &DataType::Utf8View)?;
+            let bare = texts.as_string_view().iter().map(|t| t.map(|t| t.trim_end_matches(' ')));
+            Arc::new(bare.collect::<StringViewArray>())
+        }
     })
+}
+
+/// The values of these lists alone, and where each begins: a slice of lists has those of all.
+pub fn own_values(lists: &ListArray) -> (OffsetBuffer<i32>, ArrayRef) {
+    let (start, end) = (lists.value_offsets()[0] as usize, lists.value_offsets()[lists.len()] as usize);
+    (OffsetBuffer::from_lengths(lists.offsets().lengths()), lists.values().slice(start, end - start))
 }
 
 /// As [`comparable`], where nothing but Arrow's type is known: what is a `jsonb` must be the field of an array or of a row.

@@ -106,6 +106,8 @@ pub(crate) struct Running {
     pub query: String,
     pub started_us: i64,
     pub active: bool,
+    /// Its rows are on their way.
+    pub streams: bool,
     /// Between statements: the status of the transaction, as [`Session::transaction_status`] says it, and since when.
     pub resting: u8,
     pub changed_us: i64,
@@ -306,14 +308,14 @@ impl Database {
                     info: s.info.clone(),
                     query: running.query.clone(),
                     started_us: running.started_us,
-                    state: match (running.active, running.resting) {
+                    state: match (running.active || running.streams, running.resting) {
                         (true, _) => "active",
                         (false, b'T') => "idle in transaction",
                         (false, b'E') => "idle in transaction (aborted)",
                         _ => "idle",
                     },
                     changed_us: running.changed_us,
-                    transaction_us: if running.block_us != 0 || !running.active {
+                    transaction_us: if running.block_us != 0 || !(running.active || running.streams) {
                         running.block_us
                     } else {
                         running.started_us

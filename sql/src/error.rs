@@ -266,12 +266,12 @@ pub(crate) fn levenshtein(a: &str, b: &str) -> usize {
 }
 
 /// An error of ours that DataFusion put into a text of its own.
+static STATED: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"coercion failed with: (?:External error: )?(.+?) \(SQLSTATE ([0-9A-Z]{5})\)"));
 /// The steps of a recursive query lose the modifier of a type that its first term has.
 static RECURSIVE: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r#"Cannot project plan column (\d+) .*field metadata differs .*expected field: .*\{"pg.type": "([^"]*)"\}"#)
 });
-static STATED: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"coercion failed with: (?:External error: )?(.+?) \(SQLSTATE ([0-9A-Z]{5})\)"));
 static INVALID_FUNCTION: LazyLock<Regex> = LazyLock::new(|| pattern(r"Invalid function '([^']*)'"));
 static TABLE_FUNCTION: LazyLock<Regex> = LazyLock::new(|| pattern(r"table function '([^']*)' not found"));
 static GROUPING: LazyLock<Regex> =

@@ -20,6 +20,7 @@ pub(crate) mod grouping;
 mod inherited;
 pub(crate) mod joins;
 pub(crate) mod marks;
+mod precedence;
 mod search;
 mod spelling;
 mod split;
@@ -223,6 +224,7 @@ pub fn parse(sql: &str) -> Result<Vec<Arc<Statement>>> {
 /// 42601, 54001.
 pub fn parse_expr(text: &str) -> Result<ast::Expr> {
     let mut expr = with_parser(text, 0, |p| p.parse_expr())?;
+    precedence::mended(&mut expr);
     depth::balance(&mut expr);
     Ok(expr)
 }
@@ -379,7 +381,7 @@ fn query_or_write(p: &mut Parser) -> Result<Body, ParserError> {
                 Some(own) => match with_both(with, own) {
                     Some(both) => both,
                     None => {
-                        let text = "WITH before INSERT is not supported with one behind it of the same names";
+                        let text = "WITH before INSERT is not supported with a recursive one behind it, or one of the same names";
                         return Ok(Body::Unsupported(text.to_string(), None));
                     }
                 },
@@ -392,11 +394,15 @@ fn query_or_write(p: &mut Parser) -> Result<Body, ParserError> {
     }
 }
 
-/// The queries of a WITH before INSERT, and of one behind it, which sees the former; none if the latter hides some.
+/// The queries of a WITH before INSERT, and of one behind it, which sees the former. None if the latter hides some, or if
+/// some can name what follows: the former must not see the latter.
 fn with_both(mut outer: ast::With, inner: ast::With) -> Option<ast::With> {
-    outer.recursive |= inner.recursive;
-    let hidden = |cte: &ast::Cte| inner.cte_tables.iter().any(|own| own.alias.name == cte.alias.name);
-    if outer.cte_tables.iter().any(hidden) {
+    let name = |cte: &ast::Cte| match &cte.alias.name {
+        quoted if quoted.quote_style.is_some() => quoted.value.clone(),
+        bare => bare.value.to_lowercase(),
+    };
+    let hidden = |cte: &ast::Cte| inner.cte_tables.iter().any(|own| name(own) == name(cte));
+    if outer.recursive || inner.recursive || outer.cte_tables.iter().any(hidden) {
         return None;
     }
     outer.cte_tables.extend(inner.cte_tables);
@@ -409,6 +415,7 @@ fn insert(p: &mut Parser) -> Result<Body, ParserError> {
     }
     match p.parse_statement()? {
         ast::Statement::Insert(mut insert) => {
+            precedence::mended(&mut insert);
             depth::balance(&mut insert);
             Ok(Body::Insert(Box::new(insert)))
         }

@@ -246,6 +246,7 @@ impl Session {
     /// The wire layer calls it when it waits for the client: what only the next statement could use is let go, as an idle
     /// session must not pin a snapshot.
     pub fn rest(&mut self) {
+        self.end_statement();
         self.first_plan = None;
     }
 
@@ -303,7 +304,7 @@ impl Session {
         let now_us = self.database.engine.clock().now_us();
         let name = self.settings.get("application_name").unwrap_or_default();
         let mut running = self.registered.running.lock();
-        running.active = false;
+        (running.active, running.streams) = (false, false);
         running.resting = self.transaction_status();
         running.changed_us = now_us;
         running.block_us = self.transaction.as_ref().filter(|t| t.explicit).map_or(0, |t| t.started_us);
@@ -340,6 +341,11 @@ impl Session {
             self.fail_transaction();
         }
         self.end_statement();
+        // It goes on until its rows are sent: the wire layer says when it waits for the next.
+        self.registered.running.lock().streams = matches!(
+            answer,
+            Ok(Answer::Rows { .. } | Answer::Fetched { .. } | Answer::CopyIn(_) | Answer::CopyOut { .. })
+        );
         answer.map_err(|e| crate::plan::positioned(e, &prepared.statement).moved(prepared.statement.offset))
     }
 

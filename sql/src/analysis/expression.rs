@@ -466,7 +466,7 @@ impl<'a> Analysis<'a> {
                     let signed = format!("-{digits}");
                     return Ok(match (signed.parse::<i32>(), signed.parse::<i64>()) {
                         (Ok(_), _) => INTEGER,
-                        (_, Ok(_)) if digits.parse::<i64>().is_ok() => BIGINT,
+                        (_, Ok(_)) => BIGINT,
                         _ => NUMERIC,
                     });
                 }

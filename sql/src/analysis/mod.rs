@@ -102,6 +102,8 @@ pub(super) struct Analysis<'a> {
     aggregates: HashMap<usize, usize>,
     /// Windows of OVER, looked at once all else of their query has been.
     windows: Vec<&'a WindowSpec>,
+    /// The columns of the first terms of recursive queries, by the address of the term, until the whole is looked at.
+    first_terms: HashMap<usize, select::Columns>,
     /// Where the last set-returning function stands.
     last_set: Option<Location>,
     /// What is found out for the planner.
@@ -144,8 +146,9 @@ pub(crate) struct Meanings {
 }
 
 /// What names mean in a query that PostgreSQL does not refuse.
-pub(crate) fn meanings(ctx: &Arc<QueryContext>, query: &ast::Query) -> Meanings {
-    let mut analysis = Analysis::new(ctx, "", "", &[]);
+/// `declared` are the types of its parameters, as far as they are known.
+pub(crate) fn meanings(ctx: &Arc<QueryContext>, query: &ast::Query, declared: &[Option<SqlType>]) -> Meanings {
+    let mut analysis = Analysis::new(ctx, "", "", declared);
     // What is wrong with it is found by others.
     let _: Result<()> = analysis.query(query).map(drop);
     analysis.meanings.into_inner()
@@ -186,6 +189,7 @@ impl<'a> Analysis<'a> {
             meant: HashMap::new(),
             aggregates: HashMap::new(),
             windows: vec![],
+            first_terms: HashMap::new(),
             last_set: None,
             meanings: RefCell::default(),
             around: vec![],

@@ -8,7 +8,7 @@ use super::{fields, frames, grouping, inherited, joins, search, subqueries};
 
 /// The tokens that sqlparser reads as PostgreSQL means.
 pub(super) fn respelled(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    let tokens = symmetric(order_using(expand_table(joined_strings(signs(tokens)))));
+    let tokens = current_schema(symmetric(order_using(expand_table(joined_strings(signs(tokens))))));
     let tokens = joins::plain(grouping::plain(frames::plain(subqueries::plain(dropped(tokens)))));
     search::plain(inherited::plain(fields::plain(double_equals(precise_intervals(tokens)))))
 }
@@ -28,6 +28,25 @@ fn significant(token: &&TokenWithSpan) -> bool {
 fn double_equals(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     for token in tokens.iter_mut().filter(|t| t.token == Token::DoubleEq) {
         token.token = Token::CustomBinaryOperator("==".to_string());
+    }
+    tokens
+}
+
+/// `current_schema` is a function that is called by its name alone.
+fn current_schema(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let mut at = tokens.len();
+    while at > 0 {
+        at -= 1;
+        let named = matches!(&tokens[at].token, Token::Word(w)
+            if w.quote_style.is_none() && w.value.eq_ignore_ascii_case("current_schema"));
+        let called = |t: &TokenWithSpan| matches!(t.token, Token::LParen | Token::Period);
+        let next = tokens[at + 1..].iter().find(significant).is_some_and(called);
+        let before = tokens[..at].iter().rev().find(significant).is_some_and(|t| t.token == Token::Period);
+        if named && !next && !before {
+            let end = Span::new(tokens[at].span.end, tokens[at].span.end);
+            tokens.insert(at + 1, TokenWithSpan::new(Token::RParen, end));
+            tokens.insert(at + 1, TokenWithSpan::new(Token::LParen, end));
+        }
     }
     tokens
 }

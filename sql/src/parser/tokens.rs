@@ -168,6 +168,7 @@ pub(super) fn cascade(p: &mut Parser) -> bool {
 /// A query.
 pub(super) fn query(p: &mut Parser) -> Result<Box<ast::Query>, ParserError> {
     let mut query = p.parse_query()?;
+    super::precedence::mended(query.as_mut());
     super::depth::balance(query.as_mut());
     table_as_select(&mut query);
     Ok(query)

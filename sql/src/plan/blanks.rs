@@ -229,7 +229,9 @@ fn in_array(mut call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<E
     let is_text = |ty: &Option<SqlType>| matches!(ty, Some(SqlType::Text | SqlType::Varchar(_)));
     if is_text(&item) && length(value, schema).is_some() {
         *value = trimmed(std::mem::take(value));
-    } else if matches!(item, Some(SqlType::Char(_))) && literal(value).is_none() && is_text(&type_of(value, schema)) {
+    } else if let (Some(SqlType::Char(n)), Some(_)) = (&item, literal(value)) {
+        *value = padded(std::mem::take(value), *n);
+    } else if matches!(item, Some(SqlType::Char(_))) && is_text(&type_of(value, schema)) {
         *array = trimmed_items(std::mem::take(array), schema)?;
     } else {
         return Ok(Transformed::no(Expr::ScalarFunction(call)));

@@ -28,7 +28,7 @@ use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::{conjunction, merge_schema, split_conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{
     Aggregate, BinaryExpr, ColumnarValue, Expr, Filter, Join, LogicalPlan, Operator, Projection, ReturnFieldArgs,
-    ScalarFunctionArgs, ScalarUDFImpl, Signature, Subquery, Volatility, lit,
+    ScalarFunctionArgs, ScalarUDFImpl, Signature, Sort, Subquery, Volatility, lit,
 };
 use datafusion::scalar::ScalarValue;
 use futures::StreamExt;
@@ -49,14 +49,14 @@ pub(super) fn rewrite(ctx: &Arc<QueryContext>, plan: LogicalPlan) -> sightline_s
         };
         // What stands above names the expressions by their old form.
         let names = NamePreserver::new(&node);
-        let aggregates = matches!(node, LogicalPlan::Aggregate(_));
+        let aggregates = matches!(node, LogicalPlan::Aggregate(_) | LogicalPlan::Sort(_));
         let schema = merge_schema(&node.inputs());
         let mut calls = Vec::new();
         let node = node.map_expressions(|expr| {
             let saved = names.save(&expr);
             let expr = if aggregates { expr } else { guarded(ctx, expr, &schema)?.data };
             let done = expr.transform_up(|e| match e {
-                // Neither a join nor an asynchronous function can stand in an aggregate: it moves below.
+                // Neither a join nor an asynchronous function can stand in an aggregate or a sort: it moves below.
                 e if aggregates => below(ctx, e, &schema, &mut calls),
                 e => any(ctx, e, &schema, false),
             })?;
@@ -76,7 +76,7 @@ fn filtered(ctx: &Arc<QueryContext>, filter: Filter) -> Result<Transformed<Logic
     let mut changed = false;
     let mut conditions = Vec::new();
     for condition in split_conjunction_owned(filter.predicate) {
-        let kept = becomes_join(&condition);
+        let kept = becomes_join(&condition, &schema, false)?;
         let condition = guarded(ctx, condition, &schema)?.data;
         let done = condition
             .transform_up(|e| if kept { scalar(ctx, e, &schema, true) } else { any(ctx, e, &schema, true) })?;
@@ -160,17 +160,30 @@ fn with_calls(node: LogicalPlan, calls: Vec<Expr>) -> Result<LogicalPlan> {
             let input = Arc::new(LogicalPlan::Projection(input));
             Ok(LogicalPlan::Aggregate(Aggregate::try_new(input, aggregate.group_expr, aggregate.aggr_expr)?))
         }
+        LogicalPlan::Sort(sort) if !calls.is_empty() => {
+            let shown = sort.input.schema().columns().into_iter().map(Expr::Column).collect::<Vec<_>>();
+            let columns = shown.iter().cloned().chain(calls).collect();
+            let input = Arc::new(LogicalPlan::Projection(Projection::try_new(columns, sort.input)?));
+            let sorted = LogicalPlan::Sort(Sort { expr: sort.expr, input, fetch: sort.fetch });
+            Ok(LogicalPlan::Projection(Projection::try_new(shown, Arc::new(sorted))?))
+        }
         other => Ok(other),
     }
 }
 
-/// Whether DataFusion makes a join of the condition that is right: `x IN (SELECT …)` by itself, if x is no constant.
-fn becomes_join(condition: &Expr) -> bool {
-    match condition {
-        Expr::InSubquery(found) => !found.expr.column_refs().is_empty() && !runs_aside_within(&found.subquery.subquery),
-        Expr::Not(inner) => becomes_join(inner),
+/// Whether DataFusion makes a join of the condition that is right: `x IN (SELECT …)` by itself, if x is no constant. One
+/// that is correlated must be so in filters only, and not be denied: a join that knows NULLs has one column.
+fn becomes_join(condition: &Expr, schema: &DFSchema, denied: bool) -> Result<bool> {
+    Ok(match condition {
+        Expr::InSubquery(found) => {
+            let plan = &found.subquery.subquery;
+            !found.expr.column_refs().is_empty()
+                && !runs_aside_within(plan)
+                && (free(plan)?.is_empty() || (denied == found.negated && filters_only(plan, schema)?))
+        }
+        Expr::Not(inner) => becomes_join(inner, schema, !denied)?,
         _ => false,
-    }
+    })
 }
 
 /// Whether what a plan takes from outside goes to what runs asynchronously.
@@ -189,7 +202,7 @@ fn scalar(ctx: &Arc<QueryContext>, expr: Expr, schema: &DFSchema, filters: bool)
         Expr::ScalarSubquery(subquery) if !joinable(&subquery, schema)? => {
             Ok(Transformed::yes(Dependent::value_of(ctx, subquery, schema)?))
         }
-        Expr::Exists(exists) if !filters || !semi_joinable(&exists, schema)? => {
+        Expr::Exists(exists) if !filters || !filters_only(&exists.subquery.subquery, schema)? => {
             Ok(Transformed::yes(Dependent::exists(ctx, exists, schema)?))
         }
         other => Ok(Transformed::no(other)),
@@ -267,8 +280,7 @@ fn enclosed(plan: &LogicalPlan) -> Result<bool> {
 }
 
 /// Whether DataFusion can make a semi join of it: correlated in filters only, with the query just around it.
-fn semi_joinable(exists: &Exists, schema: &DFSchema) -> Result<bool> {
-    let plan = &exists.subquery.subquery;
+fn filters_only(plan: &LogicalPlan, schema: &DFSchema) -> Result<bool> {
     let taken = free(plan)?;
     let near = taken.iter().all(|(_, column)| schema.has_column(column));
     let mut plain = true;
@@ -284,11 +296,20 @@ fn semi_joinable(exists: &Exists, schema: &DFSchema) -> Result<bool> {
             node,
             LogicalPlan::Projection(_)
                 | LogicalPlan::Filter(_)
-                | LogicalPlan::SubqueryAlias(_)
                 | LogicalPlan::TableScan(_)
                 | LogicalPlan::Join(_)
                 | LogicalPlan::EmptyRelation(_)
         );
+        // A filter cannot be drawn out of the side whose rows a join leaves out or makes up.
+        if let LogicalPlan::Join(join) = node {
+            let (left, right) = (free(&join.left)?.is_empty(), free(&join.right)?.is_empty());
+            plain &= match join.join_type {
+                JoinType::Inner => true,
+                JoinType::Left | JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => right,
+                JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => left,
+                JoinType::Full => left && right,
+            };
+        }
         Ok(TreeNodeRecursion::Continue)
     })?;
     Ok(taken.is_empty() || (near && plain))

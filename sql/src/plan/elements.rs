@@ -33,6 +33,28 @@ pub(super) fn said(expr: Expr, ty: &SqlType) -> Expr {
     Kernel::call(&format!("{SAID}{ty}"), ty.field_ref(""), vec![expr], body)
 }
 
+/// An array or a row without what is said of the types within: an aggregate gives it back without that.
+pub(super) fn unsaid(expr: Expr, field: &Field) -> Expr {
+    let bare = stripped(field.data_type());
+    if bare == *field.data_type() {
+        return expr;
+    }
+    let to = bare.clone();
+    let body: Body = Arc::new(move |arrays| Ok(arrow::compute::cast(&arrays[0], &to)?));
+    Kernel::call(&format!("as {bare}"), Arc::new(Field::new("", bare, true)), vec![expr], body)
+}
+
+fn stripped(ty: &DataType) -> DataType {
+    match ty {
+        DataType::List(item) => DataType::new_list(stripped(item.data_type()), true),
+        DataType::Struct(fields) => {
+            let bare = |f: &FieldRef| Field::new(f.name(), stripped(f.data_type()), true);
+            DataType::Struct(fields.iter().map(bare).collect())
+        }
+        other => other.clone(),
+    }
+}
+
 const SAID: &str = "the type ";
 
 fn is_said(expr: &Expr) -> bool {

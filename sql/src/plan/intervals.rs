@@ -21,7 +21,7 @@ use sightline_functions::aggregate::interval_aggregate;
 use sightline_storage::types::SqlType;
 
 use super::arithmetic::comparable;
-use super::elements::said;
+use super::elements::{said, unsaid};
 use super::temporal::is_temporal;
 use super::{json, keys};
 use crate::codec::{Style, input};
@@ -284,7 +284,11 @@ pub(super) fn sorted_and_grouped(node: LogicalPlan) -> Result<LogicalPlan> {
         LogicalPlan::Join(mut join) => {
             for (l, r) in &mut join.on {
                 let (left, right) = (l.to_field(join.left.schema())?.1, r.to_field(join.right.schema())?.1);
-                if by_key(&left) && by_key(&right) {
+                // The filter that a join makes while it runs takes -0 for less than 0.
+                if left.data_type().is_floating() && right.data_type().is_floating() {
+                    *l = keys::one_zero(std::mem::take(l), &left);
+                    *r = keys::one_zero(std::mem::take(r), &right);
+                } else if by_key(&left) && by_key(&right) {
                     *l = key(std::mem::take(l), &left)?;
                     *r = key(std::mem::take(r), &right)?;
                 }
@@ -328,7 +332,7 @@ fn grouped(aggregate: Aggregate) -> Result<LogicalPlan> {
     for (n, field) in &keyed {
         let bare = groups[*n].clone().unalias();
         groups[*n] = key(bare.clone(), field)?.alias(format!("__key_{n}"));
-        firsts.push(first_value(bare, vec![]).alias(format!("__first_{n}")));
+        firsts.push(first_value(unsaid(bare, field), vec![]).alias(format!("__first_{n}")));
     }
     let width = groups.len();
     let calls = aggregate.aggr_expr.iter().cloned().chain(firsts).collect();
@@ -343,7 +347,8 @@ fn grouped(aggregate: Aggregate) -> Result<LogicalPlan> {
             let (qualifier, field) = shown.qualified_field(n);
             let column = Expr::Column(columns[at(n)].clone());
             let ty = SqlType::of_field(field);
-            let shown = if ty == SqlType::Jsonb && at(n) != n { said(column, &ty) } else { column };
+            let shown =
+                if (ty == SqlType::Jsonb || keys::needed(field)) && at(n) != n { said(column, &ty) } else { column };
             shown.alias_qualified(qualifier.cloned(), field.name())
         })
         .collect();

@@ -15,7 +15,7 @@ use datafusion::logical_expr::{
     BinaryExpr, Case, Distinct, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, SortExpr,
 };
 use datafusion::scalar::ScalarValue;
-use sightline_functions::comparable::{comparable, is_plain, ordered_bytes};
+use sightline_functions::comparable::{comparable, is_plain, ordered_bytes, own_values};
 use sightline_storage::types::SqlType;
 
 use super::kernel::{Body, Kernel};
@@ -36,7 +36,7 @@ pub(super) fn keyed(plan: LogicalPlan) -> Result<LogicalPlan> {
                 let schema = on.input.schema().clone();
                 let mut changed = false;
                 for expr in &mut on.on_expr {
-                    changed |= by_key(expr, &schema, needed, bytes);
+                    changed |= by_key(expr, &schema, is_nested, bytes);
                 }
                 if let Some(sort) = &mut on.sort_expr {
                     changed |= order(sort, &schema, bytes);
@@ -59,7 +59,7 @@ pub(super) fn needed(field: &Field) -> bool {
     is_nested(field) && !is_plain(field)
 }
 
-/// Nothing below us orders structs within lists, or has windows by either.
+/// Whether it is an array or a row: nothing below us orders structs within lists, or has windows by either.
 fn is_nested(field: &Field) -> bool {
     matches!(field.data_type(), DataType::List(_) | DataType::Struct(_))
 }
@@ -88,7 +88,7 @@ fn digits(expr: Expr, field: &FieldRef) -> Expr {
 }
 
 /// A float: `-0` is `0`.
-fn one_zero(expr: Expr, field: &FieldRef) -> Expr {
+pub(super) fn one_zero(expr: Expr, field: &FieldRef) -> Expr {
     let of = field.clone();
     let body: Body = Arc::new(move |arrays| comparable(&arrays[0], &of));
     Kernel::call("one zero", field.clone(), vec![expr], body)
@@ -142,8 +142,24 @@ fn all_by_key(exprs: &mut [&mut Expr], schema: &DFSchema) -> bool {
 fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     Ok(match expr {
         Expr::BinaryExpr(BinaryExpr { mut left, op, mut right }) if compares(op) => {
-            let changed = all_by_key(&mut [&mut left, &mut right], schema);
+            let mut changed = all_by_key(&mut [&mut left, &mut right], schema);
+            // What may become a join: its filters take -0 for less than 0.
+            let columns = matches!((left.as_ref(), right.as_ref()), (Expr::Column(_), Expr::Column(_)));
+            if columns && is_float(&left, schema) && is_float(&right, schema) {
+                for e in [&mut left, &mut right] {
+                    changed |= by_key(e, schema, |f| f.data_type().is_floating(), one_zero);
+                }
+            }
             Transformed::new_transformed(Expr::BinaryExpr(BinaryExpr { left, op, right }), changed)
+        }
+        Expr::InList(InList { mut expr, mut list, negated })
+            if is_float(&expr, schema) && list.iter().any(may_be_zero) =>
+        {
+            let mut changed = false;
+            for e in std::iter::once(expr.as_mut()).chain(&mut list) {
+                changed |= by_key(e, schema, |f| f.data_type().is_floating(), one_zero);
+            }
+            Transformed::new_transformed(Expr::InList(InList { expr, list, negated }), changed)
         }
         Expr::InList(InList { mut expr, mut list, negated }) => {
             let mut all = std::iter::once(expr.as_mut()).chain(&mut list).collect::<Vec<_>>();
@@ -156,6 +172,14 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         }
         Expr::Case(mut case) => {
             let Some(operand) = case.expr.as_deref_mut() else { return Ok(Transformed::no(Expr::Case(case))) };
+            if is_float(operand, schema) {
+                let whens = case.when_then_expr.iter_mut().map(|(when, _)| when.as_mut());
+                let mut changed = false;
+                for e in std::iter::once(operand).chain(whens) {
+                    changed |= by_key(e, schema, |f| f.data_type().is_floating(), one_zero);
+                }
+                return Ok(Transformed::new_transformed(Expr::Case(case), changed));
+            }
             let whens = case.when_then_expr.iter_mut().map(|(when, _)| when.as_mut());
             let changed = all_by_key(&mut std::iter::once(operand).chain(whens).collect::<Vec<_>>(), schema);
             Transformed::new_transformed(Expr::Case(case), changed)
@@ -169,7 +193,8 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         }
         Expr::InSubquery(query) => in_subquery(query, schema)?,
         Expr::AggregateFunction(mut call) => {
-            let mut changed = order(&mut call.params.order_by, schema, bytes);
+            // What is made distinct is sorted by itself.
+            let mut changed = !call.params.distinct && order(&mut call.params.order_by, schema, bytes);
             changed |= counts(&mut call, schema);
             Transformed::new_transformed(Expr::AggregateFunction(call), changed)
         }
@@ -186,6 +211,22 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         }
         other => Transformed::no(other),
     })
+}
+
+fn is_float(expr: &Expr, schema: &DFSchema) -> bool {
+    expr.get_type(schema).is_ok_and(|t| t.is_floating())
+}
+
+/// Whether it is no literal of another number.
+fn may_be_zero(expr: &Expr) -> bool {
+    match expr {
+        Expr::Cast(cast) => may_be_zero(&cast.expr),
+        Expr::Literal(value, _) => match value.cast_to(&DataType::Float64) {
+            Ok(ScalarValue::Float64(Some(number))) => number == 0.0,
+            _ => true,
+        },
+        _ => true,
+    }
 }
 
 /// `count(DISTINCT x)`, also of floats, where there is one zero.
@@ -211,9 +252,9 @@ fn among(args: &mut [Expr], schema: &DFSchema) -> bool {
     let keys = Arc::new(Field::new("item", DataType::Binary, true));
     let made = DataType::List(keys.clone());
     let body: Body = Arc::new(move |arrays| {
-        let list = arrays[0].as_list::<i32>();
-        let values: ArrayRef = Arc::new(ordered_bytes(list.values(), &item)?);
-        Ok(Arc::new(ListArray::try_new(keys.clone(), list.offsets().clone(), values, list.nulls().cloned())?))
+        let (offsets, values) = own_values(arrays[0].as_list());
+        let values: ArrayRef = Arc::new(ordered_bytes(&values, &item)?);
+        Ok(Arc::new(ListArray::try_new(keys.clone(), offsets, values, arrays[0].logical_nulls())?))
     });
     *array = call("keys in ", made, std::mem::take(array), &list, body);
     true
@@ -223,7 +264,8 @@ fn among(args: &mut [Expr], schema: &DFSchema) -> bool {
 fn null_if(mut call: ScalarFunction, schema: &DFSchema) -> Transformed<Expr> {
     let [a, b] = call.args.as_mut_slice() else { return Transformed::no(Expr::ScalarFunction(call)) };
     let shown = a.clone();
-    if !all_by_key(&mut [a, b], schema) {
+    // Of floats there is one zero to `=`.
+    if !is_float(a, schema) && !all_by_key(&mut [a, b], schema) {
         return Transformed::no(Expr::ScalarFunction(call));
     }
     let (left, right) = (Box::new(std::mem::take(a)), Box::new(std::mem::take(b)));
@@ -239,6 +281,16 @@ fn in_subquery(query: InSubquery, schema: &DFSchema) -> Result<Transformed<Expr>
     let inner = subquery.subquery.schema().clone();
     let field = inner.field(0).clone();
     let alike = expr.get_type(schema).is_ok_and(|t| t == *field.data_type());
+    let floats = field.data_type().is_floating() && is_float(&expr, schema);
+    if floats {
+        let column = Expr::Column(Column::from(inner.qualified_field(0)));
+        let plan = LogicalPlanBuilder::from(subquery.subquery.as_ref().clone())
+            .project(vec![one_zero(column, &field).alias(field.name())])?
+            .build()?;
+        subquery.subquery = Arc::new(plan);
+        by_key(&mut expr, schema, |f| f.data_type().is_floating(), one_zero);
+        return Ok(Transformed::yes(Expr::InSubquery(InSubquery { expr, subquery, negated })));
+    }
     if !alike || !(needed(&field) || needs(&expr, schema)) {
         return Ok(Transformed::no(Expr::InSubquery(InSubquery { expr, subquery, negated })));
     }

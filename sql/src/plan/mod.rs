@@ -50,6 +50,7 @@ mod run;
 mod series;
 mod shared;
 mod sleep;
+mod steps;
 mod temporal;
 mod ties;
 mod types;
@@ -223,7 +224,7 @@ fn plan_here(ctx: &Arc<QueryContext>, query: &ast::Query, declared: &[Option<Sql
     let mut query = query.clone();
     user_types::resolve(ctx, &ctx.relation_path(), &mut query);
     let meanings = match rewrite::needs_meanings(&query) {
-        true => crate::analysis::meanings(ctx, &query),
+        true => crate::analysis::meanings(ctx, &query, declared),
         false => Meanings::default(),
     };
     let learned = rewrite::rewrite(&mut query, &meanings);
@@ -397,7 +398,7 @@ fn plan_view(ctx: &Arc<QueryContext>, view: &Arc<ViewDef>, depth: usize) -> Resu
     let mut query = crate::parser::query(&view.query)?;
     user_types::resolve(ctx, &view.search_path, &mut query);
     let meanings = match rewrite::needs_meanings(&query) {
-        true => crate::analysis::meanings(&Arc::new(ctx.of_view(view)?), &query),
+        true => crate::analysis::meanings(&Arc::new(ctx.of_view(view)?), &query, &[]),
         false => Meanings::default(),
     };
     let learned = rewrite::rewrite_view(&mut query, &view.name, &meanings);

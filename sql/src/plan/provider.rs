@@ -128,6 +128,7 @@ impl ContextProvider for Provider<'_> {
             .or_else(|| sleep::function(self.ctx, name))
             .or_else(|| enum_functions::find(name))
             .or_else(|| domains::function(self.ctx, name))
+            .or_else(|| super::steps::function(name))
             .or_else(|| composites::function(self.ctx, name))
             .or_else(|| records::function(self.ctx, &self.search_path, name))
             .or_else(|| json::subscripts(name))

@@ -4,7 +4,7 @@
 //! A row is a struct. One of no named type is a `record`; that of a table or view is of the type that goes by its name.
 
 use std::cmp::Ordering;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{
@@ -13,6 +13,7 @@ use arrow::array::{
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields};
+use datafusion::common::metadata::FieldMetadata;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Column, DFSchema, Result};
 use datafusion::logical_expr::binary::comparison_coercion;
@@ -46,6 +47,9 @@ pub(super) const ALL_COLUMNS: &str = "\u{1}all columns";
 
 /// What the key of the dictionary begins with that stands for the column whose name follows, or for NULL.
 pub(super) const COLUMN_IF_ANY: &str = "\u{1}column ";
+
+/// Under which key the field of such a NULL has the name that no column has.
+const MISSING: &str = "sightline.missing";
 
 /// What a relation is called whose rows become their fields, and what their names begin with.
 pub(super) const FIELDS: &str = "\u{1}fields";
@@ -346,8 +350,10 @@ impl ExprPlanner for Records {
         };
         if let Some(name) = key.strip_prefix(COLUMN_IF_ANY) {
             let found = schema.columns_with_unqualified_name(name);
+            let mark = || FieldMetadata::from(BTreeMap::from([(MISSING.to_string(), name.to_string())]));
+            let none = || Expr::Literal(ScalarValue::Boolean(None), Some(mark()));
             let column = found.into_iter().next().map(Expr::Column);
-            return Ok(PlannerResult::Planned(column.unwrap_or(Expr::Literal(ScalarValue::Boolean(None), None))));
+            return Ok(PlannerResult::Planned(column.unwrap_or_else(none)));
         }
         if key != ALL_COLUMNS {
             return Ok(PlannerResult::Original(expr));
@@ -372,6 +378,9 @@ impl ExprPlanner for Records {
         let op = expr.op.clone();
         let field = Arc::new(Field::new("", DataType::Boolean, true));
         if is_written(&expr.left) && is_written(&expr.right) {
+            if let (DataType::Struct(l), DataType::Struct(r)) = (left.data_type(), right.data_type()) {
+                check_pairs(l, r, &op)?;
+            }
             let body = Arc::new(move |arrays: &[ArrayRef]| by_fields(&arrays[0], &arrays[1], &op));
             let name = format!("row {} row", expr.op);
             return Ok(PlannerResult::Planned(Kernel::call(&name, field, vec![expr.left, expr.right], body)));
@@ -403,6 +412,33 @@ fn is_written(expr: &Expr) -> bool {
         Expr::ScalarFunction(call) => call.func.name() == ROW || call.func.name().starts_with(SPREAD_ROW),
         _ => false,
     }
+}
+
+/// Refuses rows whose fields cannot be compared pair by pair.
+fn check_pairs(left: &Fields, right: &Fields, op: &BinaryOperator) -> Result<()> {
+    if left.len() != right.len() {
+        let text = "unequal number of entries in row expressions";
+        return Err(to_datafusion(Error::new(SqlState::SYNTAX_ERROR, text)));
+    }
+    let kind = |ty: &SqlType| match ty {
+        SqlType::SmallInt | SqlType::Integer | SqlType::BigInt => 'n',
+        SqlType::Real | SqlType::Double | SqlType::Numeric(_) => 'n',
+        SqlType::Text | SqlType::Varchar(_) | SqlType::Char(_) | SqlType::Name | SqlType::Unknown => 's',
+        SqlType::Date | SqlType::Timestamp | SqlType::TimestampTz => 'd',
+        SqlType::Precise(precise) if precise.plain() != SqlType::Time => 'd',
+        _ => 'x',
+    };
+    for (l, r) in left.iter().zip(right) {
+        let (l, r) = (SqlType::of_field(l), SqlType::of_field(r));
+        let same = l.oid() == r.oid() || (kind(&l) == kind(&r) && kind(&l) != 'x');
+        if !same || l == SqlType::Json {
+            let text = format!("operator does not exist: {l} {op} {r}");
+            let hint =
+                "No operator matches the given name and argument types. You might need to add explicit type casts.";
+            return Err(to_datafusion(Error::new(SqlState::UNDEFINED_FUNCTION, text).hint(hint)));
+        }
+    }
+    Ok(())
 }
 
 /// Compares rows as [`is_written`] says.
@@ -500,12 +536,14 @@ pub(super) fn spread(plan: LogicalPlan) -> Result<LogicalPlan> {
     let (mut exprs, mut keys) = (Vec::new(), Vec::new());
     for (column, field) in plan.schema().columns().into_iter().zip(plan.schema().fields()) {
         if let Some(key) = column.name.strip_prefix(KEY).and_then(Key::read) {
-            keys.push((key, column));
+            keys.push((key, column, field.metadata().contains_key(MISSING)));
             continue;
         }
         if !column.name.starts_with(FIELDS) {
-            seen.insert(column.name.clone());
-            exprs.push(Expr::Column(column));
+            let name = column.name.clone();
+            let unique = if seen.insert(name.clone()) { None } else { Some(hide(&name, TARGETS_MAX + exprs.len())) };
+            let column = Expr::Column(column);
+            exprs.push(unique.map_or(column.clone(), |name| column.alias(name)));
             continue;
         }
         let DataType::Struct(fields) = field.data_type() else {
@@ -528,8 +566,9 @@ pub(super) fn spread(plan: LogicalPlan) -> Result<LogicalPlan> {
         return LogicalPlanBuilder::from(plan).project(exprs)?.alias(FIELDS)?.build();
     }
     let outputs = exprs.iter().map(|e| e.qualified_name()).map(|(r, name)| Column::new(r, name)).collect::<Vec<_>>();
-    let order = keys.iter().map(|(key, column)| key.sort(column, &outputs)).collect::<Result<Vec<_>>>()?;
-    exprs.extend(keys.into_iter().map(|(_, column)| Expr::Column(column)));
+    let order = keys.iter().map(|(key, column, missing)| key.sort(column, *missing, &outputs));
+    let order = order.collect::<Result<Vec<_>>>()?;
+    exprs.extend(keys.into_iter().map(|(_, column, _)| Expr::Column(column)));
     LogicalPlanBuilder::from(plan)
         .project(exprs)?
         .sort(order)?
@@ -583,13 +622,27 @@ impl Key {
         Some(Key { of, descending: flags.starts_with('1'), nulls_first: flags.ends_with('1') })
     }
 
-    fn sort(&self, hidden: &Column, outputs: &[Column]) -> Result<SortExpr> {
+    fn sort(&self, hidden: &Column, missing: bool, outputs: &[Column]) -> Result<SortExpr> {
         let column = match &self.of {
             KeyOf::Position(at) => at.checked_sub(1).and_then(|n| outputs.get(n)).ok_or_else(|| {
                 let text = format!("ORDER BY position {at} is not in select list");
                 to_datafusion(Error::new(SqlState::new("42P10"), text))
             })?,
-            KeyOf::Name(name) => outputs.iter().find(|c| c.name == *name).unwrap_or(hidden),
+            KeyOf::Name(name) => {
+                let mut named = outputs.iter().filter(|c| unhide(&c.name) == name);
+                match (named.next(), named.next()) {
+                    (Some(column), None) => column,
+                    (Some(_), Some(_)) => {
+                        let text = format!("ORDER BY \"{name}\" is ambiguous");
+                        return Err(to_datafusion(Error::new(SqlState::AMBIGUOUS_COLUMN, text)));
+                    }
+                    (None, _) if missing => {
+                        let text = format!("column \"{name}\" does not exist");
+                        return Err(to_datafusion(Error::new(SqlState::UNDEFINED_COLUMN, text)));
+                    }
+                    (None, _) => hidden,
+                }
+            }
             KeyOf::Expression => hidden,
         };
         Ok(SortExpr { expr: Expr::Column(column.clone()), asc: !self.descending, nulls_first: self.nulls_first })

@@ -152,6 +152,44 @@ fn cast_elements(array: &mut Expr, to: &DataType) -> bool {
     changed
 }
 
+/// `unnest` of an array of several dimensions takes it apart to its elements.
+pub(super) fn flattened(f: &mut Function) {
+    if !f.name.to_string().eq_ignore_ascii_case("unnest") {
+        return;
+    }
+    let FunctionArguments::List(list) = &mut f.args else { return };
+    for arg in &mut list.args {
+        if let FunctionArg::Unnamed(FunctionArgExpr::Expr(array)) = arg {
+            flat(array);
+        }
+    }
+}
+
+/// The array of all elements.
+pub(super) fn flat(array: &mut Expr) {
+    for _ in 1..depth(array) {
+        *array = call("flatten", vec![array.clone()]);
+    }
+}
+
+/// The dimensions of an array, as its text shows them.
+fn depth(array: &Expr) -> usize {
+    match array {
+        Expr::Nested(inner) => depth(inner),
+        Expr::Array(array) => 1 + array.elem.first().map_or(0, |e| if let Expr::Array(_) = e { depth(e) } else { 0 }),
+        Expr::Cast { data_type, expr, .. } => {
+            let (mut ty, mut count) = (data_type, 0);
+            while let DataType::Array(ArrayElemTypeDef::AngleBracket(item) | ArrayElemTypeDef::SquareBracket(item, _)) =
+                ty
+            {
+                (ty, count) = (item.as_ref(), count + 1);
+            }
+            if let Expr::Array(_) = expr.as_ref() { depth(expr) } else { count }
+        }
+        _ => 1,
+    }
+}
+
 /// How many braces an array literal opens with, behind its bounds.
 fn dimensions(text: &str) -> usize {
     let text = text.trim_start();

@@ -33,7 +33,8 @@ impl VisitorMut for Pass<'_> {
         if let SetExpr::Select(select) = &mut body {
             if self.mark(select) {
                 let grouped = select.distinct.is_some() || !is_ungrouped(&select.group_by);
-                let keyed = !grouped && hide_keys(query.order_by.as_ref(), &mut select.projection);
+                let ties = query.fetch.as_ref().is_some_and(|f| f.with_ties);
+                let keyed = !grouped && !ties && hide_keys(query.order_by.as_ref(), self.rows, &mut select.projection);
                 let positions = query.order_by.as_ref().is_none_or(by_position);
                 if let Some(mut inner) = wrapped(body) {
                     if keyed {
@@ -59,7 +60,7 @@ fn is_ungrouped(group: &GroupByExpr) -> bool {
 
 /// Puts the keys of an ORDER BY behind the items, as columns that are not shown; false if there are none, or some that
 /// have no such place.
-fn hide_keys(order: Option<&OrderBy>, items: &mut Vec<SelectItem>) -> bool {
+fn hide_keys(order: Option<&OrderBy>, rows: &HashSet<Location>, items: &mut Vec<SelectItem>) -> bool {
     let Some(OrderByKind::Expressions(keys)) = order.map(|o| &o.kind) else { return false };
     let mut hidden = Vec::with_capacity(keys.len());
     for (n, key) in keys.iter().enumerate() {
@@ -70,7 +71,7 @@ fn hide_keys(order: Option<&OrderBy>, items: &mut Vec<SelectItem>) -> bool {
                 }
                 _ => return false,
             },
-            Expr::Identifier(name) => {
+            Expr::Identifier(name) if !rows.contains(&name.span.start) => {
                 let name = fold(name);
                 let key = Ident::with_quote('\'', format!("{COLUMN_IF_ANY}{name}"));
                 let value = Box::new(Expr::value(Value::Boolean(true)));

@@ -24,8 +24,15 @@ pub(super) fn integer(literal: Expr) -> Expr {
     }
 }
 
+/// A literal of more bytes is no date and no `uuid`.
+const TYPED_MAX: usize = 100;
+
 /// Whether a literal has a type that the planner would not find out: a `uuid`, and what hangs on the clock.
 pub(crate) fn needs_type(text: &str) -> bool {
+    // Neither is longer, and a text may have megabytes.
+    if text.len() > TYPED_MAX {
+        return false;
+    }
     let hex = |b: u8| b.is_ascii_hexdigit() || matches!(b, b'-' | b'{' | b'}');
     (text.len() >= 32 && text.bytes().all(hex))
         || [&b"now"[..], b"today", b"tomorrow", b"yesterday"]
@@ -170,7 +177,11 @@ pub(super) fn reg_cast(expr: &mut Expr) {
         SqlType::Text | SqlType::Varchar(_) | SqlType::Name => {
             let Expr::Function(f) = inner.as_ref() else { return };
             let Some(name) = f.name.0.last().and_then(|p| p.as_ident()).map(|i| i.value.clone()) else { return };
-            if let Some(reg) = name.strip_suffix("_in").filter(|n| n.starts_with("reg")) {
+            let reg = match name.as_str() {
+                "pg_typeof" => Some("regtype"),
+                other => other.strip_suffix("_in").filter(|n| n.starts_with("reg")),
+            };
+            if let Some(reg) = reg {
                 *expr = call(&format!("{reg}_out"), vec![(**inner).clone()]);
             }
         }
@@ -216,7 +227,9 @@ const DIGITS_MAX: usize = 38;
 
 /// Whether a number has an exponent, or more digits than a decimal of the planner.
 pub(super) fn is_long(digits: &str) -> bool {
-    digits.contains(['e', 'E']) || digits.bytes().filter(u8::is_ascii_digit).count() > DIGITS_MAX
+    // Between the ends of `bigint` and of 64 bits the planner would make what no type of PostgreSQL is.
+    let unsigned = digits.parse::<i64>().is_err() && digits.parse::<u64>().is_ok();
+    unsigned || digits.contains(['e', 'E']) || digits.bytes().filter(u8::is_ascii_digit).count() > DIGITS_MAX
 }
 
 /// Such a number, as a numeric that is read from text.

@@ -266,6 +266,7 @@ impl VisitorMut for Pass {
                 aggregates::name_cast(f);
                 strings::normalization_form(f);
                 arrays::named_by_arguments(f);
+                arrays::flattened(f);
                 let other = array_subquery(f)
                     .or_else(|| times::function(f))
                     .or_else(|| cast_by_name(f))

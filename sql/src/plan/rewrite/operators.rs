@@ -21,6 +21,9 @@ fn negative(inner: &Expr) -> Option<Expr> {
                     return Some(call("pg_uminus", vec![inner.clone()]));
                 };
                 let number = matches!(data_type, ast::DataType::Numeric(ast::ExactNumberInfo::None));
+                if format!("-{digits}").parse::<i64>().is_ok() && number {
+                    return Some(smallest(digits));
+                }
                 if !number || !digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
                     return Some(call("pg_uminus", vec![inner.clone()]));
                 }
@@ -35,6 +38,17 @@ fn negative(inner: &Expr) -> Option<Expr> {
         }
         Expr::Value(_) | Expr::Interval(_) | Expr::UnaryOp { .. } => None,
         _ => Some(call("pg_uminus", vec![inner.clone()])),
+    }
+}
+
+/// The smallest `bigint`, whose digits alone are none.
+fn smallest(digits: &str) -> Expr {
+    Expr::Cast {
+        kind: ast::CastKind::Cast,
+        expr: Box::new(Expr::value(Value::SingleQuotedString(format!("-{digits}")))),
+        data_type: ast::DataType::BigInt(None),
+        array: false,
+        format: None,
     }
 }
 

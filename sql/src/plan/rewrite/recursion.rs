@@ -4,13 +4,15 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    self, Cte, ExactNumberInfo, Expr, Function, JoinOperator, LimitClause, Query, Select, SelectItem, SetExpr,
-    SetOperator, TableFactor, Visit, Visitor, With,
+    self, Cte, Expr, Function, JoinOperator, LimitClause, Query, Select, SelectItem, SetExpr, SetOperator, TableFactor,
+    Visit, Visitor, With,
 };
 use sightline_storage::error::{Error, Result, SqlState};
 
-use super::calls::call;
+use super::calls::quoted_call;
+use crate::plan::column_name;
 use crate::plan::names::fold;
+use crate::plan::steps::PLAIN;
 
 /// Checks each query of the clause.
 ///
@@ -24,45 +26,27 @@ pub(super) fn check(with: &With) -> Result<()> {
     with.cte_tables.iter().try_for_each(check_one)
 }
 
-/// Gives each column of the first term that is a numeric without precision a scale for each value: what the steps make
-/// of it has others.
+/// Puts the values of both terms in the plainest form of their types, which [`steps`](crate::plan::steps) tells.
 pub(super) fn widen(with: &mut With) {
     for cte in with.cte_tables.iter_mut().filter(|_| with.recursive) {
         let name = fold(&cte.alias.name);
         if references(cte.query.as_ref(), &name) == 0 {
             continue;
         }
-        let SetExpr::SetOperation { left, .. } = cte.query.body.as_mut() else { continue };
-        let SetExpr::Select(select) = left.as_mut() else { continue };
-        for item in &mut select.projection {
-            match item {
-                SelectItem::ExprWithAlias { expr, .. } if is_numeric(expr) => {
-                    *expr = call("numeric_uplus", vec![expr.clone()])
+        let SetExpr::SetOperation { left, right, .. } = cte.query.body.as_mut() else { continue };
+        for term in [left, right] {
+            let SetExpr::Select(select) = term.as_mut() else { continue };
+            for item in &mut select.projection {
+                match item {
+                    SelectItem::ExprWithAlias { expr, .. } => *expr = quoted_call(PLAIN, vec![expr.clone()]),
+                    SelectItem::UnnamedExpr(expr) => {
+                        let alias = ast::Ident::with_quote('"', column_name(expr));
+                        *item = SelectItem::ExprWithAlias { expr: quoted_call(PLAIN, vec![expr.clone()]), alias };
+                    }
+                    _ => {}
                 }
-                SelectItem::UnnamedExpr(expr) if is_numeric(expr) => {
-                    let name = if matches!(expr, Expr::Cast { .. }) { "numeric" } else { "?column?" };
-                    let alias = ast::Ident::with_quote('"', name);
-                    *item = SelectItem::ExprWithAlias { expr: call("numeric_uplus", vec![expr.clone()]), alias };
-                }
-                _ => {}
             }
         }
-    }
-}
-
-/// Whether the text shows that the expression is a numeric of any scale.
-fn is_numeric(expr: &Expr) -> bool {
-    match expr {
-        Expr::Cast { data_type, .. } => {
-            matches!(
-                data_type,
-                ast::DataType::Numeric(ExactNumberInfo::None) | ast::DataType::Decimal(ExactNumberInfo::None)
-            )
-        }
-        Expr::Value(value) => matches!(&value.value, ast::Value::Number(digits, _) if digits.contains(['.', 'e', 'E'])),
-        Expr::Nested(inner) | Expr::UnaryOp { expr: inner, .. } => is_numeric(inner),
-        Expr::BinaryOp { left, right, .. } => is_numeric(left) || is_numeric(right),
-        _ => false,
     }
 }
 

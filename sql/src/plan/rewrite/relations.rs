@@ -39,6 +39,7 @@ pub(super) fn function_factor(factor: &mut TableFactor) {
             (name.clone(), args.clone(), alias.clone(), *with_ordinality)
         }
         TableFactor::UNNEST { alias, array_exprs, with_ordinality, .. } => {
+            array_exprs.iter_mut().for_each(super::arrays::flat);
             let args = array_exprs.iter().cloned().map(|e| FunctionArg::Unnamed(FunctionArgExpr::Expr(e))).collect();
             (ObjectName::from(vec![Ident::new("unnest")]), args, alias.clone(), *with_ordinality)
         }

@@ -14,7 +14,7 @@ use super::relations::table_alias;
 fn row(expr: &Expr) -> Option<Vec<Expr>> {
     match expr {
         Expr::Tuple(values) => Some(values.clone()),
-        Expr::Nested(inner) if matches!(inner.as_ref(), Expr::Tuple(_)) => row(inner),
+        Expr::Nested(inner) => row(inner),
         Expr::Function(f) if f.name.to_string().eq_ignore_ascii_case("row") => {
             let FunctionArguments::List(list) = &f.args else { return None };
             let value = |arg: &FunctionArg| match arg {

@@ -9,6 +9,7 @@ use super::arrays;
 use super::calls::call;
 use crate::plan::beside::BESIDE;
 use crate::plan::types::sql_type;
+use crate::plan::user_types::said;
 
 /// Casts the literals of each column whose type other rows show.
 pub(super) fn typed(values: &mut ast::Values) {
@@ -47,7 +48,7 @@ pub(super) fn typed(values: &mut ast::Values) {
     }
 }
 
-/// Cells of one type with different modifiers are of the type without one.
+/// Cells of one type with different modifiers, or some with none, are of the type without one.
 fn without_modifiers(values: &mut ast::Values, column: usize) {
     let types = values.rows.iter().filter_map(|row| shown_type(&row[column]).and_then(|t| sql_type(&t).ok()));
     let types = types.collect::<Vec<_>>();
@@ -55,10 +56,16 @@ fn without_modifiers(values: &mut ast::Values, column: usize) {
     let plain = match first {
         SqlType::Varchar(_) => DataType::Varchar(None),
         SqlType::Numeric(_) => DataType::Numeric(ExactNumberInfo::None),
+        SqlType::Precise(precise) => said(&precise.plain()),
+        SqlType::Char(_) => match longest(values, column, &types) {
+            Some(n) => said(&SqlType::Char(n)),
+            None => return,
+        },
         _ => return,
     };
     let alike = |t: &SqlType| std::mem::discriminant(t) == std::mem::discriminant(first);
-    if !types.iter().all(alike) || types.iter().all(|t| t == first) {
+    let all = types.len() == values.rows.len() && types.iter().all(|t| t == first);
+    if !types.iter().all(alike) || all {
         return;
     }
     for row in &mut values.rows {
@@ -68,6 +75,19 @@ fn without_modifiers(values: &mut ast::Values, column: usize) {
                 Expr::Cast { kind: CastKind::Cast, expr, data_type: plain.clone(), array: false, format: None };
         }
     }
+}
+
+/// How long the values of a column of `character` may be, the literals among them.
+fn longest(values: &ast::Values, column: usize, types: &[SqlType]) -> Option<u32> {
+    let of_types = types.iter().map(|t| if let SqlType::Char(n) = t { *n } else { 0 });
+    let of_literals = values.rows.iter().filter_map(|row| match &row[column] {
+        Expr::Value(v) => match &v.value {
+            Value::SingleQuotedString(text) => u32::try_from(text.chars().count()).ok(),
+            _ => None,
+        },
+        _ => None,
+    });
+    of_types.chain(of_literals).max().filter(|n| *n > 0)
 }
 
 /// Marks the literals of a column whose type a cell tells that is no literal: an expression over columns, a call.
