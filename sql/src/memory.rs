@@ -29,6 +29,12 @@ use crate::settings::{self, Settings};
 
 /// A statement that holds more is listed, and counts when memory is shared out.
 const LISTED_BYTES: u64 = 1 << 20;
+/// A line of data may be one part in so many of the memory that its statement may have …
+const LINE_FRACTION: u64 = 16;
+/// … but this much in any case …
+const LINE_BYTES_MIN: usize = 1 << 20;
+/// … and no more than this: the client forgot a quote, or the newlines.
+const LINE_BYTES_MAX: usize = 256 << 20;
 /// A sort keeps one part in so many of the memory it may have for merging …
 const SORT_RESERVE_FRACTION: u64 = 64;
 /// … and no more than DataFusion would.
@@ -210,6 +216,14 @@ impl StatementMemory {
         let limit = self.queries.usage.owner.statement_limit.unwrap_or(u64::MAX);
         let limit = limit.min(self.queries.memory.budget.limit());
         usize::try_from(limit / SORT_RESERVE_FRACTION).unwrap_or(usize::MAX).min(SORT_RESERVE_MAX)
+    }
+
+    /// Bytes that one line of a file or of COPY's data may have. While it is read there is room that doubles as it grows,
+    /// and where it is refused and kept there are six of it.
+    pub(crate) fn line_max(&self) -> usize {
+        let limit = self.queries.usage.owner.statement_limit.unwrap_or(u64::MAX);
+        let limit = limit.min(self.queries.memory.budget.limit());
+        usize::try_from(limit / LINE_FRACTION).unwrap_or(usize::MAX).clamp(LINE_BYTES_MIN, LINE_BYTES_MAX)
     }
 
     /// For rows on their way into a table.

@@ -54,13 +54,16 @@ impl Uploads {
     }
 }
 
-/// A file that is removed with this.
+/// What a body is called: errors name it.
+const BODY: &str = "upload";
+
+/// A folder for one body, which is removed with this.
 struct Spooled(PathBuf);
 
 impl Drop for Spooled {
     fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_file(&self.0) {
-            tracing::warn!(file = %self.0.display(), %error, "an uploaded file could not be removed");
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            tracing::warn!(folder = %self.0.display(), %error, "an uploaded file could not be removed");
         }
     }
 }
@@ -123,7 +126,7 @@ impl Request<'_> {
         }
         let startup = Startup { user, database: self.tenant.clone(), peer: Some(self.peer), ..Startup::default() };
         let mut session = self.database.connect(startup).await?;
-        let (spooled, file) = self.spool(body).await?;
+        let spooled = self.spool(body).await?;
         let mut options = std::mem::take(&mut self.options).into_iter().collect::<Vec<_>>();
         if let Some(charset) = charset.filter(|_| !options.iter().any(|(key, _)| key == "encoding")) {
             options.push(("encoding".to_string(), charset));
@@ -131,8 +134,8 @@ impl Request<'_> {
         options.sort();
         let load = Load {
             table: self.table.split('.').map(str::to_string).collect(),
-            folder: self.uploads.folder.clone(),
-            file,
+            folder: spooled.0.clone(),
+            file: BODY.to_string(),
             format,
             options,
         };
@@ -199,11 +202,12 @@ impl Request<'_> {
     }
 
     /// Writes the body to a file as it comes.
-    async fn spool(&self, body: Body) -> std::result::Result<(Spooled, String), Refusal> {
+    async fn spool(&self, body: Body) -> std::result::Result<Spooled, Refusal> {
         let name = format!("{}", self.uploads.count.fetch_add(1, Ordering::Relaxed));
-        let path = self.uploads.folder.join(&name);
-        let mut file = tokio::fs::File::create_new(&path).await.map_err(Error::from)?;
-        let spooled = Spooled(path);
+        let folder = self.uploads.folder.join(&name);
+        tokio::fs::create_dir(&folder).await.map_err(Error::from)?;
+        let spooled = Spooled(folder);
+        let mut file = tokio::fs::File::create_new(spooled.0.join(BODY)).await.map_err(Error::from)?;
         let mut chunks = body.into_data_stream();
         let mut written = 0;
         while let Some(chunk) = chunks.next().await {
@@ -215,7 +219,7 @@ impl Request<'_> {
             file.write_all(&chunk).await.map_err(Error::from)?;
         }
         file.flush().await.map_err(Error::from)?;
-        Ok((spooled, name))
+        Ok(spooled)
     }
 }
 

@@ -13,6 +13,7 @@ pub mod cells;
 pub mod copy;
 pub mod datetime;
 pub mod datetime_input;
+pub mod faithful;
 pub mod float;
 pub mod input;
 pub mod interval;

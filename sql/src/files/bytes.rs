@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use encoding_rs::{Decoder, DecoderResult, Encoding, GB18030, UTF_8, UTF_16BE, UTF_16LE};
+use memchr::memchr;
 use sightline_storage::error::{Error, Result, SqlState};
 
 use super::Opened;
@@ -75,11 +76,12 @@ pub(crate) fn text(file: Opened, name: &str, named: Option<&'static Encoding>) -
         Box::new(reader)
     } else {
         let decoder = encoding.new_decoder_without_bom_handling();
-        let name = if encoding == GB18030 { "GB18030" } else { encoding.name() };
+        let encoding = if encoding == GB18030 { "GB18030" } else { encoding.name() };
         Box::new(Converted {
             inner: reader,
             decoder,
-            name,
+            encoding,
+            name: name.to_string(),
             raw: vec![0; BLOCK_BYTES],
             out: Vec::new(),
             at: 0,
@@ -146,10 +148,13 @@ impl Read for Unpacked {
 
 /// What the bytes look like.
 fn guessed(start: &[u8], whole: bool, name: &str) -> Result<&'static Encoding> {
-    match std::str::from_utf8(start) {
-        Ok(text) if !text.contains('\0') => return Ok(UTF_8),
-        Err(e) if e.error_len().is_none() && !whole => return Ok(UTF_8),
-        _ => {}
+    let is_utf8 = match std::str::from_utf8(start) {
+        Ok(_) => true,
+        Err(e) => e.error_len().is_none() && !whole,
+    };
+    let has_zero = memchr(0, start).is_some();
+    if is_utf8 && !has_zero {
+        return Ok(UTF_8);
     }
     // Letters of ASCII in UTF-16 have a zero on one side.
     let zeros = |odd: usize| start.iter().skip(odd).step_by(2).filter(|b| **b == 0).count();
@@ -157,22 +162,38 @@ fn guessed(start: &[u8], whole: bool, name: &str) -> Result<&'static Encoding> {
     if (even > 0) != (odd > 0) && (even + odd) * 8 > start.len() {
         return Ok(if odd > 0 { UTF_16LE } else { UTF_16BE });
     }
+    let unknown = |why: &str| {
+        let text = format!("could not tell the encoding of file \"{name}\": {why}");
+        Error::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, text)
+    };
+    if is_utf8 {
+        return Err(unknown("it has zero bytes, which no text has"));
+    }
     let mut decoder = GB18030.new_decoder_without_bom_handling();
     let most = decoder.max_utf8_buffer_length_without_replacement(start.len()).unwrap_or(0);
     let mut out = vec![0; most];
     let (result, ..) = decoder.decode_to_utf8_without_replacement(start, &mut out, whole);
-    if result == DecoderResult::InputEmpty && !start.contains(&0) {
-        return Ok(GB18030);
+    if result != DecoderResult::InputEmpty || has_zero {
+        return Err(unknown("it is neither UTF-8 nor GB18030").hint("Name it, as in encoding => 'latin1'."));
     }
-    let text = format!("could not tell the encoding of file \"{name}\": it is neither UTF-8 nor GB18030");
-    Err(Error::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, text).hint("Name it, as in encoding => 'latin1'."))
+    if start.split(|b| *b == b'\n').any(is_surely_utf8) {
+        return Err(unknown("some lines are UTF-8, others are not").hint("Name it, as in encoding => 'gb18030'."));
+    }
+    Ok(GB18030)
+}
+
+/// Whether a line has characters of three bytes of UTF-8, which a line of GB18030 hardly ever looks like.
+fn is_surely_utf8(line: &[u8]) -> bool {
+    !line.is_ascii() && std::str::from_utf8(line).is_ok_and(|text| text.chars().any(|c| c >= '\u{800}'))
 }
 
 /// Text of another encoding as UTF-8.
 struct Converted<R> {
     inner: R,
     decoder: Decoder,
-    name: &'static str,
+    encoding: &'static str,
+    /// The file's.
+    name: String,
     raw: Vec<u8>,
     out: Vec<u8>,
     at: usize,
@@ -191,8 +212,12 @@ impl<R: Read> Converted<R> {
             let end = taken.saturating_sub(usize::from(after));
             let bytes = self.raw[end.saturating_sub(usize::from(length))..end].iter();
             let shown = bytes.map(|b| format!("0x{b:02x}")).collect::<Vec<_>>().join(" ");
-            let text = format!("invalid byte sequence for encoding \"{}\": {shown}", self.name);
-            return Err(io::Error::other(Error::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, text)));
+            let text = match shown.as_str() {
+                "" => format!("the file ends within a character of encoding \"{}\"", self.encoding),
+                shown => format!("invalid byte sequence for encoding \"{}\": {shown}", self.encoding),
+            };
+            let error = Error::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, text);
+            return Err(io::Error::other(error.context(format!("file \"{}\"", self.name))));
         }
         self.out.truncate(written);
         self.at = 0;

@@ -4,10 +4,12 @@
 //! around a relation may stand around it, and the planner asks for it where it asks for all relations.
 
 use datafusion::sql::sqlparser::ast::{
-    Array, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, TableAlias, TableFactor, UnaryOperator, Value,
+    Array, DataType, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, TableAlias, TableFactor, UnaryOperator,
+    Value,
 };
 use sightline_storage::error::{Error, Result, SqlState};
 
+use crate::codec::array::{self, Element};
 use crate::plan::fold;
 
 /// What the names of such relations begin with, and what divides their parts.
@@ -277,6 +279,7 @@ fn constants(function: Function, value: &Expr) -> Result<Vec<String>> {
             Value::DollarQuotedString(text) => text.value.clone(),
             Value::Number(number, _) => number.clone(),
             Value::Boolean(value) => value.to_string(),
+            Value::Null => return Err(null(function)),
             _ => return Err(refused()),
         }],
         Expr::UnaryOp { op: UnaryOperator::Minus, expr } => {
@@ -290,7 +293,32 @@ fn constants(function: Function, value: &Expr) -> Result<Vec<String>> {
             all
         }
         Expr::Nested(inner) => constants(function, inner)?,
+        Expr::Cast { expr, data_type: DataType::Array(_), .. } => {
+            let mut all = constants(function, expr)?;
+            if let ([text], false) = (all.as_slice(), is_list(expr)) {
+                let element = |element| match element {
+                    Element::Value(text) => Ok(text),
+                    Element::Null | Element::Nested(_) => Err(null(function)),
+                };
+                all = array::parse(text)?.into_iter().map(element).collect::<Result<_>>()?;
+            }
+            all
+        }
         Expr::Cast { expr, .. } => constants(function, expr)?,
         _ => return Err(refused()),
     })
+}
+
+/// Whether an expression is an array by itself, not a text that is one.
+fn is_list(value: &Expr) -> bool {
+    match value {
+        Expr::Array(_) => true,
+        Expr::Nested(inner) => is_list(inner),
+        Expr::Cast { expr, .. } => is_list(expr),
+        _ => false,
+    }
+}
+
+fn null(function: Function) -> Error {
+    Error::new(SqlState::new("22004"), format!("arguments of {} must not be null", function.name()))
 }

@@ -1,8 +1,11 @@
 //! What a text file holds: how its fields stand apart, whether its first line names them, and of what types they are, all
 //! found out from its beginning.
 //!
-//! A type is chosen only if every value looked at has it. What would change a value is not chosen: `007` is text, since a
-//! number would lose its zeros, and a number of more than 15 digits is `numeric`, since `double precision` would round it.
+//! A type is chosen only if every value looked at has it, and comes back from it as it was ([`faithful`]): `007` is text, since
+//! a number would lose its zeros, and numbers are `numeric` where `double precision` would round them or lose zeros. Values
+//! further down are held to the same ([`Evidence::rule`]).
+//!
+//! [`faithful`]: crate::codec::faithful
 
 use std::borrow::Cow;
 
@@ -10,14 +13,13 @@ use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::types::SqlType;
 
 use crate::codec::Style;
+use crate::codec::faithful::{Faithful, Form, Fractions, Number, Shape};
 use crate::codec::input::parse_text_styled;
 
 /// Rows that tell how fields stand apart.
 const ROWS_LOOKED_AT: usize = 500;
 /// Values that a preview shows of a column.
 const SAMPLES: usize = 5;
-/// Digits that `double precision` keeps.
-const DOUBLE_DIGITS: usize = 15;
 /// Bytes of a column's name, as in PostgreSQL.
 const NAME_BYTES_MAX: usize = 63;
 
@@ -51,17 +53,31 @@ pub(crate) struct Found {
     pub(crate) name: String,
     pub(crate) ty: SqlType,
     pub(crate) samples: Vec<String>,
+    /// By which the type was found out, if it was.
+    pub(crate) evidence: Option<Evidence>,
+    /// Why its values cannot be read.
+    pub(crate) refused: Option<String>,
 }
 
-/// Finds out all of it from the beginning of a file; `whole` says that nothing follows.
+impl Found {
+    /// A column of a type that is said.
+    pub(crate) fn told(name: &str, ty: &SqlType) -> Found {
+        Found { name: name.to_string(), ty: ty.clone(), samples: Vec::new(), evidence: None, refused: None }
+    }
+
+    /// A column of the type that its values have.
+    pub(crate) fn of(name: String, mut evidence: Evidence) -> Found {
+        let samples = std::mem::take(&mut evidence.samples);
+        Found { name, ty: evidence.ty(), samples, evidence: Some(evidence), refused: None }
+    }
+}
+
+/// Finds out all of it from the beginning of a file; `whole` says that nothing follows. There are no columns in a file without
+/// rows.
 ///
 /// # Errors
-/// 22P04 for a file without rows; 22021 for text that is none.
+/// 22021 for text that is none; 22023 for signs that stand for each other.
 pub(crate) fn csv(start: &[u8], whole: bool, name: &str, told: &Told, style: &Style) -> Result<(Dialect, Vec<Found>)> {
-    if start.iter().all(u8::is_ascii_whitespace) {
-        let text = format!("file \"{name}\" is empty: its columns cannot be told");
-        return Err(Error::new(SqlState::BAD_COPY_FILE_FORMAT, text));
-    }
     let dialect = Dialect {
         delimiter: b',',
         blanks: false,
@@ -75,6 +91,10 @@ pub(crate) fn csv(start: &[u8], whole: bool, name: &str, told: &Told, style: &St
         Some(delimiter) => Dialect { delimiter, ..dialect },
         None => delimited(start, whole, dialect),
     };
+    apart(&dialect)?;
+    if start.iter().all(u8::is_ascii_whitespace) {
+        return Ok((dialect, Vec::new()));
+    }
     let mut head: Vec<(String, bool)> = Vec::new();
     let mut columns: Vec<Evidence> = Vec::new();
     let mut rows = Rows::new(start, whole, &dialect);
@@ -102,8 +122,22 @@ pub(crate) fn csv(start: &[u8], whole: bool, name: &str, told: &Told, style: &St
         head.iter_mut().for_each(|(name, _)| name.clear());
     }
     let names = unique(head.into_iter().map(|(name, _)| name));
-    let found = names.into_iter().zip(columns).map(|(name, c)| Found { name, ty: c.ty(), samples: c.samples });
-    Ok((dialect, found.collect()))
+    Ok((dialect, names.into_iter().zip(columns).map(|(name, evidence)| Found::of(name, evidence)).collect()))
+}
+
+/// The signs must not stand for each other.
+fn apart(dialect: &Dialect) -> Result<()> {
+    let has = |sign: u8| dialect.null.as_bytes().contains(&sign);
+    let text = if dialect.delimiter == dialect.quote {
+        "delimiter and quote must be different"
+    } else if has(dialect.delimiter) {
+        "the delimiter must not appear in nullstr"
+    } else if has(dialect.quote) {
+        "the quote must not appear in nullstr"
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, text))
 }
 
 fn utf8<'a>(cell: &'a Cow<'a, [u8]>, name: &str) -> Result<Cow<'a, str>> {
@@ -219,10 +253,8 @@ impl<'a> Rows<'a> {
                     cell.push(b);
                 } else if b == delimiter {
                     cells.push((Cow::Owned(std::mem::take(&mut cell)), std::mem::take(&mut quoted)));
-                } else if b == if only_cr { b'\r' } else { b'\n' } {
-                    if !only_cr && cell.last() == Some(&b'\r') {
-                        cell.pop();
-                    }
+                } else if b == b'\r' || b == b'\n' && !only_cr {
+                    at += usize::from(b == b'\r' && next == Some(b'\n') && !only_cr);
                     ended = true;
                     break;
                 } else {
@@ -233,9 +265,6 @@ impl<'a> Rows<'a> {
             self.at = at;
             if !ended && !self.whole && !first {
                 return None;
-            }
-            if !ended && cell.last() == Some(&b'\r') && !inside {
-                cell.pop();
             }
             if cells.is_empty() && cell.is_empty() && !quoted {
                 continue;
@@ -262,7 +291,9 @@ fn names_columns(head: &[(String, bool)], columns: &[Evidence], style: &Style) -
     let plain = |(cell, _): &(String, bool)| {
         let mut alone = Evidence::of_column("");
         alone.add(cell, style);
-        !cell.trim().is_empty() && alone.ty() == SqlType::Text
+        // Digits without a letter are a value, though it may be text: `007`, `01/02/2024`.
+        let named = cell.chars().any(char::is_alphabetic) || !cell.bytes().any(|b| b.is_ascii_digit());
+        named && !cell.trim().is_empty() && alone.ty() == SqlType::Text
     };
     let texts = columns.iter().all(|c| c.ty() == SqlType::Text);
     let distinct = head.iter().enumerate().all(|(n, (cell, _))| head[..n].iter().all(|(other, _)| other != cell));
@@ -270,18 +301,23 @@ fn names_columns(head: &[(String, bool)], columns: &[Evidence], style: &Style) -
 }
 
 /// What the values of a column have all been so far.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Evidence {
     any: bool,
     boolean: bool,
     integer: bool,
     number: bool,
-    /// A number has more digits than `double precision` keeps.
+    /// A number has digits that `double precision` does not keep.
     long: bool,
+    fractions: Fractions,
     date: bool,
     timestamp: bool,
     timestamptz: bool,
     time: bool,
+    /// Of some dates it cannot be told which part is the month …
+    open: bool,
+    /// … and some others settle it.
+    settled: bool,
     uuid: bool,
     /// Eight digits may be a day: the column's name says so.
     days: bool,
@@ -299,10 +335,13 @@ impl Evidence {
             integer: true,
             number: true,
             long: false,
+            fractions: Fractions::default(),
             date: true,
             timestamp: true,
             timestamptz: true,
             time: true,
+            open: false,
+            settled: false,
             uuid: true,
             days,
             samples: Vec::new(),
@@ -332,141 +371,88 @@ impl Evidence {
             self.samples.push(cell.chars().take(100).collect());
         }
         self.any = true;
+        // Its reader knows no blanks.
+        self.uuid = self.uuid && cell.len() == 36 && parse_text_styled(&SqlType::Uuid, cell, style).is_ok();
         let cell = cell.trim();
         self.boolean = self.boolean && (cell.eq_ignore_ascii_case("true") || cell.eq_ignore_ascii_case("false"));
         if self.number {
-            match digits(cell) {
-                Some((whole, digits)) => {
-                    self.integer = self.integer && whole && cell.parse::<i64>().is_ok();
-                    self.long |= digits > DOUBLE_DIGITS;
+            match Number::of(cell) {
+                Some(number) => {
+                    self.integer = self.integer && number.whole && cell.parse::<i64>().is_ok();
+                    self.long |= !number.fits_double(cell);
+                    self.fractions.add(number);
                 }
                 None => (self.number, self.integer) = (false, false),
             }
         }
-        let shape =
-            if self.date || self.timestamp || self.timestamptz || self.time { shape(cell) } else { Shape::Other };
+        self.add_time(cell, style);
+    }
+
+    fn add_time(&mut self, cell: &str, style: &Style) {
+        if !(self.date || self.timestamp || self.timestamptz || self.time) {
+            return;
+        }
         let is = |ty: &SqlType| parse_text_styled(ty, cell, style).is_ok();
+        let shape = Shape::of(cell);
         let day = match shape {
-            Shape::Date => is(&SqlType::Date),
+            Shape::Date(_) => is(&SqlType::Date),
             Shape::Digits => self.days && is(&SqlType::Date),
             _ => false,
         };
         self.date = self.date && day;
         self.time = self.time && shape == Shape::Time && is(&SqlType::Time);
-        self.timestamp = self.timestamp && (day || shape == Shape::Timestamp && is(&SqlType::Timestamp));
-        self.timestamptz = self.timestamptz && shape == Shape::TimestampTz && is(&SqlType::TimestampTz);
-        self.uuid = self.uuid && cell.len() == 36 && is(&SqlType::Uuid);
+        self.timestamp = self.timestamp && (day || matches!(shape, Shape::Timestamp(_)) && is(&SqlType::Timestamp));
+        self.timestamptz = self.timestamptz && matches!(shape, Shape::TimestampTz(_)) && is(&SqlType::TimestampTz);
+        if let Shape::Date(form) | Shape::Timestamp(form) | Shape::TimestampTz(form) = shape {
+            self.open |= form == Form::Open;
+            self.settled |= form == Form::Settled;
+        }
+    }
+
+    /// That of the values of both.
+    pub(crate) fn with(&self, other: &Evidence) -> Evidence {
+        Evidence {
+            any: self.any || other.any,
+            boolean: self.boolean && other.boolean,
+            integer: self.integer && other.integer,
+            number: self.number && other.number,
+            long: self.long || other.long,
+            fractions: self.fractions.with(other.fractions),
+            date: self.date && other.date,
+            timestamp: self.timestamp && other.timestamp,
+            timestamptz: self.timestamptz && other.timestamptz,
+            time: self.time && other.time,
+            open: self.open || other.open,
+            settled: self.settled || other.settled,
+            uuid: self.uuid && other.uuid,
+            days: self.days && other.days,
+            samples: Vec::new(),
+        }
     }
 
     /// The type that all values have.
     pub(crate) fn ty(&self) -> SqlType {
+        let dated = self.settled || !self.open;
+        let rounds = self.long || !self.fractions.are_even();
         match self {
             Evidence { any: false, .. } => SqlType::Text,
             Evidence { boolean: true, .. } => SqlType::Boolean,
-            Evidence { date: true, .. } => SqlType::Date,
+            Evidence { date: true, .. } if dated => SqlType::Date,
             Evidence { integer: true, .. } => SqlType::BigInt,
-            Evidence { number: true, long: true, .. } => SqlType::Numeric(None),
+            Evidence { number: true, .. } if rounds => SqlType::Numeric(None),
             Evidence { number: true, .. } => SqlType::Double,
-            Evidence { timestamp: true, .. } => SqlType::Timestamp,
-            Evidence { timestamptz: true, .. } => SqlType::TimestampTz,
+            Evidence { timestamp: true, .. } if dated => SqlType::Timestamp,
+            Evidence { timestamptz: true, .. } if dated => SqlType::TimestampTz,
             Evidence { time: true, .. } => SqlType::Time,
             Evidence { uuid: true, .. } => SqlType::Uuid,
             _ => SqlType::Text,
         }
     }
 
-    /// Values to show.
-    pub(crate) fn samples(self) -> Vec<String> {
-        self.samples
+    /// What further values must be like where this type was chosen.
+    pub(crate) fn rule(&self, ty: &SqlType) -> Faithful {
+        Faithful { ty: ty.clone(), fractions: self.fractions, settled: self.settled, days: self.days }
     }
-}
-
-/// Whether a number is whole, and how many digits it has; none for what is no plain number, or would lose zeros.
-fn digits(cell: &str) -> Option<(bool, usize)> {
-    let unsigned = cell.strip_prefix(['-', '+']).unwrap_or(cell);
-    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
-        None => (unsigned, None),
-    };
-    let (whole, fraction) = match mantissa.split_once('.') {
-        Some((whole, fraction)) => (whole, Some(fraction)),
-        None => (mantissa, None),
-    };
-    let plain = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
-    let exponent_fits = exponent.is_none_or(|e| {
-        let digits = e.strip_prefix(['-', '+']).unwrap_or(e);
-        !digits.is_empty() && plain(digits) && e.parse::<i32>().is_ok_and(|e| e.abs() <= 300)
-    });
-    let fraction_digits = fraction.unwrap_or_default();
-    let some = whole.len() + fraction_digits.len() > 0;
-    let loses = whole.len() > 1 && whole.starts_with('0');
-    let fits = some && plain(whole) && plain(fraction_digits) && exponent_fits && !loses;
-    let significant = format!("{whole}{fraction_digits}").trim_start_matches('0').len();
-    fits.then_some((fraction.is_none() && exponent.is_none(), significant))
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shape {
-    Date,
-    /// Eight digits.
-    Digits,
-    Time,
-    Timestamp,
-    TimestampTz,
-    Other,
-}
-
-/// What a value looks like; PostgreSQL's readers of dates take much that no file means as a date.
-fn shape(cell: &str) -> Shape {
-    if cell.len() == 8 && cell.bytes().all(|b| b.is_ascii_digit()) {
-        return if (b"19"..=b"20").contains(&&[cell.as_bytes()[0], cell.as_bytes()[1]]) {
-            Shape::Digits
-        } else {
-            Shape::Other
-        };
-    }
-    if is_date(cell) {
-        return Shape::Date;
-    }
-    if is_time(cell) {
-        return Shape::Time;
-    }
-    let Some((date, time)) = cell.split_once([' ', 'T']) else { return Shape::Other };
-    if !is_date(date) {
-        return Shape::Other;
-    }
-    if is_time(time) {
-        return Shape::Timestamp;
-    }
-    let zone = time.strip_suffix('Z').or_else(|| {
-        let at = time.rfind(['+', '-'])?;
-        let zone = &time[at + 1..];
-        (!zone.is_empty() && zone.len() <= 5 && zone.bytes().all(|b| b.is_ascii_digit() || b == b':'))
-            .then(|| &time[..at])
-    });
-    if zone.is_some_and(|time| is_time(time.trim_end())) { Shape::TimestampTz } else { Shape::Other }
-}
-
-fn is_date(text: &str) -> bool {
-    let Some(separator) = text.bytes().find(|b| !b.is_ascii_digit()).filter(|b| matches!(b, b'-' | b'/' | b'.')) else {
-        return false;
-    };
-    let parts = text.split(char::from(separator)).collect::<Vec<_>>();
-    let number = |part: &&str, least: usize, most: usize| {
-        (least..=most).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit())
-    };
-    match parts.as_slice() {
-        [a, b, c] => number(b, 1, 2) && (number(a, 4, 4) && number(c, 1, 2) || number(a, 1, 2) && number(c, 4, 4)),
-        _ => false,
-    }
-}
-
-fn is_time(text: &str) -> bool {
-    let (clock, fraction) = text.split_once('.').map_or((text, None), |(clock, fraction)| (clock, Some(fraction)));
-    let parts = clock.split(':').collect::<Vec<_>>();
-    let number = |part: &&str| (1..=2).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
-    let whole = fraction.is_none_or(|f| parts.len() == 3 && !f.is_empty() && f.bytes().all(|b| b.is_ascii_digit()));
-    (2..=3).contains(&parts.len()) && parts.iter().all(number) && whole
 }
 
 #[cfg(test)]
@@ -486,19 +472,32 @@ mod tests {
     #[test]
     fn types_that_change_no_value() {
         for (values, ty) in [
-            ("1 -2 +3", "bigint"),
+            ("1 -2 3", "bigint"),
+            ("1 +2", "text"),
+            ("+8613800138000", "text"),
+            ("1 -0", "double precision"),
+            ("1.10 1.20 3", "double precision"),
+            ("1.0 2 0.25", "double precision"),
+            ("1.10 1.9 1.20", "numeric"),
+            ("0.30000000000000004 1", "double precision"),
             ("007 1", "text"),
             ("0 10", "bigint"),
             ("0.5 1", "double precision"),
             ("1e5 2", "double precision"),
             ("9223372036854775808 1", "numeric"),
-            ("1234567890.1234567 1", "numeric"),
+            ("1234567890.12345678 1", "numeric"),
             ("true FALSE", "boolean"),
-            ("2024-01-31 1/2/2024", "date"),
+            ("2024-01-31 1/31/2024", "date"),
+            ("1/2/2024 1/31/2024", "date"),
+            ("1/2/2024 3/4/2024", "text"),
+            ("31/1/2024 3/4/2024", "text"),
             ("2024-02-30 2024-01-01", "text"),
             ("2024-01-31T10:00:00 2024-01-31", "timestamp without time zone"),
             ("2024-01-31T10:00:00Z 2024-01-31T10:00:00+08:00", "timestamp with time zone"),
+            ("2024-01-31T10:00:00.1234567", "text"),
+            ("2024-01-31T10:00:00.123456000", "timestamp without time zone"),
             ("10:00 23:59:59.5", "time without time zone"),
+            ("01:02:03.1234567", "text"),
             ("20240131 20240201", "bigint"),
             ("now today", "text"),
             ("- 1", "text"),
@@ -519,9 +518,17 @@ mod tests {
         assert_eq!(columns[1].1, "date");
         let (_, columns) = found("a,a,,b\n1,2,3,4\n");
         assert_eq!(columns.iter().map(|c| c.0.as_str()).collect::<Vec<_>>(), ["a", "a_2", "column3", "b"]);
-        let (dialect, _) = found("城市,人口\n北京,21\n");
-        assert!(dialect.header);
+        for (text, header) in [
+            ("城市,人口\n北京,21\n", true),
+            ("day,page\n01/02/2024,home\n", true),
+            ("01/02/2024,home\n03/04/2024,away\n", false),
+            ("+8613800138000,a\n007,b\n", false),
+        ] {
+            assert_eq!(found(text).0.header, header, "{text}");
+        }
         let (dialect, columns) = found("a\rb\r");
         assert!(dialect.only_cr && columns.len() == 1);
+        let (_, columns) = found("a,b\r\n1,2\n3,4\r5,6\r\n");
+        assert_eq!(columns.iter().map(|c| c.1.as_str()).collect::<Vec<_>>(), ["bigint", "bigint"]);
     }
 }

@@ -33,12 +33,15 @@ pub(super) struct Values<R> {
     behind: bool,
     ended: bool,
     pub(super) count: u64,
+    /// Bytes of a value.
+    most: usize,
 }
 
 impl<R: Read> Values<R> {
     pub(super) fn new(inner: R, name: &str) -> Values<R> {
         let name = name.to_string();
-        Values { inner, name, buffer: Vec::new(), start: 0, list: None, behind: false, ended: false, count: 0 }
+        let (list, most) = (None, VALUE_BYTES_MAX);
+        Values { inner, name, buffer: Vec::new(), start: 0, list, behind: false, ended: false, count: 0, most }
     }
 
     /// Where the next value lies in the buffer; none at the end.
@@ -98,8 +101,8 @@ impl<R: Read> Values<R> {
             self.buffer.drain(..self.start);
             self.start = 0;
         }
-        if self.buffer.len() > VALUE_BYTES_MAX {
-            let text = format!("a value of JSON is longer than {} MB", VALUE_BYTES_MAX >> 20);
+        if self.buffer.len() > self.most {
+            let text = format!("a value of JSON is longer than {} MB", self.most >> 20);
             return Err(self.placed(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, text)));
         }
         let before = self.buffer.len();
@@ -154,8 +157,13 @@ impl<R: Read> Values<R> {
         self.placed(error.detail(format!("In file \"{}\" {what}.", self.name)))
     }
 
+    /// Adds to an error about what follows the values found where it is.
     fn placed(&self, e: Error) -> Error {
-        e.context(format!("file \"{}\", value {}", self.name, self.count + 1))
+        self.at(e, self.count + 1)
+    }
+
+    fn at(&self, e: Error, value: u64) -> Error {
+        e.context(format!("file \"{}\", value {value}", self.name))
     }
 }
 
@@ -184,22 +192,28 @@ impl Member {
     }
 
     fn found(self, name: String) -> Found {
-        let ty = match (&self.strings, &self.numbers, self.booleans, self.nested) {
-            (_, _, _, true) => SqlType::Jsonb,
-            (Some(strings), None, false, false) => strings.ty(),
-            (None, Some(numbers), false, false) => numbers.ty(),
-            (None, None, true, false) => SqlType::Boolean,
-            _ => SqlType::Text,
+        let both = self.strings.is_some() && self.numbers.is_some();
+        let ty = match (self.nested, self.booleans, self.strings.is_some() || self.numbers.is_some()) {
+            (true, ..) => Some(SqlType::Jsonb),
+            (_, true, false) => Some(SqlType::Boolean),
+            (_, true, true) => Some(SqlType::Text),
+            _ => both.then_some(SqlType::Text),
         };
-        let samples = self.strings.or(self.numbers).map(Evidence::samples).unwrap_or_default();
-        Found { name, ty, samples }
+        let evidence = self.strings.or(self.numbers).unwrap_or_else(|| Evidence::of_column(""));
+        let found = Found::of(name, evidence);
+        match ty {
+            Some(ty) => Found { ty, evidence: None, ..found },
+            None => found,
+        }
     }
 }
 
 /// The columns that the beginning of a file has; `whole` says that nothing follows.
 ///
+/// There are none in a file without values.
+///
 /// # Errors
-/// 22P02, and 22P04 for a file without values.
+/// 22P02, and 22P04 where the first value is longer than what is looked at.
 pub(crate) fn detect(start: &[u8], whole: bool, name: &str, style: &Style) -> Result<Vec<Found>> {
     let mut columns: Vec<(String, Member)> = Vec::new();
     let mut known: HashMap<String, usize> = HashMap::new();
@@ -215,8 +229,8 @@ pub(crate) fn detect(start: &[u8], whole: bool, name: &str, style: &Style) -> Re
             break;
         }
         let text = String::from_utf8_lossy(&values.buffer[from..to]);
-        let at = |e| values.placed(from_function(&e));
-        let members = json::members(&text).map_err(|e| at(*e))?;
+        let at = |e| values.at(e, values.count);
+        let members = json::members(&text).map_err(|e| at(from_function(&e)))?;
         let scalar = members.is_none();
         for (key, value) in members.unwrap_or_else(|| vec![(SCALARS.into(), &text)]) {
             let n = *known.entry(key.to_string()).or_insert_with(|| {
@@ -225,13 +239,15 @@ pub(crate) fn detect(start: &[u8], whole: bool, name: &str, style: &Style) -> Re
                 columns.len() - 1
             });
             let column = &mut columns[n].1;
-            column.add(value, style)?;
+            column.add(value, style).map_err(at)?;
             column.nested |= scalar;
         }
     }
-    if columns.is_empty() {
-        let text = format!("file \"{name}\" has no objects: its columns cannot be told");
-        return Err(Error::new(SqlState::BAD_COPY_FILE_FORMAT, text));
+    if columns.is_empty() && !whole {
+        let text = format!("the first value of file \"{name}\" is longer than the {} bytes looked at", start.len());
+        return Err(Error::new(SqlState::BAD_COPY_FILE_FORMAT, text).hint(
+            "Name the columns, as in columns => 'id bigint, name text', or let more be looked at by sample_bytes.",
+        ));
     }
     Ok(columns.into_iter().map(|(name, member)| member.found(name)).collect())
 }
@@ -255,6 +271,12 @@ impl<R: Read> Rows<R> {
         let places = columns.iter().enumerate().map(|(n, (name, ty))| (name.clone(), (n, stays(ty)))).collect();
         let values = Values::new(inner, name);
         Rows { values, places, width: columns.len(), loose, out: Vec::new(), at: 0 }
+    }
+
+    /// Refuses values longer than this.
+    pub(crate) fn value_max(mut self, bytes: usize) -> Rows<R> {
+        self.values.most = self.values.most.min(bytes);
+        self
     }
 
     fn row(&mut self) -> Result<bool> {

@@ -1,8 +1,17 @@
 //! Parquet files: their columns as PostgreSQL's types, their rows batch by batch, read on a thread of their own.
+//!
+//! Arrow's types hold more than PostgreSQL's: text with zero bytes, and times beyond its years. Such values are refused as
+//! COPY refuses them.
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
-use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, SchemaRef};
+use std::ops::RangeInclusive;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
+use arrow::compute::{CastOptions, cast_with_options, max, min};
+use arrow::datatypes::{
+    ArrowNumericType, DataType, Date32Type, Field, SchemaRef, Time64MicrosecondType, TimestampMicrosecondType,
+};
+use arrow::error::ArrowError;
+use memchr::memchr;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
@@ -17,26 +26,32 @@ use super::detect::{Found, unique};
 const BATCH_ROWS: usize = 8192;
 /// Batches that wait to be taken.
 const AHEAD: usize = 2;
+/// The days that a date can have, from 24 November 4714 BC to the year 5874897.
+const DATES: RangeInclusive<i32> = -2_440_588..=2_145_042_905;
+/// The microseconds of a day.
+const TIMES: RangeInclusive<i64> = 0..=86_400_000_000;
+/// The microseconds that a timestamp can have, from the same day on.
+const TIMESTAMPS: RangeInclusive<i64> = -210_866_803_200_000_000..=i64::MAX;
 
 /// The columns of a file.
 ///
 /// # Errors
-/// 22P04 for what is no Parquet; 0A000 for a column of a nested type.
+/// 22P04 for what is no Parquet.
 pub(super) fn detect(file: Opened, name: &str) -> Result<Vec<Found>> {
     let faults = file.faults();
     let broken = |e: &ParquetError| faults.or(broken(name, e));
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| broken(&e))?;
     let fields = builder.schema().fields();
     let names = unique(fields.iter().map(|f| f.name().clone()));
-    let column = |(field, column): (&std::sync::Arc<arrow::datatypes::Field>, String)| match sql_type(field.data_type())
-    {
-        Some(ty) => Ok(Found { name: column, ty, samples: vec![field.data_type().to_string()] }),
-        None => Err(Error::unsupported(format!(
-            "column \"{}\" of file \"{name}\" has a nested type, which is not supported",
-            field.name()
-        ))),
+    let column = |(field, column): (&std::sync::Arc<Field>, String)| {
+        let ty = sql_type(field.data_type());
+        let refused = ty
+            .is_none()
+            .then(|| format!("column \"{}\" of file \"{name}\" has the type {}", field.name(), field.data_type()));
+        let samples = vec![field.data_type().to_string()];
+        Found { samples, refused, ..Found::told(&column, &ty.unwrap_or(SqlType::Text)) }
     };
-    fields.iter().zip(names).map(column).collect()
+    Ok(fields.iter().zip(names).map(column).collect())
 }
 
 /// What a column of Arrow's is here.
@@ -104,9 +119,10 @@ fn send_all(
     let options = CastOptions { safe: false, ..CastOptions::default() };
     for batch in reader {
         let batch = batch.map_err(|e| broken(&ParquetError::ArrowError(e.to_string())))?;
-        let column = |(place, field): (&Option<usize>, &std::sync::Arc<arrow::datatypes::Field>)| -> Result<ArrayRef> {
+        let column = |(place, field): (&Option<usize>, &std::sync::Arc<Field>)| -> Result<ArrayRef> {
             match place.and_then(|n| wanted.binary_search(&n).ok()) {
-                Some(n) => Ok(cast_with_options(batch.column(n), field.data_type(), &options)?),
+                Some(n) => converted(batch.column(n), field, &options)
+                    .map_err(|e| e.context(format!("file \"{name}\", column {}", field.name()))),
                 None => Ok(arrow::array::new_null_array(field.data_type(), batch.num_rows())),
             }
         };
@@ -118,6 +134,60 @@ fn send_all(
         }
     }
     Ok(())
+}
+
+/// A column in the type that it is to have.
+///
+/// # Errors
+/// 22021 for text with a zero byte; 22008 and 22003 for what the type does not reach to.
+fn converted(from: &ArrayRef, field: &Field, options: &CastOptions<'_>) -> Result<ArrayRef> {
+    if has_zero_byte(from) {
+        let text = "invalid byte sequence for encoding \"UTF8\": 0x00";
+        return Err(Error::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, text));
+    }
+    let past = |what: &str| Error::new(SqlState::DATETIME_FIELD_OVERFLOW, format!("{what} out of range"));
+    let what = match field.data_type() {
+        DataType::Date32 => "date",
+        DataType::Time64(_) => "time",
+        DataType::Timestamp(..) => "timestamp",
+        _ => "",
+    };
+    let to = cast_with_options(from, field.data_type(), options).map_err(|e| match e {
+        ArrowError::CastError(_) | ArrowError::ArithmeticOverflow(_) if !what.is_empty() => past(what),
+        ArrowError::CastError(text) | ArrowError::ArithmeticOverflow(text) => {
+            Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "value out of range").detail(format!("{text}."))
+        }
+        other => other.into(),
+    })?;
+    let inside = match to.data_type() {
+        DataType::Date32 => lies_in::<Date32Type>(&to, DATES),
+        DataType::Time64(_) => lies_in::<Time64MicrosecondType>(&to, TIMES),
+        DataType::Timestamp(..) => lies_in::<TimestampMicrosecondType>(&to, TIMESTAMPS),
+        _ => true,
+    };
+    if inside { Ok(to) } else { Err(past(what)) }
+}
+
+/// Whether all values of a column lie in a range.
+fn lies_in<T: ArrowNumericType>(column: &ArrayRef, range: RangeInclusive<T::Native>) -> bool {
+    let Some(column) = column.as_primitive_opt::<T>() else { return true };
+    [min(column), max(column)].iter().flatten().all(|value| range.contains(value))
+}
+
+/// Whether a zero byte stands in a column of texts, or of lists of them. What lies between the values is looked at too: it is
+/// of rows that are not there.
+fn has_zero_byte(column: &ArrayRef) -> bool {
+    let any = |bytes: &[u8]| memchr(0, bytes).is_some();
+    match column.data_type() {
+        DataType::Utf8 => any(column.as_string::<i32>().value_data()),
+        DataType::LargeUtf8 => any(column.as_string::<i64>().value_data()),
+        DataType::Utf8View => column.as_string_view().iter().flatten().any(|text| any(text.as_bytes())),
+        DataType::Dictionary(..) => has_zero_byte(column.as_any_dictionary().values()),
+        DataType::List(_) => has_zero_byte(column.as_list::<i32>().values()),
+        DataType::LargeList(_) => has_zero_byte(column.as_list::<i64>().values()),
+        DataType::FixedSizeList(..) => has_zero_byte(column.as_fixed_size_list().values()),
+        _ => false,
+    }
 }
 
 fn broken(name: &str, e: &ParquetError) -> Error {

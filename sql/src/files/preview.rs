@@ -22,8 +22,13 @@ pub(super) fn open(root: &Root, call: &Call, style: &Style) -> Result<Arc<dyn Ta
     let sample = sample_bytes(call, paths.len())?;
     let mut rows: [Vec<Option<String>>; 7] = Default::default();
     let (mut headers, mut samples, mut lengths) = (Vec::new(), Vec::new(), Vec::new());
+    let mut empty = None;
     for path in &paths {
         let file = look(root, path, call, sample, style)?;
+        if file.is_empty() {
+            empty.get_or_insert(file);
+            continue;
+        }
         let dialect = file.dialect();
         let delimiter = dialect.map(|d| match (d.blanks, d.delimiter) {
             (true, _) => "blanks".to_string(),
@@ -35,7 +40,7 @@ pub(super) fn open(root: &Root, call: &Call, style: &Style) -> Result<Arc<dyn Ta
             let cells = [
                 Some(file.path.clone()),
                 Some(column.name.clone()),
-                Some(column.ty.to_string()),
+                column.refused.is_none().then(|| column.ty.to_string()),
                 delimiter.clone(),
                 dialect.map(|d| char::from(d.quote).to_string()),
                 encoding.map(str::to_string),
@@ -46,6 +51,9 @@ pub(super) fn open(root: &Root, call: &Call, style: &Style) -> Result<Arc<dyn Ta
             lengths.push(column.samples.len());
             samples.extend(column.samples.iter().cloned());
         }
+    }
+    if let (Some(file), true) = (&empty, headers.is_empty()) {
+        return Err(file.unknown());
     }
     let [files, names, types, delimiters, quotes, encodings, compressions] =
         rows.map(|cells| Arc::new(StringViewArray::from_iter(cells)) as ArrayRef);

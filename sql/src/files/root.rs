@@ -2,8 +2,8 @@
 //!
 //! A path is taken from the folder; one that begins with the folder's own path is the same. `..` is refused, and so is any
 //! way out: the kernel resolves the path *beneath* the open folder (`openat2`, `RESOLVE_BENEATH`), so that a symbolic link
-//! that is put there between a check and the opening leads nowhere either. Links that stay inside are followed. Where a
-//! kernel does not know `openat2`, each part is opened by itself and no link is followed.
+//! that is put there between a check and the opening leads nowhere either. Links that stay inside are followed; where the
+//! kernel would not do it, for an absolute one or without `openat2`, the path that they lead to is opened in the same way.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -74,7 +74,7 @@ impl Root {
         let fault = |e: Errno| cannot_open(name, "reading", e);
         let path = self.inside(name)?;
         let folder = self.folder()?;
-        let file = File::from(beneath(folder.as_fd(), &path, READ).map_err(fault)?);
+        let file = File::from(self.beneath(folder.as_fd(), &path, READ).map_err(fault)?);
         let kind = file.metadata()?.file_type();
         if kind.is_dir() {
             return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{name}\" is a directory")));
@@ -83,6 +83,24 @@ impl Root {
             return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{name}\" is not a regular file")));
         }
         Ok(file)
+    }
+
+    /// Opens what lies beneath the folder, also by a link that only seems to lead out.
+    fn beneath(&self, folder: BorrowedFd<'_>, path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+        match beneath(folder, path, flags) {
+            Err(Errno::XDEV) => match self.led_to(path) {
+                Some(path) => beneath(folder, &path, flags),
+                None => Err(Errno::XDEV),
+            },
+            opened => opened,
+        }
+    }
+
+    /// Where the links on a path lead to, if that is inside. Whoever opens it has to look for links again.
+    fn led_to(&self, path: &Path) -> Option<PathBuf> {
+        let root = self.root().ok()?.canonicalize().ok()?;
+        let target = root.join(path).canonicalize().ok()?;
+        target.strip_prefix(&root).ok().filter(|path| !path.as_os_str().is_empty()).map(Path::to_path_buf)
     }
 
     /// Begins to write a file, which takes its name only when all is written ([`Target::finish`]). It waits for the disk.
@@ -95,17 +113,27 @@ impl Root {
         }
         let fault = |e: Errno| cannot_open(name, "writing", e);
         let path = self.inside(name)?;
-        let Some(last) = path.file_name() else { return Err(fault(Errno::ISDIR)) };
+        let none = if name.is_empty() { Errno::NOENT } else { Errno::ISDIR };
+        let Some(last) = path.file_name() else { return Err(fault(none)) };
         let parent = path.parent().unwrap_or(Path::new(""));
         let folder = self.folder()?;
         let folder = if parent.as_os_str().is_empty() {
             folder
         } else {
-            beneath(folder.as_fd(), parent, FOLDER).map_err(fault)?
+            self.beneath(folder.as_fd(), parent, FOLDER).map_err(fault)?
         };
-        let there = rustix::fs::statat(&folder, last, AtFlags::SYMLINK_NOFOLLOW);
-        if there.is_ok_and(|s| rustix::fs::FileType::from_raw_mode(s.st_mode).is_dir()) {
-            return Err(fault(Errno::ISDIR));
+        if let Ok(there) = rustix::fs::statat(&folder, last, AtFlags::SYMLINK_NOFOLLOW) {
+            let wrong = |what: &str| Error::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{name}\" is {what}"));
+            match rustix::fs::FileType::from_raw_mode(there.st_mode) {
+                rustix::fs::FileType::RegularFile => {}
+                rustix::fs::FileType::Directory => return Err(fault(Errno::ISDIR)),
+                rustix::fs::FileType::Symlink => {
+                    return Err(wrong("a symbolic link").hint(
+                        "What is written takes its name when it is whole: name the file that the link leads to.",
+                    ));
+                }
+                _ => return Err(wrong("not a regular file")),
+            }
         }
         let begun = OsString::from(format!(".sightline-{}", uuid::Uuid::new_v4()));
         // Readable by all as PostgreSQL's are, whatever the process's mask leaves of it.
@@ -123,7 +151,7 @@ impl Root {
     /// do are no files. It waits for the disk.
     pub(super) fn names(&self, folder: &Path) -> Result<Vec<(String, bool)>> {
         let root = self.folder()?;
-        let opened = if folder.as_os_str().is_empty() { Ok(root) } else { beneath(root.as_fd(), folder, FOLDER) };
+        let opened = if folder.as_os_str().is_empty() { Ok(root) } else { self.beneath(root.as_fd(), folder, FOLDER) };
         let Ok(opened) = opened else { return Ok(Vec::new()) };
         let fault = |e: Errno| {
             let text = format!("could not read directory \"{}\": {}", folder.display(), reason(e));
@@ -139,7 +167,7 @@ impl Root {
             let kind = match entry.file_type() {
                 rustix::fs::FileType::Symlink | rustix::fs::FileType::Unknown => {
                     let path = folder.join(name);
-                    let Ok(file) = beneath(self.folder()?.as_fd(), &path, READ) else { continue };
+                    let Ok(file) = self.beneath(self.folder()?.as_fd(), &path, READ) else { continue };
                     rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&file).map_err(fault)?.st_mode)
                 }
                 kind => kind,
@@ -218,9 +246,9 @@ fn by_parts(folder: BorrowedFd<'_>, path: &Path, flags: OFlags) -> rustix::io::R
     while let Some(part) = parts.next() {
         let last = parts.peek().is_none();
         let flags = if last { flags } else { FOLDER } | OFlags::NOFOLLOW;
-        // A link that is opened as a folder is none: ENOTDIR would say less than what it is.
+        // Where a link leads is not known here. (One that is opened as a folder is none: ENOTDIR.)
         folder = rustix::fs::openat(&folder, part.as_os_str(), flags, Mode::empty()).map_err(|e| match e {
-            Errno::NOTDIR if is_link(&folder, part.as_os_str()) => Errno::LOOP,
+            Errno::LOOP | Errno::NOTDIR if is_link(&folder, part.as_os_str()) => Errno::XDEV,
             other => other,
         })?;
     }
@@ -303,7 +331,7 @@ impl Drop for LocalTarget {
 
 /// PostgreSQL's error about a file that cannot be opened.
 fn cannot_open(name: &str, purpose: &str, e: Errno) -> Error {
-    if matches!(e, Errno::XDEV | Errno::LOOP) {
+    if e == Errno::XDEV {
         return Error::new(SqlState::INSUFFICIENT_PRIVILEGE, format!("path \"{name}\" is outside of file_root"))
             .detail("A symbolic link on the way leads out of the folder that file_root is set to.");
     }
@@ -331,7 +359,7 @@ fn code(e: Errno) -> SqlState {
         Errno::NOSPC => SqlState::DISK_FULL,
         Errno::NOMEM => SqlState::OUT_OF_MEMORY,
         Errno::NFILE | Errno::MFILE => SqlState::INSUFFICIENT_RESOURCES,
-        Errno::IO => SqlState::IO_ERROR,
+        Errno::IO | Errno::LOOP => SqlState::IO_ERROR,
         Errno::NAMETOOLONG => SqlState::new("42622"),
         _ => SqlState::INTERNAL_ERROR,
     }
@@ -359,6 +387,8 @@ mod tests {
         symlink(around.path().join("secret"), inner.join("absolute")).unwrap();
         symlink("..", inner.join("up")).unwrap();
         symlink("a/b/x", inner.join("in")).unwrap();
+        symlink(inner.join("a/b/x"), inner.join("around")).unwrap();
+        symlink("circle", inner.join("circle")).unwrap();
         let root = Root::new(Some(&inner));
         (around, root)
     }
@@ -382,22 +412,24 @@ mod tests {
         assert_eq!((refused(root.open("a")), refused(root.open("."))), ("42809".into(), "42809".into()));
         assert_eq!(refused(root.open("none")), "58P01");
         assert_eq!(refused(root.open("")), "58P01");
-        assert_eq!(refused(root.create("a")), "42809");
+        assert_eq!(refused(root.open("circle")), "58030");
+        assert_eq!((refused(root.create("a")), refused(root.create("in"))), ("42809".into(), "42809".into()));
+        assert_eq!((refused(root.create("")), refused(root.create("."))), ("58P01".into(), "42809".into()));
         assert_eq!(refused(Root::new(None).open("a")), "55000");
         let inside = around.path().join("root/a/b/x").display().to_string();
-        for path in ["a/b/x", "./a//b/./x", "in", &inside] {
+        for path in ["a/b/x", "./a//b/./x", "in", "around", &inside] {
             assert!(root.open(path).is_ok(), "{path}");
         }
     }
 
     #[test]
-    fn without_openat2_no_link_is_followed() {
+    fn without_openat2_no_link_is_followed_unseen() {
         let (_around, root) = folder();
         let folder = root.folder().unwrap();
         let open = |path: &str| by_parts(folder.as_fd(), Path::new(path), READ).err();
         assert_eq!(open("a/b/x"), None);
         for path in ["a/out", "absolute", "up/secret", "in"] {
-            assert_eq!(open(path), Some(Errno::LOOP), "{path}");
+            assert_eq!(open(path), Some(Errno::XDEV), "{path}");
         }
     }
 
@@ -414,10 +446,8 @@ mod tests {
         target.write(b"whole").unwrap();
         target.finish().unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"whole");
-        // A link is replaced, not followed.
-        let mut target = root.create("a/out").unwrap();
-        target.write(b"mine").unwrap();
-        target.finish().unwrap();
-        assert_eq!(std::fs::read(around.path().join("secret")).unwrap(), b"s");
+        // A link is neither followed nor replaced.
+        assert_eq!(refused(root.create("a/out")), "42809");
+        assert_eq!(std::fs::read(around.path().join("root/a/out")).unwrap(), b"s");
     }
 }

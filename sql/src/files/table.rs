@@ -27,13 +27,14 @@ use sightline_storage::types::SqlType;
 
 use super::bytes::{self, BlankRuns};
 use super::call::{Call, Function};
-use super::detect::{self, Dialect, Found, Told};
+use super::detect::{self, Dialect, Evidence, Found, Told};
 use super::xlsx::{self, Sheet};
 use super::{Chunks, Root, json, parquet};
 use crate::answer::Column;
 use crate::authorize::{Action, authorize};
 use crate::codec::Style;
 use crate::codec::copy::{CopyDecoder, CopyFormat, CopyOptions, Header};
+use crate::codec::faithful::Faithful;
 use crate::error::to_datafusion;
 use crate::plan::QueryContext;
 
@@ -68,24 +69,70 @@ enum Kind {
     Json(bool),
     Xlsx(Sheet, Dialect),
     Parquet,
+    /// Without any row, so that nothing tells the columns.
+    Empty,
+}
+
+/// A column of a relation of files.
+#[derive(Clone, Debug)]
+pub(super) struct FileColumn {
+    pub(super) name: String,
+    pub(super) ty: SqlType,
+    /// How the type was found out, in all files together.
+    evidence: Option<Evidence>,
+    /// Why it cannot be read.
+    refused: Option<String>,
+}
+
+impl FileColumn {
+    pub(super) fn of(found: &Found) -> FileColumn {
+        let Found { name, ty, evidence, refused, samples: _ } = found.clone();
+        FileColumn { name, ty, evidence, refused }
+    }
+
+    /// What values further down have to be like.
+    fn rule(&self) -> Option<Faithful> {
+        self.evidence.as_ref().map(|evidence| evidence.rule(&self.ty))
+    }
+}
+
+/// How values are read.
+#[derive(Clone, Debug)]
+pub(super) struct Manner {
+    pub(super) style: Style,
+    /// Bytes of a line.
+    pub(super) line_max: usize,
+}
+
+impl Manner {
+    pub(super) fn of(ctx: &QueryContext) -> Manner {
+        let style = Style { now_us: Some(ctx.now_us), ..ctx.settings.style().clone() };
+        Manner { style, line_max: ctx.memory.line_max() }
+    }
 }
 
 impl Source {
     pub(super) fn dialect(&self) -> Option<&Dialect> {
         match &self.kind {
             Kind::Csv(dialect) | Kind::Xlsx(_, dialect) => Some(dialect),
-            Kind::Json(_) | Kind::Parquet => None,
+            Kind::Json(_) | Kind::Parquet | Kind::Empty => None,
         }
+    }
+
+    /// Whether it has no rows, and its columns are not known.
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self.kind, Kind::Empty)
+    }
+
+    /// The error for a file whose columns nobody knows.
+    pub(super) fn unknown(&self) -> Error {
+        let text = format!("{} is empty: its columns cannot be told", self.label);
+        Error::new(SqlState::BAD_COPY_FILE_FORMAT, text)
     }
 
     /// Whether the file itself says of what types its columns are.
     pub(super) fn is_typed(&self) -> bool {
         matches!(self.kind, Kind::Parquet)
-    }
-
-    /// The same under another name.
-    pub(super) fn called(self, name: &str) -> Source {
-        Source { label: format!("the {name}"), ..self }
     }
 }
 
@@ -99,8 +146,9 @@ pub(super) fn look(root: &Root, path: &str, call: &Call, sample: usize, style: &
         null: call.option("nullstr").map(str::to_string),
         header: call.boolean("header")?,
     };
-    let made = |kind, columns| {
+    let made = |kind, columns: Vec<Found>| {
         let (path, label) = (path.to_string(), format!("file \"{path}\""));
+        let kind = if columns.is_empty() && !matches!(kind, Kind::Json(true)) { Kind::Empty } else { kind };
         Source { path, label, kind, columns, encoding: None, compression: None }
     };
     match kind_of(call.function, path) {
@@ -117,7 +165,8 @@ pub(super) fn look(root: &Root, path: &str, call: &Call, sample: usize, style: &
             text.reader.take(sample as u64).read_to_end(&mut start).map_err(super::chunks::cannot_read)?;
             let whole = start.len() < sample;
             let (kind, columns) = if function == Function::Json {
-                (Kind::Json(call.option("columns").is_some()), json::detect(&start, whole, path, style)?)
+                let told = call.option("columns").is_some();
+                (Kind::Json(told), if told { vec![] } else { json::detect(&start, whole, path, style)? })
             } else {
                 let (dialect, columns) = detect::csv(&start, whole, path, &told, style)?;
                 (Kind::Csv(dialect), columns)
@@ -157,10 +206,10 @@ pub(super) fn sample_bytes(call: &Call, files: usize) -> Result<usize> {
 #[derive(Debug)]
 pub(crate) struct FileTable {
     root: Root,
-    columns: Vec<(String, SqlType)>,
+    columns: Vec<FileColumn>,
     schema: SchemaRef,
     files: Vec<Arc<Source>>,
-    style: Style,
+    manner: Manner,
 }
 
 /// The relation that a call reads.
@@ -178,15 +227,21 @@ pub(crate) fn open(ctx: &Arc<QueryContext>, call: &Call) -> Result<Arc<dyn Table
 
 impl FileTable {
     fn open(ctx: &Arc<QueryContext>, root: Root, call: &Call) -> Result<FileTable> {
-        let style = Style { now_us: Some(ctx.now_us), ..ctx.settings.style().clone() };
+        let manner = Manner::of(ctx);
         let paths = root.list(&call.paths)?;
         let sample = sample_bytes(call, paths.len())?;
         let mut files = Vec::with_capacity(paths.len());
         for path in &paths {
             ctx.limits.check()?;
-            files.push(look(&root, path, call, sample, &style)?);
+            files.push(look(&root, path, call, sample, &manner.style)?);
         }
         let told = call.option("columns").map(|text| told_columns(ctx, call, text)).transpose()?;
+        // What has no rows changes nothing, unless there is nothing else.
+        if files.iter().any(|file| !file.is_empty()) {
+            files.retain(|file| !file.is_empty());
+        } else if let (None, Some(file)) = (&told, files.first()) {
+            return Err(file.unknown());
+        }
         for file in &mut files {
             if let Some(told) = &told {
                 put(file, told, call)?;
@@ -194,12 +249,12 @@ impl FileTable {
         }
         let columns = united(&files, call.boolean("union_by_name")?.unwrap_or(false), call.function)?;
         let schema = schema_of(&columns);
-        Ok(FileTable { root, columns, schema, files: files.into_iter().map(Arc::new).collect(), style })
+        Ok(FileTable { root, columns, schema, files: files.into_iter().map(Arc::new).collect(), manner })
     }
 }
 
-pub(super) fn schema_of(columns: &[(String, SqlType)]) -> SchemaRef {
-    Arc::new(Schema::new(columns.iter().map(|(name, ty)| ty.field(name, true)).collect::<Vec<_>>()))
+pub(super) fn schema_of(columns: &[FileColumn]) -> SchemaRef {
+    Arc::new(Schema::new(columns.iter().map(|c| c.ty.field(&c.name, true)).collect::<Vec<_>>()))
 }
 
 /// `columns => 'id integer, name text'`.
@@ -226,9 +281,8 @@ fn told_columns(ctx: &QueryContext, call: &Call, text: &str) -> Result<Vec<(Stri
 fn put(file: &mut Source, told: &[(String, SqlType)], call: &Call) -> Result<()> {
     match &file.kind {
         Kind::Parquet => {}
-        Kind::Json(_) => {
-            let column = |(name, ty): &(String, SqlType)| Found { name: name.clone(), ty: ty.clone(), samples: vec![] };
-            file.columns = told.iter().map(column).collect();
+        Kind::Json(_) | Kind::Empty => {
+            file.columns = told.iter().map(|(name, ty)| Found::told(name, ty)).collect();
         }
         Kind::Csv(dialect) | Kind::Xlsx(_, dialect) if dialect.header => {
             for (name, ty) in told {
@@ -236,7 +290,7 @@ fn put(file: &mut Source, told: &[(String, SqlType)], call: &Call) -> Result<()>
                     let text = format!("column \"{name}\" does not exist in file \"{}\"", file.path);
                     return Err(Error::new(SqlState::UNDEFINED_COLUMN, text));
                 };
-                column.ty = ty.clone();
+                *column = Found::told(name, ty);
             }
         }
         Kind::Csv(_) | Kind::Xlsx(..) => {
@@ -246,7 +300,7 @@ fn put(file: &mut Source, told: &[(String, SqlType)], call: &Call) -> Result<()>
                 return Err(call.invalid("columns", &text));
             }
             for (column, (name, ty)) in file.columns.iter_mut().zip(told) {
-                (column.name, column.ty) = (name.clone(), ty.clone());
+                *column = Found::told(name, ty);
             }
         }
     }
@@ -254,23 +308,21 @@ fn put(file: &mut Source, told: &[(String, SqlType)], call: &Call) -> Result<()>
 }
 
 /// The columns of all files together.
-pub(super) fn united(files: &[Source], by_name: bool, function: Function) -> Result<Vec<(String, SqlType)>> {
-    let mut all: Vec<(String, SqlType)> = Vec::new();
+fn united(files: &[Source], by_name: bool, function: Function) -> Result<Vec<FileColumn>> {
+    let mut all: Vec<FileColumn> = Vec::new();
     for (n, file) in files.iter().enumerate() {
         for column in &file.columns {
-            match all.iter_mut().find(|(name, _)| *name == column.name) {
-                Some((_, ty)) => *ty = common(ty, column),
-                None if n == 0 || by_name || function == Function::Json => {
-                    all.push((column.name.clone(), column.ty.clone()))
-                }
+            match all.iter_mut().find(|known| known.name == column.name) {
+                Some(known) => known.join(column),
+                None if n == 0 || by_name || function == Function::Json => all.push(FileColumn::of(column)),
                 None => return Err(different(&files[0].path, &file.path, &column.name)),
             }
         }
         if !by_name
             && function != Function::Json
-            && let Some((missing, _)) = all.iter().find(|(name, _)| file.columns.iter().all(|c| c.name != *name))
+            && let Some(missing) = all.iter().find(|known| file.columns.iter().all(|c| c.name != known.name))
         {
-            return Err(different(&file.path, &files[0].path, missing));
+            return Err(different(&file.path, &files[0].path, &missing.name));
         }
     }
     Ok(all)
@@ -279,6 +331,24 @@ pub(super) fn united(files: &[Source], by_name: bool, function: Function) -> Res
 fn different(without: &str, with: &str, column: &str) -> Error {
     let text = format!("file \"{with}\" has a column \"{column}\" and file \"{without}\" has none");
     Error::new(SqlState::DATATYPE_MISMATCH, text).hint("With union_by_name => true what a file lacks is NULL.")
+}
+
+impl FileColumn {
+    /// Makes it the column of one more file too.
+    fn join(&mut self, column: &Found) {
+        self.refused = self.refused.take().or_else(|| column.refused.clone());
+        match (&self.evidence, &column.evidence) {
+            (Some(ours), Some(theirs)) => {
+                let both = ours.with(theirs);
+                self.ty = both.ty();
+                self.evidence = Some(both);
+            }
+            _ => {
+                self.ty = common(&self.ty, column);
+                self.evidence = None;
+            }
+        }
+    }
 }
 
 /// A type for values of both; a column without any value says nothing.
@@ -314,7 +384,10 @@ impl TableProvider for FileTable {
         limit: Option<usize>,
     ) -> DfResult<Arc<dyn ExecutionPlan>> {
         let wanted = projection.cloned().unwrap_or_else(|| (0..self.columns.len()).collect());
-        let columns: Arc<[(String, SqlType)]> = wanted.iter().map(|n| self.columns[*n].clone()).collect();
+        let columns: Arc<[FileColumn]> = wanted.iter().map(|n| self.columns[*n].clone()).collect();
+        if let Some(refused) = columns.iter().find_map(|c| c.refused.as_ref()) {
+            return Err(to_datafusion(Error::unsupported(format!("{refused}, which is not supported"))));
+        }
         let schema = schema_of(&columns);
         let count = self.files.len().min(state.config().target_partitions()).max(1);
         let share = self.files.len().div_ceil(count).max(1);
@@ -324,7 +397,7 @@ impl TableProvider for FileTable {
                 files: files.to_vec(),
                 columns: columns.clone(),
                 schema: schema.clone(),
-                style: self.style.clone(),
+                manner: self.manner.clone(),
             }) as Arc<dyn PartitionStream>
         };
         let parts = self.files.chunks(share).map(part).collect();
@@ -338,9 +411,9 @@ struct Reading {
     root: Root,
     files: Vec<Arc<Source>>,
     /// Those that are asked for.
-    columns: Arc<[(String, SqlType)]>,
+    columns: Arc<[FileColumn]>,
     schema: SchemaRef,
-    style: Style,
+    manner: Manner,
 }
 
 impl PartitionStream for Reading {
@@ -350,9 +423,9 @@ impl PartitionStream for Reading {
 
     fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
         let (root, columns, schema) = (self.root.clone(), self.columns.clone(), self.schema.clone());
-        let style = self.style.clone();
+        let manner = self.manner.clone();
         let rows = futures::stream::iter(self.files.clone())
-            .flat_map(move |file| rows_in(&root, file, &columns, &schema, &style))
+            .flat_map(move |file| rows_in(&root, file, &columns, &schema, &manner))
             .map_err(to_datafusion);
         Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), rows))
     }
@@ -362,14 +435,17 @@ impl PartitionStream for Reading {
 pub(super) fn rows_in(
     root: &Root,
     file: Arc<Source>,
-    columns: &Arc<[(String, SqlType)]>,
+    columns: &Arc<[FileColumn]>,
     schema: &SchemaRef,
-    style: &Style,
+    manner: &Manner,
 ) -> BoxStream<'static, Result<RecordBatch>> {
-    if !file.is_typed() {
-        return rows(root, file, columns, schema, style).boxed();
+    if file.is_empty() {
+        return futures::stream::empty().boxed();
     }
-    let places = columns.iter().map(|(name, _)| file.columns.iter().position(|c| c.name == *name)).collect();
+    if !file.is_typed() {
+        return rows(root, file, columns, schema, manner).boxed();
+    }
+    let places = columns.iter().map(|column| file.columns.iter().position(|c| c.name == column.name)).collect();
     let (root, path) = (root.clone(), file.path.clone());
     let batches = parquet::start(move || root.open(&path), file.path.clone(), places, schema.clone());
     futures::stream::unfold(batches, |mut batches| async move { batches.recv().await.map(|batch| (batch, batches)) })
@@ -380,30 +456,33 @@ pub(super) fn rows_in(
 fn rows(
     root: &Root,
     file: Arc<Source>,
-    columns: &Arc<[(String, SqlType)]>,
+    columns: &Arc<[FileColumn]>,
     schema: &SchemaRef,
-    style: &Style,
+    manner: &Manner,
 ) -> impl futures::Stream<Item = Result<RecordBatch>> + Send + use<> {
     // What nobody asks for is cut out of the line and not read.
-    let wanted = |found: &Found| columns.iter().find(|(name, _)| *name == found.name).map(|(_, ty)| ty.clone());
-    let types = file.columns.iter().map(|c| wanted(c).unwrap_or(SqlType::Void)).collect::<Vec<_>>();
-    let described = file.columns.iter().zip(&types).map(|(c, ty)| Column {
+    let wanted = |found: &Found| columns.iter().find(|column| column.name == found.name);
+    let described = file.columns.iter().map(|c| Column {
         name: c.name.clone(),
-        ty: ty.clone(),
+        ty: wanted(c).map_or(SqlType::Void, |column| column.ty.clone()),
         table: 0,
         number: 0,
     });
     let described = described.collect::<Arc<[Column]>>();
+    let rules = file.columns.iter().map(|c| wanted(c).and_then(FileColumn::rule)).collect();
     let only_cr = file.dialect().is_some_and(|d| d.only_cr);
-    let decoder =
-        CopyDecoder::new(described, &options(&file), "").with_style(style.clone()).of_file(file.label.clone(), only_cr);
-    let places = columns.iter().map(|(name, _)| file.columns.iter().position(|c| c.name == *name)).collect::<Vec<_>>();
-    let (root, source) = (root.clone(), file);
+    let decoder = CopyDecoder::new(described, &options(&file), "")
+        .with_style(manner.style.clone())
+        .with_line_max(manner.line_max)
+        .of_file(file.label.clone(), only_cr, rules);
+    let places = columns.iter().map(|column| file.columns.iter().position(|c| c.name == column.name));
+    let places = places.collect::<Vec<_>>();
+    let (root, source, line_max) = (root.clone(), file, manner.line_max);
     let chunks = match source.kind.clone() {
         Kind::Xlsx(sheet, _) => {
             Chunks::produce(move |give| xlsx::read(root.open(&source.path)?, &source.path, &sheet, give))
         }
-        _ => Chunks::start(move || reader(&root, &source)),
+        _ => Chunks::start(move || reader(&root, &source, line_max)),
     };
     let state = (chunks, decoder, false);
     let schema = schema.clone();
@@ -454,19 +533,19 @@ fn options(file: &Source) -> CopyOptions {
             header: if dialect.header { Header::Yes } else { Header::No },
             ..csv
         },
-        Kind::Json(_) | Kind::Parquet => csv,
+        Kind::Json(_) | Kind::Parquet | Kind::Empty => csv,
     }
 }
 
 /// The file as csv.
-fn reader(root: &Root, file: &Source) -> Result<Box<dyn Read + Send>> {
+fn reader(root: &Root, file: &Source, line_max: usize) -> Result<Box<dyn Read + Send>> {
     let text = bytes::text(root.open(&file.path)?, &file.path, file.encoding)?;
     Ok(match &file.kind {
         Kind::Csv(dialect) if dialect.blanks => Box::new(BlankRuns::new(text.reader)),
-        Kind::Csv(_) | Kind::Xlsx(..) | Kind::Parquet => text.reader,
+        Kind::Csv(_) | Kind::Xlsx(..) | Kind::Parquet | Kind::Empty => text.reader,
         Kind::Json(loose) => {
             let columns = file.columns.iter().map(|c| (c.name.clone(), c.ty.clone())).collect::<Vec<_>>();
-            Box::new(json::Rows::new(text.reader, &file.path, &columns, *loose))
+            Box::new(json::Rows::new(text.reader, &file.path, &columns, *loose).value_max(line_max))
         }
     })
 }

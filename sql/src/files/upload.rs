@@ -9,8 +9,10 @@ use sightline_storage::types::SqlType;
 
 use super::Root;
 use super::call::Call;
-use super::table::{Source, look, rows_in, sample_bytes, schema_of};
+use super::detect::Found;
+use super::table::{FileColumn, Manner, Source, look, rows_in, sample_bytes, schema_of};
 use crate::codec::Style;
+use crate::plan::QueryContext;
 
 /// The file, looked at.
 #[derive(Debug)]
@@ -34,7 +36,7 @@ impl Upload {
         let root = Root::new(Some(&folder));
         let call = Call::of_format(format, &file, options)?;
         let source = look(&root, &file, &call, sample_bytes(&call, 1)?, style)?;
-        Ok(Upload { root, source: source.called("upload") })
+        Ok(Upload { root, source })
     }
 
     /// Gives the columns of the file the types of the table's columns of their names, or of their places where the file has
@@ -43,6 +45,9 @@ impl Upload {
     /// # Errors
     /// 22P04 for a file without names that has more or fewer columns.
     pub(crate) fn fit(&mut self, wanted: &[(String, SqlType)]) -> Result<Vec<String>> {
+        if self.source.is_empty() {
+            self.source.columns = wanted.iter().map(|(name, ty)| Found::told(name, ty)).collect();
+        }
         let nameless = self.source.dialect().is_some_and(|d| !d.header);
         if nameless && self.source.columns.len() != wanted.len() {
             let text = format!("the file has {} columns and the table {}", self.source.columns.len(), wanted.len());
@@ -54,18 +59,22 @@ impl Upload {
         for (n, column) in self.source.columns.iter_mut().enumerate() {
             let place = if nameless { wanted.get(n) } else { wanted.iter().find(|(name, _)| *name == column.name) };
             let Some((name, ty)) = place else { continue };
-            column.name = name.clone();
-            if !typed {
-                column.ty = ty.clone();
+            if typed {
+                column.name = name.clone();
+            } else {
+                *column = Found::told(name, ty);
             }
+        }
+        if let Some(refused) = self.source.columns.iter().find_map(|c| c.refused.as_ref()) {
+            return Err(Error::unsupported(format!("{refused}, which is not supported")));
         }
         Ok(self.source.columns.iter().map(|c| c.name.clone()).collect())
     }
 
     /// The rows.
-    pub(crate) fn rows(self, style: &Style) -> impl Stream<Item = Result<RecordBatch>> + Send + use<> {
-        let columns = self.source.columns.iter().map(|c| (c.name.clone(), c.ty.clone())).collect::<Vec<_>>();
+    pub(crate) fn rows(self, ctx: &QueryContext) -> impl Stream<Item = Result<RecordBatch>> + Send + use<> {
+        let columns = self.source.columns.iter().map(FileColumn::of).collect::<Vec<_>>();
         let schema = schema_of(&columns);
-        rows_in(&self.root, self.source.into(), &columns.into(), &schema, style)
+        rows_in(&self.root, self.source.into(), &columns.into(), &schema, &Manner::of(ctx))
     }
 }

@@ -151,7 +151,8 @@ fn incoming(
         check_forced(force, what, &columns, |column| unknown_in(ctx, name, column))?;
     }
     let style = Style { now_us: Some(ctx.now_us), ..ctx.settings.style().clone() };
-    let decoder = CopyDecoder::new(columns.clone(), &options, &table.name).with_style(style);
+    let decoder = CopyDecoder::new(columns.clone(), &options, &table.name);
+    let decoder = decoder.with_style(style).with_line_max(ctx.memory.line_max());
     let decoder = if options.skips_wrong { decoder.rejecting() } else { decoder };
     let end = if session.in_block() { End::Block(session.inbox()) } else { End::Own };
     Ok(CopyIn {

@@ -46,7 +46,7 @@ pub(super) async fn run(session: &mut Session, load: &Load) -> Result<Answer> {
     let columns = upload.fit(&wanted)?;
     let targets = insert::columns(&table, columns.iter().cloned())?;
     let mut writer = TableWriter::new(&ctx, &table, targets)?;
-    let mut rows = Box::pin(upload.rows(&ctx.settings.style().clone()));
+    let mut rows = Box::pin(upload.rows(&ctx));
     while let Some(batch) = ctx.limits.race(rows.try_next()).await?? {
         ctx.limits.race(writer.write(batch)).await??;
     }

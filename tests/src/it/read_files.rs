@@ -4,7 +4,10 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int32Array, RecordBatch, StringArray, TimestampNanosecondArray, UInt64Array};
+use arrow::array::{
+    ArrayRef, DurationSecondArray, Int32Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+    TimestampMillisecondArray, TimestampNanosecondArray, UInt64Array,
+};
 use libtest_mimic::Trial;
 
 use crate::files::{Files, ask, script};
@@ -16,6 +19,8 @@ use crate::support::{Outcome, ensure, ensure_eq, repository, trial};
 pub(crate) fn trials(trials: &mut Vec<Trial>) {
     trials.push(trial("read_files::real_data", real_data));
     trials.push(trial("read_files::csv", csv));
+    trials.push(trial("read_files::late_values_keep_to_what_was_found", late));
+    trials.push(trial("read_files::odd_files", odd));
     trials.push(trial("read_files::encodings", encodings));
     trials.push(trial("read_files::several_files", several));
     trials.push(trial("read_files::json", json));
@@ -129,7 +134,7 @@ async fn csv() -> Outcome {
             ("SELECT * FROM read_csv('open.csv')", "22P04 unterminated CSV quoted field"),
             ("SELECT * FROM read_csv('empty.csv')", "22P04 file \"empty.csv\" is empty: its columns cannot be told"),
             ("SELECT * FROM read_csv('binary')", "22021 could not tell the encoding of file \"binary\""),
-            ("SELECT count(n) FROM read_csv('late.csv', sample_bytes => 1000)", "22P02 invalid input syntax for type bigint: \"many\" | file \"late.csv\", line 200002, column n: \"many\""),
+            ("SELECT count(n) FROM read_csv('late.csv', sample_bytes => 1000)", "22P02 invalid input syntax for type bigint: \"many\" | Name the column's type, as in columns => 'n text', or let more be looked at by sample_bytes. | file \"late.csv\", line 200002, column n: \"many\""),
             ("SELECT count(*) FROM read_csv('late.csv')", "200001"),
             ("SELECT * FROM read_csv('none.csv')", "58P01 could not open file \"none.csv\" for reading: No such file or directory"),
             ("SELECT * FROM read_csv('../x.csv')", "42501 path \"../x.csv\" is outside of file_root"),
@@ -142,6 +147,131 @@ async fn csv() -> Outcome {
             ("SELECT * FROM read_csv('tabs.tsv', columns => 'z integer')", "42703 column \"z\" does not exist in file \"tabs.tsv\""),
             ("SELECT * FROM t, read_csv(t.b)", "0A000 arguments of read_csv must be constants"),
             ("SELECT z FROM read_csv('tabs.tsv')", "42703 column \"z\" does not exist"),
+        ],
+    )
+    .await
+}
+
+/// Values behind the sample that a type would take, and give back as another.
+async fn late() -> Outcome {
+    let files = Files::new()?;
+    let mut client = files.server.connect().await?;
+    let hint = "Name the column's type, as in columns => 'v text', or let more be looked at by sample_bytes.";
+    for (early, late, ty) in [
+        ("12", "007", "bigint"),
+        ("12", "+8613800138000", "bigint"),
+        ("12", "-0", "bigint"),
+        ("1.5", "123456789012345678901", "double precision"),
+        ("1.5", "9007199254740993", "double precision"),
+        ("1.5", "+1.5", "double precision"),
+        ("1.25", "1.50|1.5", "double precision"),
+        ("12345678901234567890", "007", "numeric"),
+        ("2024-01-31", "2024-06-01 23:30:00", "date"),
+        ("2024-01-31", "01/02/2024", "date"),
+        ("2024-01-31", "now", "date"),
+        ("2024-01-31", "20240131", "date"),
+        ("2024-01-31 00:00:00", "2024-01-01 00:00:00+08", "timestamp without time zone"),
+        ("2024-01-31 00:00:00", "2024-01-01 00:00:00.0123456789", "timestamp without time zone"),
+        ("2024-01-31 00:00:00Z", "2024-01-01 00:00:00", "timestamp with time zone"),
+        ("12:00", "2024-01-01 05:06:07", "time without time zone"),
+        ("true", "yes", "boolean"),
+        ("true", "1", "boolean"),
+        ("a81bc81b-dead-4e5d-abff-90865d1e13b1", "a81bc81bdead4e5dabff90865d1e13b1", "uuid"),
+    ] {
+        let mut text = "v,w\n".to_string();
+        (0..400).for_each(|_| text.push_str(&format!("{early},x\n")));
+        late.split('|').for_each(|late| text.push_str(&format!("{late},x\n")));
+        files.put("late.csv", &text)?;
+        let line = 401 + late.split('|').count();
+        let value = late.rsplit('|').next().unwrap_or_default();
+        let wanted = format!(
+            "22P02 type {ty}, found from the values before, would change \"{value}\" | {hint} | file \"late.csv\", line {line}, column v: \"{value}\""
+        );
+        let got = ask(&mut client, "SELECT count(v) FROM read_csv('late.csv', sample_bytes => 1024)").await?;
+        ensure_eq!(got, wanted, "{early}, then {late}");
+        // It is text if it is looked at, or said to be; and nobody asks for what is not read.
+        for (sql, wanted) in [
+            ("SELECT count(v) FROM read_csv('late.csv', sample_bytes => 1024, columns => 'v text')", line - 1),
+            ("SELECT count(w) FROM read_csv('late.csv', sample_bytes => 1024)", line - 1),
+            ("SELECT count(v) FROM read_csv('late.csv')", line - 1),
+        ] {
+            ensure_eq!(ask(&mut client, sql).await?, wanted.to_string(), "{sql} of {early}, then {late}");
+        }
+        let (type_of, at_end) = (
+            "SELECT data_type FROM sys.detect('late.csv')",
+            ask(&mut client, &format!("SELECT v FROM read_csv('late.csv') OFFSET {}", line - 2)).await?,
+        );
+        let found = ask(&mut client, &format!("{type_of} LIMIT 1")).await?;
+        ensure!(found != ty && at_end.trim() == value, "{early}, {late}: {at_end:?} of type {found}");
+    }
+    // What stays the same goes on: other ways to write it, and what floats are written as.
+    let mut text = "i,d,t,b,n\n".to_string();
+    (0..400).for_each(|_| text.push_str("1,1.5,2024-01-31,true,1.10\n"));
+    text.push_str("-20,0.30000000000000004, 2024/2/1 ,FALSE,-0.25\n0,1e3,2024-02-02,true,7\n,NaN,,,\n");
+    files.put("same.csv", text)?;
+    files.put("one.csv", "v,n\n12345678901234567,1.10\n")?;
+    files.put("two.csv", "v,n\n1.5,1.9\n")?;
+    script(
+        &mut client,
+        &[
+            (
+                "SELECT i, d, t, b, n FROM read_csv('same.csv', sample_bytes => 1024) OFFSET 400",
+                "-20,0.30000000000000004,2024-02-01,f,-0.25;0,1000,2024-02-02,t,7;NULL,NaN,NULL,NULL,NULL",
+            ),
+            // The types of two files are those of all their values.
+            ("SELECT v, n FROM read_csv(ARRAY['one.csv', 'two.csv']) ORDER BY v", "1.5,1.9;12345678901234567,1.10"),
+        ],
+    )
+    .await
+}
+
+/// Files that are nearly what they should be.
+async fn odd() -> Outcome {
+    let files = Files::new()?;
+    files.put("empty.csv", "")?;
+    files.put("blank.json", " [ ] ")?;
+    files.put("e1.csv", "a,b\n1,x\n")?;
+    files.put("ends.csv", "a,b\r\n1,2\n3,4\r5,\"6\r7\"\r\n")?;
+    files.put("mixed.csv", ["id,name\n1,中文\n".as_bytes(), b"2,\xd6\xd0\xce\xc4\n"].concat())?;
+    files.put("zero.csv", "aaaaaaaaaaaaaa\nx\0y\n")?;
+    files.put("cut.csv", [0xff, 0xfe, b'a', 0, b'\n', 0, b'1'])?;
+    files.put("dates.csv", "p,q,r\n01/02/2024,01/02/2024,13/02/2024\n03/04/2024,01/13/2024,01/02/2024\n")?;
+    files.put("zero.json", "{\"a\": 1}\n{\"a\": \"\\u0000\"}\n")?;
+    files.put("wrong.json", "{\"a\": }\n")?;
+    files.put("long.json", format!("[{{\"a\": \"{}\"}}]", "x".repeat(5000)))?;
+    std::os::unix::fs::symlink(files.root().join("e1.csv"), files.root().join("link.csv"))?;
+    std::os::unix::fs::symlink("circle", files.root().join("circle"))?;
+    let mut client = files.server.connect().await?;
+    let unknown = "22021 could not tell the encoding of file";
+    script(
+        &mut client,
+        &[
+            ("SELECT * FROM read_csv('empty.csv', columns => 'a int, b text')", ""),
+            ("SELECT count(*) FROM read_json('blank.json', columns => 'a int')", "0"),
+            ("SELECT * FROM read_json('blank.json')", "22P04 file \"blank.json\" is empty: its columns cannot be told"),
+            ("SELECT * FROM read_csv('e[1m]*.csv') WHERE a = 1", "1,x"),
+            ("SELECT count(*) FROM sys.detect('e[1m]*.csv')", "2"),
+            ("SELECT * FROM sys.detect('empty.csv')", "22P04 file \"empty.csv\" is empty"),
+            ("SELECT a, b FROM read_csv('ends.csv')", "1,2;3,4;5,6\r7"),
+            ("SELECT * FROM read_csv('e1.csv', quote => ',')", "22023 delimiter and quote must be different"),
+            ("SELECT * FROM read_csv('e1.csv', quote => ';', delim => ';')", "22023 delimiter and quote must be different"),
+            ("SELECT * FROM read_csv('e1.csv', nullstr => '\"')", "22023 the quote must not appear in nullstr"),
+            ("SELECT * FROM read_csv('mixed.csv')", &format!("{unknown} \"mixed.csv\": some lines are UTF-8, others are not | Name it, as in encoding => 'gb18030'.")),
+            ("SELECT * FROM read_csv('zero.csv')", &format!("{unknown} \"zero.csv\": it has zero bytes, which no text has")),
+            ("SELECT * FROM read_csv('cut.csv')", "22021 the file ends within a character of encoding \"UTF-16LE\" | file \"cut.csv\""),
+            ("SELECT string_agg(data_type, ',') FROM sys.detect('dates.csv')", "text,date,text"),
+            ("SELECT * FROM read_json('zero.json')", "22P05 unsupported Unicode escape sequence | \\u0000 cannot be converted to text. | file \"zero.json\", value 2"),
+            ("SELECT * FROM read_json('wrong.json')", "22P02 invalid input syntax for type json | Expected JSON value, but found \"}\". | file \"wrong.json\", value 1"),
+            ("SELECT * FROM read_json('long.json', sample_bytes => 1000)", "22P04 the first value of file \"long.json\" is longer than the 1000 bytes looked at"),
+            ("SELECT length(a) FROM read_json('long.json', sample_bytes => 1000, columns => 'a text')", "5000"),
+            ("SELECT * FROM read_csv(ARRAY[]::text[])", "22023 read_csv takes the name of a file"),
+            ("SELECT * FROM read_csv('{e1.csv}'::text[])", "1,x"),
+            ("SELECT * FROM read_csv(NULL)", "22004 arguments of read_csv must not be null"),
+            ("SELECT * FROM read_csv('link.csv')", "1,x"),
+            ("SELECT * FROM read_csv('circle')", "58030 could not open file \"circle\" for reading: Too many levels of symbolic links"),
+            ("COPY (SELECT 1) TO 'link.csv'", "42809 \"link.csv\" is a symbolic link"),
+            ("COPY (SELECT 1) TO ''", "58P01 could not open file \"\" for writing: No such file or directory"),
+            ("SELECT * FROM read_csv('link.csv')", "1,x"),
         ],
     )
     .await
@@ -359,8 +489,13 @@ async fn bombs() -> Outcome {
             ),
             ("SELECT count(*) FROM read_csv('notgz.csv.gz')", "22P04 could not unpack file \"notgz.csv.gz\""),
             ("SELECT count(column1) FROM read_csv('bomb.csv.zst', header => false)", "54000 "),
-            ("SELECT count(b) FROM read_csv('long.csv')", "54000 a line of COPY data is longer than 256 MB"),
-            ("COPY t FROM 'long.csv' (FORMAT csv)", "54000 a line of COPY data is longer than 256 MB"),
+            ("SELECT count(b) FROM read_csv('long.csv')", "54000 a line of COPY data is longer than "),
+            ("COPY t FROM 'long.csv' (FORMAT csv)", "54000 a line of COPY data is longer than "),
+            ("SET statement_memory_limit = '64MB'", "SET"),
+            ("COPY t FROM 'long.csv' (FORMAT csv)", "54000 a line of COPY data is longer than 4 MB"),
+            ("SELECT count(b) FROM read_csv('long.csv')", "54000 a line of COPY data is longer than 4 MB"),
+            ("RESET statement_memory_limit", "RESET"),
+            ("COPY t FROM 'cut.csv.gz'", "22021 invalid byte sequence for encoding \"UTF8\": 0x8b | The file is packed. COPY does not unpack it, read_csv does"),
             ("SELECT count(*) FROM t", "0"),
         ],
     )
@@ -386,6 +521,16 @@ async fn parquet() -> Outcome {
     files.put("b.parquet", &bytes)?;
     files.put("cut.parquet", &bytes[..bytes.len() - 20])?;
     files.put("none.parquet", "PAR1 is not enough")?;
+    let odd = RecordBatch::try_from_iter([
+        ("id", Arc::new(Int32Array::from(vec![1])) as ArrayRef),
+        ("name", Arc::new(StringArray::from(vec!["a\0b"])) as ArrayRef),
+        ("at", Arc::new(TimestampMillisecondArray::from(vec![1_i64 << 62])) as ArrayRef),
+        ("old", Arc::new(TimestampMicrosecondArray::from(vec![i64::MIN + 1])) as ArrayRef),
+        ("lasts", Arc::new(DurationSecondArray::from(vec![1])) as ArrayRef),
+    ])?;
+    let mut writer = ::parquet::arrow::ArrowWriter::try_new(Vec::new(), odd.schema(), None)?;
+    writer.write(&odd)?;
+    files.put("odd.parquet", writer.into_inner()?)?;
     let mut damaged = bytes.clone();
     damaged[10..40].fill(0xff);
     files.put("damaged.parquet", damaged)?;
@@ -404,6 +549,24 @@ async fn parquet() -> Outcome {
                 "id integer, name text, big numeric(20,0), at timestamp with time zone",
             ),
             ("CREATE TABLE t AS SELECT name, id FROM read_parquet('a.parquet')", "SELECT 3"),
+            ("SELECT id FROM read_parquet('odd.parquet')", "1"),
+            (
+                "SELECT name FROM read_parquet('odd.parquet')",
+                "22021 invalid byte sequence for encoding \"UTF8\": 0x00 | file \"odd.parquet\", column name",
+            ),
+            (
+                "SELECT at FROM read_parquet('odd.parquet')",
+                "22008 timestamp out of range | file \"odd.parquet\", column at",
+            ),
+            (
+                "SELECT old FROM read_parquet('odd.parquet')",
+                "22008 timestamp out of range | file \"odd.parquet\", column old",
+            ),
+            (
+                "SELECT * FROM read_parquet('odd.parquet')",
+                "0A000 column \"lasts\" of file \"odd.parquet\" has the type Duration(s), which is not supported",
+            ),
+            ("SELECT count(data_type) FROM sys.detect('odd.parquet')", "4"),
             ("SELECT * FROM read_parquet('cut.parquet')", "22P04 file \"cut.parquet\" is no valid Parquet file"),
             ("SELECT * FROM read_parquet('none.parquet')", "22P04 file \"none.parquet\" is no valid Parquet file"),
             (

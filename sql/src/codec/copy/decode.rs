@@ -18,10 +18,11 @@ use super::lines::Lines;
 use super::{CopyFormat, CopyOptions, Header};
 use crate::answer::Column;
 use crate::codec::build::ColumnBuilder;
+use crate::codec::faithful::Faithful;
 use crate::codec::{Style, is_text, scalar};
 use crate::error::from_function;
 
-/// A line longer than this is refused: the client forgot a quote, or the newlines.
+/// A line longer than this is refused, unless who reads says else.
 const LINE_BYTES_MAX: usize = 256 << 20;
 /// Input after which a batch is ready however few its rows.
 const BATCH_BYTES: usize = 32 << 20;
@@ -35,6 +36,10 @@ pub struct CopyDecoder {
     place: String,
     /// Lines without anything are passed over.
     skips_blank: bool,
+    /// What values must be like, of columns whose types were found out from the beginning of a file.
+    rules: Vec<Option<Faithful>>,
+    /// Bytes of a line.
+    line_max: usize,
     schema: SchemaRef,
     names: Vec<String>,
     builders: Vec<ColumnBuilder>,
@@ -117,6 +122,8 @@ impl CopyDecoder {
         CopyDecoder {
             place: format!("COPY {table}"),
             skips_blank: false,
+            rules: Vec::new(),
+            line_max: LINE_BYTES_MAX,
             schema: Arc::new(Schema::new(fields)),
             names: columns.iter().map(|c| c.name.clone()).collect(),
             builders: columns.iter().map(|c| ColumnBuilder::new(&c.ty)).collect(),
@@ -155,6 +162,12 @@ impl CopyDecoder {
         self
     }
 
+    /// Refuses lines that are longer than this.
+    pub fn with_line_max(mut self, bytes: usize) -> CopyDecoder {
+        self.line_max = bytes;
+        self
+    }
+
     /// Keeps rows that are wrong aside, for [`take_rejects`](CopyDecoder::take_rejects), and goes on.
     pub fn rejecting(mut self) -> CopyDecoder {
         self.rejecting = true;
@@ -174,10 +187,12 @@ impl CopyDecoder {
         self.rejects.push(Reject { line_number, line, column, reason: e.message().to_string() });
     }
 
-    /// Reads a file that nobody made for COPY: its lines may end with or without a carriage return each, or with nothing
-    /// else (`only_cr`), and blank lines between rows of several columns say nothing. `place` is what errors call it.
-    pub fn of_file(mut self, place: String, only_cr: bool) -> CopyDecoder {
+    /// Reads a file that nobody made for COPY: its lines may end by newline, carriage return, or both each, or all by a
+    /// carriage return (`only_cr`), and blank lines between rows of several columns say nothing. `place` is what errors call
+    /// it. Values that do not keep to the rules of their columns are refused.
+    pub fn of_file(mut self, place: String, only_cr: bool, rules: Vec<Option<Faithful>>) -> CopyDecoder {
         self.place = place;
+        self.rules = rules;
         self.skips_blank = self.builders.len() > 1;
         self.lines = self.lines.loose(only_cr);
         self
@@ -200,10 +215,11 @@ impl CopyDecoder {
         };
         decoded.map_err(|e| self.at_next_line(from_function(&e)))?;
         buffer.drain(..taken);
-        if buffer.len() > LINE_BYTES_MAX {
-            let message = format!("a line of COPY data is longer than {} MB", LINE_BYTES_MAX >> 20);
+        if buffer.len() > self.line_max {
+            let message = format!("a line of COPY data is longer than {} MB", self.line_max >> 20);
             let place = format!("{}, line {}", self.place, self.line_number + 1);
-            return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message).context(place));
+            let hint = "It may have a sixteenth of the memory that the statement may have, and 256 MB at most.";
+            return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message).hint(hint).context(place));
         }
         self.pending = buffer;
         Ok(())
@@ -543,7 +559,13 @@ impl CopyDecoder {
         // The line was checked; but a cut by an escape or a delimiter that is no ASCII may have
         // broken a character, or an escape made a NUL.
         let appended = match std::str::from_utf8(value) {
-            Ok(text) if memchr(0, value).is_none() => builder.append_text(text, &self.style),
+            Ok(text) if memchr(0, value).is_none() => {
+                let appended = builder.append_text(text, &self.style);
+                match self.rules.get_mut(column) {
+                    Some(Some(rule)) => faithfully(appended, rule, text, &self.names[column]),
+                    _ => appended,
+                }
+            }
             _ => scalar::text_of(value).map(drop),
         };
         if let Err(e) = appended {
@@ -577,6 +599,25 @@ impl CopyDecoder {
             shown(line)
         ))
     }
+}
+
+/// What came of appending a value whose type was found out: an error too where the type would not give it back.
+fn faithfully(appended: Result<()>, rule: &mut Faithful, text: &str, column: &str) -> Result<()> {
+    let error = match appended {
+        Ok(()) if rule.keeps(text) => return Ok(()),
+        Ok(()) => {
+            let text =
+                format!("type {}, found from the values before, would change \"{}\"", rule.ty, shown(text.as_bytes()));
+            Error::new(SqlState::INVALID_TEXT_REPRESENTATION, text)
+        }
+        Err(e) => e,
+    };
+    let name = column.replace('"', "\"\"").replace('\'', "''");
+    let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    let name = if plain { name } else { format!("\"{name}\"") };
+    Err(error.hint(format!(
+        "Name the column's type, as in columns => '{name} text', or let more be looked at by sample_bytes."
+    )))
 }
 
 /// The beginning of bad data, for an error.

@@ -13,7 +13,7 @@ enum LineEnd {
     Lf,
     CrLf,
     Cr,
-    /// By newline, or both, each line as it likes.
+    /// By newline, carriage return, or both, each line as it likes.
     Loose,
 }
 
@@ -92,7 +92,11 @@ impl Lines {
                 at += 1;
                 continue;
             }
-            if byte == b'\r' && self.line_end == LineEnd::Unknown && at + 1 >= buffer.len() && !last {
+            if byte == b'\r'
+                && matches!(self.line_end, LineEnd::Unknown | LineEnd::Loose)
+                && at + 1 >= buffer.len()
+                && !last
+            {
                 self.scanned = at - start;
                 break Found::More;
             }
@@ -116,7 +120,8 @@ impl Lines {
             (LineEnd::Unknown, false) => memchr3(b'\n', b'\r', b'\\', rest),
             (LineEnd::Cr, false) => memchr2(b'\r', b'\\', rest),
             (_, false) => memchr2(b'\n', b'\\', rest),
-            (LineEnd::Unknown, true) => {
+            (LineEnd::Loose, true) if quote == escape => memchr3(b'\n', b'\r', quote, rest),
+            (LineEnd::Unknown | LineEnd::Loose, true) => {
                 rest.iter().position(|b| matches!(*b, b'\n' | b'\r') || *b == quote || *b == escape)
             }
             (LineEnd::Cr, true) => memchr3(b'\r', quote, escape, rest),
@@ -136,8 +141,8 @@ impl Lines {
             return Ok(Found::Line(at, at + 1 + usize::from(wide)));
         }
         if self.line_end == LineEnd::Loose {
-            let before = at.checked_sub(1).filter(|before| *before >= start && buffer[*before] == b'\r');
-            return Ok(Found::Line(before.unwrap_or(at), at + 1));
+            let wide = buffer[at] == b'\r' && buffer.get(at + 1) == Some(&b'\n');
+            return Ok(Found::Line(at, at + 1 + usize::from(wide)));
         }
         if self.line_end != LineEnd::CrLf {
             return Ok(Found::Line(at, at + 1));

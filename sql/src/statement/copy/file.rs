@@ -20,6 +20,15 @@ use crate::statement::{done, insert, names};
 /// Encoded rows that are handed to the disk together.
 const WRITE_BYTES: usize = 256 << 10;
 
+/// For a file that COPY cannot make anything of.
+const PACKED: &str =
+    "The file is packed. COPY does not unpack it, read_csv does: INSERT INTO … SELECT * FROM read_csv('…').";
+
+/// Whether a file begins as gzip's and zstd's do.
+fn is_packed(start: &[u8]) -> bool {
+    start.starts_with(&[0x1f, 0x8b]) || start.starts_with(&[0x28, 0xb5, 0x2f, 0xfd])
+}
+
 /// Refuses ends of a COPY that the session may not use, before anything else is looked at, as PostgreSQL does.
 ///
 /// # Errors
@@ -57,10 +66,14 @@ pub(super) async fn read(session: &mut Session, ctx: &Arc<QueryContext>, copy: C
         ctx.limits.race(opened).await?.map_err(|e| Error::internal(format!("opening a file ended early: {e}")))??;
     let mut copy = copy.shown("FILE", bytes);
     let mut chunks = Chunks::start(move || Ok(file));
+    let mut packed = None;
+    let explained = |e: Error, packed: Option<bool>| if packed == Some(true) { e.hint(PACKED) } else { e };
     while let Some(chunk) = ctx.limits.race(chunks.next()).await?? {
-        copy.write(chunk).await?;
+        packed.get_or_insert_with(|| is_packed(&chunk));
+        copy.write(chunk).await.map_err(|e| explained(e, packed))?;
     }
-    let Outcome { written, rejected, allowed, notice } = Box::pin(copy.outcome()).await?;
+    let Outcome { written, rejected, allowed, notice } =
+        Box::pin(copy.outcome()).await.map_err(|e| explained(e, packed))?;
     let rows = written.rows;
     insert::finish(session, allowed, written).await?;
     if let Some(rejected) = rejected {

@@ -120,7 +120,11 @@ fn writer(session: &mut Session, text: &str) -> Result<TableWriter> {
 
 /// The name of a table, written as in SQL.
 fn object_name(text: &str) -> Result<ObjectName> {
-    let wrong = || Error::new(SqlState::new("42602"), format!("invalid name syntax: \"{text}\""));
+    let wrong = || {
+        Error::new(SqlState::new("42602"), format!("invalid name syntax: \"{text}\"")).hint(
+            "It is a table's name as in SQL, with its schema if need be: capitals and blanks need double quotes, as in '\"My rejects\"'.",
+        )
+    };
     let mut parser = Parser::new(&PostgreSqlDialect {}).try_with_sql(text).map_err(|_| wrong())?;
     let name = parser.parse_object_name(false).map_err(|_| wrong())?;
     if parser.peek_token_ref().token == Token::EOF { Ok(name) } else { Err(wrong()) }

@@ -101,6 +101,20 @@ fn errors_say_where() {
     same(fault(&text, b"1\ta\t1\r\n1\ta\t1\n"), ["22P04", "literal newline found in data", "COPY t, line 2"]);
 }
 
+/// Lines of a file end each as they like, wherever it is cut; what stands in quotes stays.
+#[test]
+fn ends_of_lines_in_files() {
+    let data = b"1,a,1\r\n2,b,2\n\r\n3,c,3\r4,\"d\r\ne\rf\",4\r";
+    for cut in 1..=data.len() {
+        let mut decoder = CopyDecoder::new(abc(), &CopyOptions::of(CopyFormat::Csv), "");
+        decoder = decoder.of_file("f".into(), false, vec![]);
+        data.chunks(cut).for_each(|piece| decoder.push(piece).unwrap());
+        let rows = decoder.finish().unwrap().unwrap();
+        let texts = (0..4).map(|n| array_value_to_string(rows.column(1), n).unwrap()).collect::<Vec<_>>();
+        assert_eq!(texts, ["a", "b", "c", "d\r\ne\rf"], "{cut}");
+    }
+}
+
 /// What the encoder writes, the decoder reads.
 #[test]
 fn round_trip_of_random_texts() {
