@@ -1,16 +1,21 @@
 //! `array_agg(anyarray)`: arrays as the parts of one of one more dimension, which must be a rectangle
 //! (<https://www.postgresql.org/docs/15/functions-aggregate.html>).
+//!
+//! The keys of an ORDER BY come behind the argument, as DataFusion hands them to whoever is sensitive to an order; the
+//! rows are sorted when the group ends, so that they may come from several partitions.
 
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::{DataType, FieldRef};
+use arrow::compute::SortOptions;
+use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion_common::utils::SingleRowListArrayBuilder;
 use datafusion_common::{Result, ScalarValue};
 use datafusion_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion_expr::utils::AggregateOrderSensitivity;
 use datafusion_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility};
 
-use super::collected::{Collected, state_fields};
+use super::collected::{Collected, sorted, state_fields};
 use crate::array::polymorphic::list_of;
 use crate::error::refuse;
 
@@ -38,19 +43,38 @@ impl AggregateUDFImpl for ArrayAgg {
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        let types = args.expr_fields.iter().map(|f| f.data_type().clone()).collect::<Vec<_>>();
+        let mut types = args.expr_fields.iter().map(|f| f.data_type().clone()).collect::<Vec<_>>();
+        for key in args.order_bys {
+            types.push(key.expr.data_type(args.schema)?);
+        }
+        let order = args.order_bys.iter().map(|key| key.options).collect();
         let rows = Collected::new(&types, 0)?;
-        Ok(Box::new(Rows { rows, result: args.return_field.data_type().clone() }))
+        Ok(Box::new(Rows { rows, order, result: args.return_field.data_type().clone() }))
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
-        Ok(state_fields(&args, 0))
+        let list = |ty: &DataType| DataType::List(Arc::new(Field::new_list_field(ty.clone(), true)));
+        let key = |(n, key): (usize, &FieldRef)| {
+            Arc::new(Field::new(format!("{}[key {n}]", args.name), list(key.data_type()), true))
+        };
+        let keys = args.ordering_fields.iter().enumerate().map(key);
+        Ok(state_fields(&args, 0).into_iter().chain(keys).collect())
+    }
+
+    /// That the keys come is enough: nobody need sort the input.
+    fn order_sensitivity(&self) -> AggregateOrderSensitivity {
+        AggregateOrderSensitivity::Beneficial
+    }
+
+    fn with_beneficial_ordering(self: Arc<Self>, _: bool) -> Result<Option<Arc<dyn AggregateUDFImpl>>> {
+        Ok(Some(self))
     }
 }
 
 #[derive(Debug)]
 struct Rows {
     rows: Collected,
+    order: Vec<SortOptions>,
     result: DataType,
 }
 
@@ -67,7 +91,8 @@ impl Accumulator for Rows {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        let lists = self.rows.columns()?.remove(0);
+        let columns = self.rows.columns()?;
+        let lists = sorted(&columns[..1], &columns[1..], &self.order)?.remove(0);
         if lists.is_empty() {
             return ScalarValue::try_from(&self.result);
         }

@@ -174,6 +174,10 @@ impl OverArray {
             if !unknown(&list) {
                 return Err(FunctionError::new("42809", "op ANY/ALL (array) requires array on right side").into());
             }
+            // No text can be cast to an array of these here: the planner reads the literal before it gets to that.
+            if let DataType::FixedSizeBinary(_) = x {
+                return Ok(given.to_vec());
+            }
             let x = if unknown(x) { DataType::Utf8View } else { x.clone() };
             return Ok(vec![x.clone(), list_of(&x)]);
         }

@@ -4,7 +4,7 @@ use arrow::array::ArrayRef;
 use datafusion_common::Result;
 use sightline_numeric::Numeric;
 
-use crate::error::refused;
+use crate::error::{refuse, refused};
 use crate::numeric::map;
 use crate::udf::{Call, Form, Function, Type};
 
@@ -18,8 +18,12 @@ fn to_number(call: &Call) -> Result<ArrayRef> {
     let (texts, templates) = (call.text(0), call.text(1));
     map(&call.args, call.rows, |row| {
         let (read, places) = read(texts.value(row), templates.value(row));
-        if read.is_empty() {
+        if templates.value(row).is_empty() {
             return Ok(None);
+        }
+        if read.is_empty() {
+            // PostgreSQL reads what it has put together: a blank and no digit.
+            return refuse("22P02", "invalid input syntax for type numeric: \" \"");
         }
         Numeric::parse(&read).and_then(|v| v.round(places)).map(Some).map_err(refused)
     })

@@ -197,7 +197,12 @@ fn over_array(name: &str, args: &mut [Expr], schema: &DFSchema) -> bool {
             _ => None,
         }
     });
-    let Some(item) = known.filter(is_marked) else { return false };
+    // A text is no array of these to the functions' signatures.
+    let strange = |item: &SqlType| is_marked(item) || matches!(item, SqlType::Uuid | SqlType::Numeric(_));
+    let Some(item) = known.filter(strange).map(|i| if let SqlType::Numeric(_) = i { SqlType::Numeric(None) } else { i })
+    else {
+        return false;
+    };
     // Beside a `character(n)` a literal keeps the characters it has.
     let of_char = matches!(item, SqlType::Char(_));
     let item = if of_char { SqlType::Text } else { item };

@@ -195,7 +195,9 @@ impl What {
             "nth_value" => Some(What::Nth),
             name @ ("lag" | "lead") => {
                 let same = args.len() < 3 || args[0].get_type(schema)? == args[2].get_type(schema)?;
-                let simple = literal(1) && literal(2) && same;
+                // DataFusion takes an offset of NULL for none; PostgreSQL answers NULL.
+                let far = !matches!(args.get(1), Some(Expr::Literal(by, _)) if by.is_null());
+                let simple = literal(1) && literal(2) && same && far;
                 (!simple).then_some(if name == "lag" { What::Lag } else { What::Lead })
             }
             "ntile" => Some(What::Ntile),

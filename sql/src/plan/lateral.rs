@@ -11,7 +11,7 @@ use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::FieldRef;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, ExprSchema, NullEquality, NullHandling, Result, UnnestOptions};
+use datafusion::common::{Column, ExprSchema, NullEquality, NullHandling, Result, TableReference, UnnestOptions};
 use datafusion::functions_nested::make_array::make_array;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{
@@ -162,32 +162,7 @@ fn grafted(
     Ok(match plan {
         LogicalPlan::Subquery(lateral) => grafted(&lateral.subquery, left, columns, options)?,
         LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: true, .. }) => Some(left.as_ref().clone()),
-        LogicalPlan::Projection(projection) => {
-            // A column of the row that stands for none must be NULL, which a computed one need not be.
-            let expands = options.null_handling == NullHandling::PreserveAndExpandEmpty;
-            let over_unnest = matches!(projection.input.as_ref(), LogicalPlan::Unnest(_));
-            let computes = projection.expr.iter().any(|e| !matches!(e.clone().unalias_nested().data, Expr::Column(_)));
-            if expands && over_unnest && computes {
-                return Ok(None);
-            }
-            let Some(input) = grafted(&projection.input, left, columns, options)? else { return Ok(None) };
-            let own = projection.expr.iter().map(|expr| {
-                let name = expr.schema_name().to_string();
-                let outer = |e: Expr| match e {
-                    Expr::OuterReferenceColumn(_, column) if left.schema().has_column(&column) => {
-                        Ok(Transformed::yes(Expr::Column(column)))
-                    }
-                    other => Ok(Transformed::no(other)),
-                };
-                let done = expr.clone().transform_up(outer)?;
-                Ok(if done.transformed && !matches!(expr, Expr::Alias(_)) { done.data.alias(name) } else { done.data })
-            });
-            let exprs = kept().map(Ok).chain(own).collect::<Result<Vec<_>>>()?;
-            if exprs.iter().any(|e| matches!(e, Expr::Column(c) if !input.schema().has_column(c))) {
-                return Ok(None);
-            }
-            Some(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(input))?))
-        }
+        LogicalPlan::Projection(projection) => grafted_projection(projection, left, columns, options, None)?,
         LogicalPlan::Values(values) => Some(listed(values, left, options)?),
         LogicalPlan::Unnest(unnest) => match grafted(&unnest.input, left, columns, options)? {
             Some(input) => {
@@ -204,6 +179,14 @@ fn grafted(
                 let exprs = kept().chain(own.into_iter().map(|(_, e)| e).zip(schema.fields()).map(named)).collect();
                 return Ok(Some(LogicalPlan::Projection(Projection::try_new(exprs, left.clone())?)));
             }
+            let mut inner = input.as_ref();
+            while let LogicalPlan::Subquery(lateral) = inner {
+                inner = &lateral.subquery;
+            }
+            if let LogicalPlan::Projection(projection) = inner {
+                let named = |n: usize| (Some(alias.clone()), schema.field(n).name().clone());
+                return grafted_projection(projection, left, columns, options, Some(&named));
+            }
             let Some(plan) = grafted(input, left, columns, options)? else { return Ok(None) };
             let own = input
                 .schema()
@@ -216,6 +199,48 @@ fn grafted(
         }
         _ => None,
     })
+}
+
+/// A projection of the kind that [`grafted`] takes. Its own columns take the names that are given, with their relation at
+/// once: without one they could not stand beside a column of that name of the left side.
+fn grafted_projection(
+    projection: &Projection,
+    left: &Arc<LogicalPlan>,
+    columns: &[Column],
+    options: &UnnestOptions,
+    named: Option<&dyn Fn(usize) -> (Option<TableReference>, String)>,
+) -> Result<Option<LogicalPlan>> {
+    // A column of the row that stands for none must be NULL, which a computed one need not be.
+    let expands = options.null_handling == NullHandling::PreserveAndExpandEmpty;
+    let over_unnest = matches!(projection.input.as_ref(), LogicalPlan::Unnest(_));
+    let computes = projection.expr.iter().any(|e| !matches!(e.clone().unalias_nested().data, Expr::Column(_)));
+    if expands && over_unnest && computes {
+        return Ok(None);
+    }
+    let Some(input) = grafted(&projection.input, left, columns, options)? else { return Ok(None) };
+    let own = projection.expr.iter().enumerate().map(|(n, expr)| {
+        let name = expr.schema_name().to_string();
+        let outer = |e: Expr| match e {
+            Expr::OuterReferenceColumn(_, column) if left.schema().has_column(&column) => {
+                Ok(Transformed::yes(Expr::Column(column)))
+            }
+            other => Ok(Transformed::no(other)),
+        };
+        let done = expr.clone().transform_up(outer)?;
+        Ok(match named {
+            Some(named) => {
+                let (relation, name) = named(n);
+                done.data.unalias().alias_qualified(relation, name)
+            }
+            None if done.transformed && !matches!(expr, Expr::Alias(_)) => done.data.alias(name),
+            None => done.data,
+        })
+    });
+    let exprs = columns.iter().cloned().map(Expr::Column).map(Ok).chain(own).collect::<Result<Vec<_>>>()?;
+    if exprs.iter().any(|e| matches!(e, Expr::Column(c) if !input.schema().has_column(c))) {
+        return Ok(None);
+    }
+    Ok(Some(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(input))?)))
 }
 
 /// What a subquery without FROM computes of the left side's columns, each with its name. None if the plan is something else.

@@ -13,6 +13,7 @@ use arrow::datatypes::{DataType, FieldRef, Float32Type, Float64Type};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result};
+use datafusion::error::DataFusionError;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{BinaryExpr, Case, Cast, Expr, ExprSchemable, LogicalPlan, Operator, lit};
@@ -209,11 +210,10 @@ fn to_real(array: &ArrayRef) -> Result<ArrayRef> {
             r if r == 0.0 && v != 0.0 => "underflow",
             r => return Ok(r),
         };
-        let message = format!("value out of range: {fault}");
-        Err(to_datafusion(Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, message)))
+        Err(float_out_of_range(fault))
     };
     let reals = wide.as_primitive::<Float64Type>();
-    Ok(Arc::new(reals.try_unary::<_, Float32Type, datafusion::error::DataFusionError>(narrow)?))
+    Ok(Arc::new(reals.try_unary::<_, Float32Type, DataFusionError>(narrow)?))
 }
 
 /// Arrays are cast element by element, and keep their dimensions.
@@ -381,7 +381,7 @@ fn cut(n: u32, pad: bool) -> Body {
     })
 }
 
-fn out_of_range(ty: &SqlType) -> datafusion::error::DataFusionError {
+fn out_of_range(ty: &SqlType) -> DataFusionError {
     let name = if *ty == SqlType::Oid { "OID".to_string() } else { ty.to_string() };
     to_datafusion(Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, format!("{name} out of range")))
 }
@@ -467,11 +467,39 @@ fn checked_op(op: Operator, ty: SqlType) -> Body {
         };
         let done = done.map_err(|_| out_of_range(&ty))?;
         if has_infinity(&done) && !has_infinity(left) && !has_infinity(right) {
-            let message = "value out of range: overflow";
-            return Err(to_datafusion(Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, message)));
+            return Err(float_out_of_range("overflow"));
+        }
+        if op == Operator::Multiply && underflows(&done, left, right) {
+            return Err(float_out_of_range("underflow"));
         }
         Ok(done)
     })
+}
+
+fn float_out_of_range(fault: &str) -> DataFusionError {
+    let message = format!("value out of range: {fault}");
+    to_datafusion(Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, message))
+}
+
+/// Whether a product or quotient became zero although nothing in its row is zero or infinite.
+fn underflows(done: &ArrayRef, left: &ArrayRef, right: &ArrayRef) -> bool {
+    fn any<T: arrow::datatypes::ArrowPrimitiveType>(
+        arrays: [&ArrayRef; 3],
+        zero: T::Native,
+        finite: fn(T::Native) -> bool,
+    ) -> bool {
+        let [done, left, right] = arrays.map(|a| a.as_primitive::<T>());
+        done.values().contains(&zero)
+            && done.iter().zip(left).zip(right).any(|row| {
+                matches!(row, ((Some(d), Some(l)), Some(r))
+                    if d == zero && l != zero && r != zero && finite(l) && finite(r))
+            })
+    }
+    match done.data_type() {
+        DataType::Float64 => any::<Float64Type>([done, left, right], 0.0, f64::is_finite),
+        DataType::Float32 => any::<Float32Type>([done, left, right], 0.0, f32::is_finite),
+        _ => false,
+    }
 }
 
 /// The smallest integer has no positive counterpart.
@@ -510,8 +538,10 @@ fn checked_division(left: &ArrayRef, right: &ArrayRef) -> Result<ArrayRef> {
     }
     let done = div(left, right)?;
     if has_infinity(&done) && !has_infinity(left) && !has_infinity(right) {
-        let message = "value out of range: overflow";
-        return Err(to_datafusion(Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, message)));
+        return Err(float_out_of_range("overflow"));
+    }
+    if underflows(&done, left, right) {
+        return Err(float_out_of_range("underflow"));
     }
     Ok(done)
 }

@@ -115,6 +115,13 @@ impl ExprPlanner for Operators {
                 let side = |expr: Expr, from: &DataType| temporal::compared(expr, from, &ty);
                 binary(side(expr.left, &left), op, side(expr.right, &right))
             }
+            // A shift is of its left side's type.
+            (BinaryOperator::PGBitwiseShiftLeft | BinaryOperator::PGBitwiseShiftRight, l, r)
+                if l.is_integer() && r.is_integer() && l.primitive_width() < r.primitive_width() =>
+            {
+                let Some(op) = number_operator(&expr.op) else { return Ok(PlannerResult::Original(expr)) };
+                binary(expr.left, op, cast_to(expr.right, left))
+            }
             (op, _, _) if let Some(no) = no_operator(op, &left, &right) => return Err(no),
             _ => return Ok(PlannerResult::Original(expr)),
         };

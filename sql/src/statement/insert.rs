@@ -372,6 +372,9 @@ fn without_defaults(
     targets: &[usize],
 ) -> Result<ast::Query> {
     let mut query = source.clone();
+    if let ast::SetExpr::Select(select) = query.body.as_mut() {
+        times_of_columns(select, table, targets);
+    }
     if let ast::SetExpr::Values(values) = query.body.as_mut() {
         for row in &mut values.rows {
             check_width(row.content.len(), targets, false)?;
@@ -394,6 +397,25 @@ fn without_defaults(
         }
     }
     Ok(query)
+}
+
+/// `INSERT … SELECT 'today'`: a bare literal in the list is of its column's type, and `now` a time of the transaction.
+fn times_of_columns(select: &mut ast::Select, table: &TableDef, targets: &[usize]) {
+    let plain = |item: &ast::SelectItem| {
+        matches!(item, ast::SelectItem::UnnamedExpr(_) | ast::SelectItem::ExprWithAlias { .. })
+    };
+    if select.distinct.is_some() || !select.projection.iter().all(plain) {
+        return;
+    }
+    for (item, position) in select.projection.iter_mut().zip(targets) {
+        let (ast::SelectItem::UnnamedExpr(expr) | ast::SelectItem::ExprWithAlias { expr, .. }) = item else { continue };
+        let ty = &table.columns[*position].ty;
+        let timed = matches!(ty.plain(), SqlType::Date | SqlType::Time | SqlType::Timestamp | SqlType::TimestampTz);
+        if timed && values::is_text_literal(expr) {
+            let literal = std::mem::replace(expr, ast::Expr::value(ast::Value::Null));
+            *expr = cast_to(literal, ty);
+        }
+    }
 }
 
 /// Names of the columns an INSERT or COPY lists.

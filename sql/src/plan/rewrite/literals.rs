@@ -8,6 +8,7 @@ use datafusion::sql::sqlparser::ast::{
     visit_expressions, visit_expressions_mut,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
+use sightline_numeric::Numeric;
 use sightline_storage::types::{RegKind, SqlType};
 
 use super::calls::call;
@@ -134,6 +135,14 @@ pub(super) fn bare_positions(query: &mut Query) {
 
 /// A string literal for a LIMIT is a number; what is none has been refused.
 pub(super) fn whole_number(expr: &mut Expr) {
+    if let Expr::Value(value) = expr
+        && let Value::Number(text, _) = &mut value.value
+        && text.contains(['.', 'e', 'E'])
+        && let Ok(number) = Numeric::parse(text).and_then(|n| n.round(0))
+    {
+        // As a cast to bigint does it.
+        *text = number.to_string();
+    }
     if let Expr::Value(value) = expr
         && let Value::SingleQuotedString(text) = &value.value
         && let Ok(number) = text.trim().parse::<i64>()

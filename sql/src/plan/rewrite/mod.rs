@@ -357,6 +357,7 @@ impl VisitorMut for Pass {
         if let Some(with) = &mut query.with {
             recursion::widen(with);
         }
+        with::name_columns(query);
         self.scopes.enter(query);
         relations::name_single_sets(query);
         for done in [joins::named(query, &mut self.joins), windows::inline_windows(query)] {

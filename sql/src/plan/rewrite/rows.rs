@@ -101,7 +101,20 @@ pub(super) fn without_rows(expr: &Expr) -> Result<Option<Expr>> {
             _ => None,
         },
         Expr::Between { expr, negated, low, high } => {
-            let Some(low) = unmarked(low) else { return Ok(None) };
+            let Some(low) = unmarked(low) else {
+                // A literal without a type takes one from each bound.
+                let open = matches!(expr.as_ref(), Expr::Value(v) if matches!(v.value, Value::SingleQuotedString(_)));
+                let side = |op: BinaryOperator, bound: &Expr| Expr::BinaryOp {
+                    left: expr.clone(),
+                    op,
+                    right: Box::new(bound.clone()),
+                };
+                let within = [side(BinaryOperator::GtEq, low), side(BinaryOperator::LtEq, high)];
+                return Ok(open.then(|| {
+                    let both = joined(within.to_vec(), &BinaryOperator::And);
+                    if *negated { not(both) } else { both }
+                }));
+            };
             let within = |low: &Expr, high: &Expr| Expr::Between {
                 expr: expr.clone(),
                 negated: false,

@@ -3,7 +3,7 @@
 
 use datafusion::sql::sqlparser::ast::{self, CastKind, DataType, ExactNumberInfo, Expr, UnaryOperator, Value};
 
-use sightline_storage::types::SqlType;
+use sightline_storage::types::{Precise, SqlType};
 
 use super::arrays;
 use super::calls::call;
@@ -56,6 +56,10 @@ fn without_modifiers(values: &mut ast::Values, column: usize) {
     let plain = match first {
         SqlType::Varchar(_) => DataType::Varchar(None),
         SqlType::Numeric(_) => DataType::Numeric(ExactNumberInfo::None),
+        // All digits: a cast to the type without a modifier would be taken for none.
+        SqlType::Precise(Precise::Time(_)) => said(&SqlType::Precise(Precise::Time(6))),
+        SqlType::Precise(Precise::Timestamp(_)) => said(&SqlType::Precise(Precise::Timestamp(6))),
+        SqlType::Precise(Precise::TimestampTz(_)) => said(&SqlType::Precise(Precise::TimestampTz(6))),
         SqlType::Precise(precise) => said(&precise.plain()),
         SqlType::Char(_) => match longest(values, column, &types) {
             Some(n) => said(&SqlType::Char(n)),

@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Cte, Expr, Ident, ObjectNamePart, Query, TableFactor, VisitMut, VisitorMut, visit_expressions,
+    Cte, Expr, Ident, ObjectNamePart, Query, SetExpr, TableFactor, VisitMut, VisitorMut, visit_expressions,
 };
 
 use super::recursion::references;
@@ -61,6 +61,26 @@ impl Scopes {
 
 fn own_names(query: &Query) -> Vec<String> {
     query.with.iter().flat_map(|w| &w.cte_tables).map(|cte| fold(&cte.alias.name)).collect()
+}
+
+/// `WITH c(a) AS (SELECT 1, 2)` names the first columns, and the others keep theirs, as with an alias in FROM.
+pub(super) fn name_columns(query: &mut Query) {
+    let Some(with) = query.with.as_mut().filter(|with| !with.recursive) else { return };
+    for cte in &mut with.cte_tables {
+        let named = cte.alias.columns.len();
+        let SetExpr::Select(select) = cte.query.body.as_ref() else { continue };
+        if named == 0 || select.projection.len() <= named {
+            continue;
+        }
+        let mut alias = cte.alias.clone();
+        alias.explicit = true;
+        let factor =
+            TableFactor::Derived { lateral: false, subquery: cte.query.clone(), alias: Some(alias), sample: None };
+        if let Some(query) = series_query(factor) {
+            *cte.query = query;
+            cte.alias.columns.clear();
+        }
+    }
 }
 
 /// Marks the queries that are named more than once, for [`ctes`](crate::plan::ctes): `(…) AS mark` is their only relation.
