@@ -199,7 +199,8 @@ fn over_array(name: &str, args: &mut [Expr], schema: &DFSchema) -> bool {
     });
     // A text is no array of these to the functions' signatures.
     let strange = |item: &SqlType| is_marked(item) || matches!(item, SqlType::Uuid | SqlType::Numeric(_));
-    let Some(item) = known.filter(strange).map(|i| if let SqlType::Numeric(_) = i { SqlType::Numeric(None) } else { i })
+    let Some(item) =
+        known.filter(strange).map(|i| if let SqlType::Numeric(_) = i { SqlType::Numeric(None) } else { i })
     else {
         return false;
     };

@@ -28,7 +28,7 @@ use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::{conjunction, merge_schema, split_conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{
     Aggregate, BinaryExpr, ColumnarValue, Expr, Filter, Join, LogicalPlan, Operator, Projection, ReturnFieldArgs,
-    ScalarFunctionArgs, ScalarUDFImpl, Signature, Sort, Subquery, Volatility, lit,
+    ScalarFunctionArgs, ScalarUDFImpl, Signature, Sort, Subquery, Volatility, Window, lit,
 };
 use datafusion::scalar::ScalarValue;
 use futures::StreamExt;
@@ -49,14 +49,14 @@ pub(super) fn rewrite(ctx: &Arc<QueryContext>, plan: LogicalPlan) -> sightline_s
         };
         // What stands above names the expressions by their old form.
         let names = NamePreserver::new(&node);
-        let aggregates = matches!(node, LogicalPlan::Aggregate(_) | LogicalPlan::Sort(_));
+        let aggregates = matches!(node, LogicalPlan::Aggregate(_) | LogicalPlan::Sort(_) | LogicalPlan::Window(_));
         let schema = merge_schema(&node.inputs());
         let mut calls = Vec::new();
         let node = node.map_expressions(|expr| {
             let saved = names.save(&expr);
             let expr = if aggregates { expr } else { guarded(ctx, expr, &schema)?.data };
             let done = expr.transform_up(|e| match e {
-                // Neither a join nor an asynchronous function can stand in an aggregate or a sort: it moves below.
+                // Neither a join nor an asynchronous function can stand in these: it moves below.
                 e if aggregates => below(ctx, e, &schema, &mut calls),
                 e => any(ctx, e, &schema, false),
             })?;
@@ -166,6 +166,15 @@ fn with_calls(node: LogicalPlan, calls: Vec<Expr>) -> Result<LogicalPlan> {
             let input = Arc::new(LogicalPlan::Projection(Projection::try_new(columns, sort.input)?));
             let sorted = LogicalPlan::Sort(Sort { expr: sort.expr, input, fetch: sort.fetch });
             Ok(LogicalPlan::Projection(Projection::try_new(shown, Arc::new(sorted))?))
+        }
+        LogicalPlan::Window(window) if !calls.is_empty() => {
+            let columns = window.input.schema().columns();
+            let above = window.schema.columns().split_off(columns.len());
+            let shown = columns.into_iter().chain(above).map(Expr::Column).collect::<Vec<_>>();
+            let below = window.input.schema().columns().into_iter().map(Expr::Column).chain(calls).collect();
+            let input = Arc::new(LogicalPlan::Projection(Projection::try_new(below, window.input)?));
+            let windows = LogicalPlan::Window(Window::try_new(window.window_expr, input)?);
+            Ok(LogicalPlan::Projection(Projection::try_new(shown, Arc::new(windows))?))
         }
         other => Ok(other),
     }

@@ -69,6 +69,7 @@ use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast;
+use sightline_storage::catalog::table::COLUMNS_MAX;
 use sightline_storage::catalog::{MetaCatalog, TableDef, ViewDef};
 use sightline_storage::engine::TenantSnapshot;
 use sightline_storage::error::{Error, Result, SqlState};
@@ -278,8 +279,8 @@ fn found_parameters(plan: &LogicalPlan) -> Result<Vec<(usize, SqlType)>> {
     Ok(found)
 }
 
-/// PostgreSQL's limit on the columns of a result.
-const TARGETS_MAX: usize = 1664;
+/// The most columns of a result: two of the widest tables side by side (PostgreSQL's limit is 1664).
+const TARGETS_MAX: usize = 2 * COLUMNS_MAX;
 
 fn finished(
     ctx: &Arc<QueryContext>,

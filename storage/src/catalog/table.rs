@@ -7,8 +7,8 @@ use arrow::datatypes::{Schema, SchemaRef};
 use crate::ids::{ColumnId, RoleId, SchemaId, TableId};
 use crate::types::SqlType;
 
-/// PostgreSQL's limit on columns.
-pub const COLUMNS_MAX: usize = 1600;
+/// The most columns of a table. PostgreSQL's limit is 1600, what a page of a heap holds; tables for analysis are wider.
+pub const COLUMNS_MAX: usize = 4096;
 
 /// One table.
 #[derive(Clone, Debug, PartialEq)]

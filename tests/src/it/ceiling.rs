@@ -23,7 +23,7 @@ pub(crate) fn trials(trials: &mut Vec<Trial>) {
 /// What an idle process has, which matters for small limits only.
 const AT_REST_BYTES: u64 = 64 << 20;
 const QUERIES: usize = 16;
-const WIDE_COLUMNS: usize = 1600;
+const WIDE_COLUMNS: usize = 2000;
 
 /// Looks at a process's memory until it is dropped.
 struct Watch {
