@@ -9,12 +9,16 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use object_store::ClientOptions;
 use object_store::client::{
-    HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService, ReqwestConnector,
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService, ReqwestConnector,
 };
 use parking_lot::Mutex;
 
 /// Requests remembered as failed, to know their repeats.
 const FAILED_MAX: usize = 4096;
+
+/// What hyper says of a request that it had no connection for: the kept one was closed meanwhile. `object_store` does not
+/// know that nothing was sent, and would not repeat it.
+const NOT_READY: &str = "connection was not ready";
 
 /// What went to a bucket and came from it since the start.
 #[derive(Debug, Default)]
@@ -122,7 +126,11 @@ impl HttpService for Counted {
         let signature = self.traffic.begin(&request);
         let answer = self.client.execute(request).await;
         self.traffic.end(signature, &answer);
-        answer.map_err(|e| HttpError::new(e.kind(), Cause::of(&e)))
+        answer.map_err(|e| {
+            let cause = Cause::of(&e);
+            let unsent = e.kind() == HttpErrorKind::Unknown && cause.0 == NOT_READY;
+            HttpError::new(if unsent { HttpErrorKind::Connect } else { e.kind() }, cause)
+        })
     }
 }
 
