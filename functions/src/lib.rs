@@ -19,6 +19,7 @@ pub mod text;
 pub mod time;
 mod udf;
 pub use time::{civil, interval, shift, zone};
+pub use udf::{check_batch, share_memory};
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};

@@ -3,6 +3,7 @@
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BinaryBuilder, PrimitiveArray, StringViewArray, StringViewBuilder,
@@ -257,7 +258,7 @@ impl Call {
     /// One string a row; NULL where an argument is.
     ///
     /// # Errors
-    /// 54000 if the batch grows beyond [`TEXT_BYTES_MAX`].
+    /// 53200 if the batch grows beyond what there is memory for.
     pub(crate) fn map_text(&self, mut f: impl FnMut(usize) -> Result<Option<String>>) -> Result<ArrayRef> {
         let mut builder = StringViewBuilder::with_capacity(self.rows);
         let mut bytes = 0;
@@ -265,7 +266,7 @@ impl Call {
             match if self.has_null(row) { None } else { f(row)? } {
                 Some(text) => {
                     bytes += text.len();
-                    check_text(bytes)?;
+                    check_batch(bytes)?;
                     builder.append_value(text);
                 }
                 None => builder.append_null(),
@@ -277,7 +278,7 @@ impl Call {
     /// One binary string a row; NULL where an argument is.
     ///
     /// # Errors
-    /// 54000 if the batch grows beyond [`TEXT_BYTES_MAX`].
+    /// 53200 if the batch grows beyond what there is memory for.
     pub(crate) fn map_bytes(&self, f: impl Fn(usize) -> Result<Vec<u8>>) -> Result<ArrayRef> {
         let mut builder = BinaryBuilder::with_capacity(self.rows, 0);
         let mut bytes = 0;
@@ -288,7 +289,7 @@ impl Call {
             }
             let value = f(row)?;
             bytes += value.len();
-            check_text(bytes)?;
+            check_batch(bytes)?;
             builder.append_value(value);
         }
         Ok(Arc::new(builder.finish()))
@@ -307,12 +308,43 @@ impl Call {
 /// The most bytes of text that a function makes, for a value as for a batch: what PostgreSQL allows a value.
 pub(crate) const TEXT_BYTES_MAX: usize = (1 << 30) - 1;
 
-/// Checks a length before the text is made.
+/// What of them the process has memory for.
+static BATCH_BYTES_MAX: AtomicUsize = AtomicUsize::new(TEXT_BYTES_MAX);
+
+/// Says how much memory the process has for all: what a function makes of a batch is counted only by the operator that
+/// keeps it, so it may be an eighth at most. For the process as a whole, as its memory is.
+pub fn share_memory(bytes: u64) {
+    let share = usize::try_from(bytes / 8).unwrap_or(usize::MAX);
+    BATCH_BYTES_MAX.store(share.min(TEXT_BYTES_MAX), Ordering::Relaxed);
+}
+
+/// Checks the length of a value before it is made.
 ///
 /// # Errors
-/// 54000 beyond [`TEXT_BYTES_MAX`].
+/// 54000 beyond what PostgreSQL allows, 53200 beyond what there is memory for: see [`share_memory`].
 pub(crate) fn check_text(bytes: usize) -> Result<()> {
-    if bytes <= TEXT_BYTES_MAX { Ok(()) } else { crate::error::refuse("54000", "requested length too large") }
+    if bytes > TEXT_BYTES_MAX {
+        return crate::error::refuse("54000", "requested length too large");
+    }
+    check_batch(bytes)
+}
+
+/// Checks the bytes of a batch before they are made, or so far.
+///
+/// # Errors
+/// 53200 beyond what there is memory for: see [`share_memory`].
+pub fn check_batch(bytes: usize) -> Result<()> {
+    let most = BATCH_BYTES_MAX.load(Ordering::Relaxed);
+    if bytes > most {
+        let detail = format!(
+            "A function was to make {} MB for a batch of rows; it may make {} MB, an eighth of memory_limit.",
+            bytes >> 20,
+            most >> 20
+        );
+        let hint = "Make smaller values, or raise memory_limit.";
+        return Err(FunctionError::new("53200", "out of memory").detail(detail).hint(hint).into());
+    }
+    Ok(())
 }
 
 /// One form of a function.

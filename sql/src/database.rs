@@ -162,6 +162,7 @@ impl Database {
     /// XX000 if the options do not fit together.
     pub fn new(engine: Arc<Engine>, options: DatabaseOptions) -> Result<Arc<Database>> {
         let memory = Memory::new(&engine);
+        sightline_functions::share_memory(memory.budget().limit());
         let plan = Shared::new(&engine, &options, &memory)?;
         let sessions = Mutex::new(HashMap::new());
         let started_us = engine.clock().now_us();

@@ -34,6 +34,8 @@ pub(super) struct Collected {
     /// The spec and the direct arguments.
     pub(super) direct: Vec<ScalarValue>,
     seen: bool,
+    /// What the chunks hold. They are slices of batches that all groups share, so each counts its rows only.
+    bytes: usize,
 }
 
 impl Collected {
@@ -42,7 +44,7 @@ impl Collected {
         let (first, rest) = types.split_at(direct);
         let chunks = vec![Vec::new(); rest.len()];
         let direct = first.iter().map(ScalarValue::try_from).collect::<Result<Vec<_>>>()?;
-        Ok(Collected { types: rest.to_vec(), chunks, direct, seen: false })
+        Ok(Collected { types: rest.to_vec(), chunks, direct, seen: false, bytes: 0 })
     }
 
     pub(super) fn add(&mut self, values: &[ArrayRef]) -> Result<()> {
@@ -54,7 +56,10 @@ impl Collected {
             self.direct = direct.iter().map(|v| ScalarValue::try_from_array(v, 0)).collect::<Result<_>>()?;
             self.seen = true;
         }
-        self.chunks.iter_mut().zip(rest).for_each(|(chunks, column)| chunks.push(column.clone()));
+        for (chunks, column) in self.chunks.iter_mut().zip(rest) {
+            self.bytes += bytes_of(column);
+            chunks.push(column.clone());
+        }
         Ok(())
     }
 
@@ -80,8 +85,8 @@ impl Collected {
     }
 
     pub(super) fn size(&self) -> usize {
-        let chunks = self.chunks.iter().flatten().map(|c| c.get_array_memory_size()).sum::<usize>();
-        size_of_val(self) + chunks + self.direct.iter().map(ScalarValue::size).sum::<usize>()
+        let places = self.chunks.iter().map(|c| c.capacity() * size_of::<ArrayRef>()).sum::<usize>();
+        size_of_val(self) + self.bytes + places + self.direct.iter().map(ScalarValue::size).sum::<usize>()
     }
 
     pub(super) fn state(&mut self) -> Result<Vec<ScalarValue>> {
@@ -103,6 +108,21 @@ impl Collected {
             self.add(&values)?;
         }
         Ok(())
+    }
+}
+
+/// The bytes of an array's own rows, without what else lies in its buffers.
+fn bytes_of(array: &ArrayRef) -> usize {
+    /// What a row of a view takes, and up to which length its text is in there.
+    const VIEW: usize = 16;
+    const INLINE: u32 = 12;
+    let outside = |lengths: &mut dyn Iterator<Item = u32>| {
+        lengths.filter(|n| *n > INLINE).map(|n| n as usize).sum::<usize>() + VIEW * array.len()
+    };
+    match array.data_type() {
+        DataType::Utf8View => outside(&mut array.as_string_view().lengths()),
+        DataType::BinaryView => outside(&mut array.as_binary_view().lengths()),
+        _ => array.to_data().get_slice_memory_size().unwrap_or_else(|_| array.get_array_memory_size()),
     }
 }
 

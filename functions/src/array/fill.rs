@@ -12,7 +12,7 @@ use datafusion_common::Result;
 use super::elements::offset;
 use super::polymorphic::{ArrayFunction, item, list_of};
 use crate::error::{FunctionError, refuse};
-use crate::udf::Call;
+use crate::udf::{Call, check_batch};
 
 pub(super) const FILL: ArrayFunction = function("array_fill", |types| nested(types, 1), |call| fill(call, 1));
 pub(super) const FILL_2: ArrayFunction = function("array_fill_2", |types| nested(types, 2), |call| fill(call, 2));
@@ -97,6 +97,9 @@ fn lengths(call: &Call, row: usize, dimensions: usize) -> Result<Vec<usize>> {
     }
 }
 
+/// What an element costs while the array is made: its index, its value, and what the array becomes as a constant.
+const ITEM_BYTES: usize = 12;
+
 fn fill(call: &Call, dimensions: usize) -> Result<ArrayRef> {
     let mut offsets = vec![vec![0]; dimensions];
     let mut indices = Vec::new();
@@ -111,6 +114,7 @@ fn fill(call: &Call, dimensions: usize) -> Result<ArrayRef> {
         if indices.len() + innermost * last > ELEMENTS_MAX {
             return refuse("54000", format!("array size exceeds the maximum allowed ({ELEMENTS_MAX})"));
         }
+        check_batch((indices.len() + innermost * last).saturating_mul(ITEM_BYTES))?;
         indices.extend(std::iter::repeat_n(u32::try_from(row).unwrap_or(0), innermost * last));
         let mut lists = 1;
         for (n, length) in lengths.iter().enumerate() {

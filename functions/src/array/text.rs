@@ -43,7 +43,7 @@ fn joined(call: &Call) -> Result<ArrayRef> {
         let parts = elements.range(row).filter_map(|at| if values.is_null(at) { null } else { Some(values.value(at)) });
         let text = parts.collect::<Vec<_>>().join(delimiters.value(row));
         bytes += text.len();
-        crate::udf::check_text(bytes)?;
+        crate::udf::check_batch(bytes)?;
         out.append_value(text);
     }
     Ok(std::sync::Arc::new(out.finish()))

@@ -10,7 +10,7 @@ use super::lexer;
 use super::scan::{self, Items, Kind, Members};
 use crate::error::refuse;
 use crate::set::{SetFunction, SetRows};
-use crate::udf::{Call, Type, check_text};
+use crate::udf::{Call, Type, check_batch};
 
 pub(crate) const SETS: &[SetFunction] = &[
     SetFunction::new("json_array_elements", &[Type::Json], &[("value", Type::Json)], |c| elements(c, false, JSON)),
@@ -58,7 +58,7 @@ impl Rows {
             self.bytes += 16 + value.map_or(0, str::len);
             column.append_option(*value);
         }
-        check_text(self.bytes)
+        check_batch(self.bytes)
     }
 
     pub(super) fn finish(mut self) -> SetRows {

@@ -6,7 +6,7 @@ use arrow::array::{Array, ArrayRef, AsArray, StringViewBuilder};
 use datafusion_common::Result;
 
 use super::format::shown;
-use crate::udf::{Call, Form, Function, Returns, Type, check_text};
+use crate::udf::{Call, Form, Function, Returns, Type, check_batch};
 
 pub(super) const CONCAT: Function = Function::new(
     "concat",
@@ -65,7 +65,7 @@ fn concat(call: &Call) -> Result<ArrayRef> {
         for arg in args.iter().filter(|a| !a.is_null(row)) {
             let value = arg.as_string_view().value(row);
             bytes += value.len();
-            check_text(bytes)?;
+            check_batch(bytes)?;
             buffer.push_str(value);
         }
         rows.append_value(&buffer);
@@ -86,7 +86,7 @@ fn concat_ws(call: &Call) -> Result<ArrayRef> {
         let values = args.iter().filter(|a| !a.is_null(row)).map(|a| a.as_string_view().value(row));
         let values = values.collect::<Vec<_>>();
         bytes += values.iter().map(|v| v.len() + separators.value(row).len()).sum::<usize>();
-        check_text(bytes)?;
+        check_batch(bytes)?;
         rows.append_value(values.join(separators.value(row)));
     }
     Ok(Arc::new(rows.finish()))

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::compute::kernels::concat_elements::concat_elements_dyn;
 use arrow::compute::kernels::numeric::{add, div, mul, sub};
 use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{DataType, FieldRef, Float32Type, Float64Type};
@@ -19,6 +20,7 @@ use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{BinaryExpr, Case, Cast, Expr, ExprSchemable, LogicalPlan, Operator, lit};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::scalar::ScalarValue;
+use sightline_functions::check_batch;
 use sightline_storage::error::{Error, SqlState};
 use sightline_storage::types::SqlType;
 
@@ -45,6 +47,7 @@ impl Meaning {
             Expr::Cast(Cast { expr, field }) => cast_expr(*expr, field, schema, &self.format),
             Expr::BinaryExpr(binary) => match of_times(binary, schema, &self.format)? {
                 Ok(shifted) => Ok(Transformed::yes(shifted)),
+                Err(binary) if binary.op == Operator::StringConcat => concatenated(binary, schema),
                 Err(binary) => arithmetic(binary, schema),
             },
             Expr::ScalarFunction(call) if arithmetic::chooses(call.func.name()) => arithmetic::choice(call, schema),
@@ -423,6 +426,20 @@ fn arithmetic(binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>
     let field = Arc::new(arrow::datatypes::Field::new("", left, true));
     let name = format!("{ty} {op}");
     Ok(Transformed::yes(Kernel::call(&name, field, vec![*binary.left, *binary.right], checked_op(op, ty))))
+}
+
+/// Texts put together: their length is looked at before.
+fn concatenated(binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let text = |e: &Expr| Ok::<_, DataFusionError>(e.get_type(schema)? == DataType::Utf8View);
+    if !text(&binary.left)? || !text(&binary.right)? {
+        return Ok(Transformed::no(Expr::BinaryExpr(binary)));
+    }
+    let body: Body = Arc::new(|arrays| {
+        let length = |array: &ArrayRef| array.as_string_view().lengths().map(|n| n as usize).sum::<usize>();
+        check_batch(length(&arrays[0]) + length(&arrays[1]))?;
+        Ok(concat_elements_dyn(&arrays[0], &arrays[1])?)
+    });
+    Ok(Transformed::yes(Kernel::call("||", SqlType::Text.field_ref(""), vec![*binary.left, *binary.right], body)))
 }
 
 /// A timestamp plus or minus an interval, and intervals compared. Any other operation comes back as it is.

@@ -145,6 +145,23 @@ async fn server_limit() -> Outcome {
         error(&mut client, "SELECT length(string_agg(repeat('x', 100), '')) FROM generate_series(1, 4000000)").await?;
     ensure_eq!(e.code(), "53200", "too much for the server");
     ensure!(e.get('D').contains("memory_limit = 64 MB"), "detail {}", e.get('D'));
+    // What a function makes is counted by nobody until somebody keeps it.
+    for made in [
+        "repeat('x', 100000000)",
+        "replace(repeat('a', 1000000), 'a', repeat('b', 100))",
+        "array_fill(1, array[10000000])::text",
+        "jsonb_build_array(repeat('x', 5000000), repeat('x', 5000000))::text",
+        "lpad('x', 10000000)",
+        "repeat('x', 5000000) || i::text || repeat('x', 5000000)",
+    ] {
+        let e = error(&mut client, &format!("SELECT length({made}) FROM generate_series(1, 3) i")).await?;
+        ensure_eq!((e.code(), e.message()), ("53200", "out of memory"), "{made}");
+        ensure!(e.get('D').contains("it may make 8 MB, an eighth of memory_limit"), "{made}: {}", e.get('D'));
+    }
+    // Groups share the batches that their rows came in; each counts its own rows.
+    let ordered = "SELECT sum(length(r)) FROM (SELECT string_agg(i::text, ',' ORDER BY i DESC) r \
+        FROM generate_series(1, 100000) i GROUP BY i % 1000) x";
+    ensure_eq!(single(&mut client, ordered).await?, "587895", "ordered texts of many groups");
     // Loads do with small buffers.
     client.simple("CREATE TABLE t (a text)").await?;
     let rows = "x".repeat(1000) + "\n";

@@ -15,6 +15,7 @@ use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion::scalar::ScalarValue;
+use sightline_functions::check_batch;
 use sightline_storage::error::{Error, SqlState};
 use sightline_storage::types::SqlType;
 
@@ -191,9 +192,7 @@ impl Maker {
             text.clear();
             self.row(args, arrays, row, &mut text)?;
             bytes += text.len();
-            if bytes > TEXT_BYTES_MAX {
-                return Err(refused(SqlState::PROGRAM_LIMIT_EXCEEDED, "requested length too large"));
-            }
+            check_batch(bytes)?;
             let made = String::from_utf8_lossy(&text);
             let piece = matches!(self.make.how, How::Item | How::Member);
             if self.make.jsonb && !piece {
@@ -326,9 +325,6 @@ impl Maker {
         Ok(())
     }
 }
-
-/// The most bytes of a batch.
-const TEXT_BYTES_MAX: usize = (1 << 30) - 1;
 
 impl ScalarUDFImpl for Maker {
     fn name(&self) -> &str {
