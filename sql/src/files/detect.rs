@@ -451,7 +451,7 @@ impl Evidence {
 
     /// What further values must be like where this type was chosen.
     pub(crate) fn rule(&self, ty: &SqlType) -> Faithful {
-        Faithful { ty: ty.clone(), fractions: self.fractions, settled: self.settled, days: self.days }
+        Faithful { ty: ty.clone(), settled: self.settled, days: self.days }
     }
 }
 

@@ -164,7 +164,6 @@ async fn late() -> Outcome {
         ("1.5", "123456789012345678901", "double precision"),
         ("1.5", "9007199254740993", "double precision"),
         ("1.5", "+1.5", "double precision"),
-        ("1.25", "1.50|1.5", "double precision"),
         ("12345678901234567890", "007", "numeric"),
         ("2024-01-31", "2024-06-01 23:30:00", "date"),
         ("2024-01-31", "01/02/2024", "date"),
@@ -207,7 +206,7 @@ async fn late() -> Outcome {
     // What stays the same goes on: other ways to write it, and what floats are written as.
     let mut text = "i,d,t,b,n\n".to_string();
     (0..400).for_each(|_| text.push_str("1,1.5,2024-01-31,true,1.10\n"));
-    text.push_str("-20,0.30000000000000004, 2024/2/1 ,FALSE,-0.25\n0,1e3,2024-02-02,true,7\n,NaN,,,\n");
+    text.push_str("-20,0.30000000000000004, 2024/2/1 ,FALSE,-0.25\n0,1e3,2024-02-02,true,7\n2,2.50,,,\n,NaN,,,\n");
     files.put("same.csv", text)?;
     files.put("one.csv", "v,n\n12345678901234567,1.10\n")?;
     files.put("two.csv", "v,n\n1.5,1.9\n")?;
@@ -216,7 +215,7 @@ async fn late() -> Outcome {
         &[
             (
                 "SELECT i, d, t, b, n FROM read_csv('same.csv', sample_bytes => 1024) OFFSET 400",
-                "-20,0.30000000000000004,2024-02-01,f,-0.25;0,1000,2024-02-02,t,7;NULL,NaN,NULL,NULL,NULL",
+                "-20,0.30000000000000004,2024-02-01,f,-0.25;0,1000,2024-02-02,t,7;2,2.5,NULL,NULL,NULL;NULL,NaN,NULL,NULL,NULL",
             ),
             // The types of two files are those of all their values.
             ("SELECT v, n FROM read_csv(ARRAY['one.csv', 'two.csv']) ORDER BY v", "1.5,1.9;12345678901234567,1.10"),
