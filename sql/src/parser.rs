@@ -17,8 +17,10 @@ mod fields;
 pub(crate) mod frames;
 mod grammar;
 pub(crate) mod grouping;
+pub mod index;
 mod inherited;
 pub(crate) mod joins;
+pub mod key;
 pub(crate) mod marks;
 mod precedence;
 mod search;
@@ -52,6 +54,7 @@ pub(crate) use self::search::{Clauses, clauses};
 use self::copy::Copy;
 use self::cursor::{Declare, Fetch};
 use self::definition::{AlterTable, CommentOn, CreateTable, CreateView, Drop, Rename, SchemaStatement};
+use self::index::IndexStatement;
 use self::tenant::{GrantStatement, RoleStatement, TenantStatement};
 use self::user_type::{AlterDomain, AlterType, CreateDomain, CreateType};
 use self::utility::{Explain, Set, Transaction};
@@ -96,6 +99,7 @@ pub enum Body {
     CreateDomain(Box<CreateDomain>),
     AlterDomain(Box<AlterDomain>),
     Schema(SchemaStatement),
+    Index(Box<IndexStatement>),
     Comment(Box<CommentOn>),
     Tenant(TenantStatement),
     Role(Box<RoleStatement>),
@@ -166,6 +170,7 @@ impl Body {
             Body::CreateDomain(_) => "CREATE DOMAIN",
             Body::AlterDomain(_) => "ALTER DOMAIN",
             Body::Schema(_) => "CREATE SCHEMA",
+            Body::Index(statement) => statement.command(),
             Body::Comment(_) => "COMMENT",
             Body::Tenant(statement) => statement.command(),
             Body::Role(statement) => statement.command(),
@@ -239,7 +244,8 @@ pub fn query(text: &str) -> Result<ast::Query> {
 
 /// Parses one statement whose text starts after `offset` characters of the query string.
 fn parse_one(text: &str, offset: usize) -> Result<Statement> {
-    let body = with_parser(text, offset, |p| body(p, text, offset))?;
+    let mut body = with_parser(text, offset, |p| body(p, text, offset))?;
+    key::find_places(&mut body, text);
     let redacted = if let Body::Role(statement) = &body { statement.redacted() } else { None };
     let text = redacted.unwrap_or_else(|| text.to_string());
     Ok(Statement { text, offset, before: String::new(), source: Arc::default(), body })

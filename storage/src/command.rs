@@ -55,6 +55,7 @@ pub enum Op {
     /// Replaces the definition with the same id; its `version` must be the stored one plus 1 if columns, constraints
     /// or layout changed, or equal to it if only name, schema, owner or comments did; else `Stale`.
     PutTable(TableDef),
+    /// The foreign keys of other tables that refer to it go with it; so they do with the column or index that they refer to.
     DropTable(TableId),
     CreateView(ViewDef),
     /// Replaces the view with the same id.

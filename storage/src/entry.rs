@@ -41,6 +41,10 @@ pub(crate) struct LogCommand {
 
 /// An [`Op`] whose rows are elsewhere.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "an entry holds few of them, and a box would cost each INSERT an allocation"
+)]
 pub(crate) enum LogOp {
     Append(AppendRef),
     /// Any other than [`Op::Append`].

@@ -37,6 +37,10 @@ id!(
     ViewId(u32)
 );
 id!(
+    /// An index; also its `pg_class.oid`.
+    IndexId(u32)
+);
+id!(
     /// A type that a user has made; also its `pg_type.oid`.
     TypeId(u32)
 );

@@ -31,6 +31,8 @@ fn table(owner: u32) -> TableDef {
         columns: vec![],
         next_column: 1,
         checks: vec![],
+        indexes: vec![],
+        foreign_keys: vec![],
         partition_by: vec![],
         cluster_by: vec![],
         retention_us: None,

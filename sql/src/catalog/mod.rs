@@ -11,6 +11,7 @@
 
 mod deparse;
 mod functions;
+mod indexdef;
 mod information_schema;
 mod names;
 mod objects;
@@ -21,6 +22,7 @@ mod rows;
 mod system;
 pub mod table;
 
+pub(crate) use indexdef::keys as index_keys;
 pub(crate) use objects::predefined_roles;
 
 #[cfg(test)]

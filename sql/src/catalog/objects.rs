@@ -4,10 +4,12 @@ use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
 use datafusion::sql::sqlparser::ast;
-use sightline_storage::catalog::{CheckDef, ColumnDef, RoleDef, TableDef, TenantDef, TypeBody, TypeDef, ViewDef};
+use sightline_storage::catalog::{
+    CheckDef, ColumnDef, ForeignKeyDef, IndexDef, RoleDef, TableDef, TenantDef, TypeBody, TypeDef, ViewDef,
+};
 use sightline_storage::error::Result;
 use sightline_storage::ids::{
-    PG_CATALOG, READ_SERVER_FILES, RoleId, SUPERUSER, SchemaId, TableId, ViewId, WRITE_SERVER_FILES,
+    IndexId, PG_CATALOG, READ_SERVER_FILES, RoleId, SUPERUSER, SchemaId, TableId, ViewId, WRITE_SERVER_FILES,
 };
 
 use super::deparse;
@@ -26,6 +28,7 @@ pub(super) struct Schema<'a> {
 pub(super) enum Object<'a> {
     Table(&'a TableDef),
     View(&'a ViewDef),
+    Index(&'a TableDef, &'a IndexDef),
     System(&'static Relation),
 }
 
@@ -34,6 +37,7 @@ impl Object<'_> {
         match self {
             Object::Table(t) => t.id.0,
             Object::View(v) => v.id.0,
+            Object::Index(_, i) => i.id.0,
             Object::System(r) => r.oid,
         }
     }
@@ -42,6 +46,7 @@ impl Object<'_> {
         match self {
             Object::Table(t) => &t.name,
             Object::View(v) => &v.name,
+            Object::Index(_, i) => &i.name,
             Object::System(r) => r.name,
         }
     }
@@ -50,6 +55,7 @@ impl Object<'_> {
         match self {
             Object::Table(t) => t.schema,
             Object::View(v) => v.schema,
+            Object::Index(t, _) => t.schema,
             Object::System(r) => SchemaId(r.schema_oid()),
         }
     }
@@ -58,6 +64,7 @@ impl Object<'_> {
         match self {
             Object::Table(t) => t.owner,
             Object::View(v) => v.owner,
+            Object::Index(t, _) => t.owner,
             Object::System(_) => SUPERUSER,
         }
     }
@@ -66,6 +73,7 @@ impl Object<'_> {
         match self {
             Object::Table(t) => t.comment.as_deref(),
             Object::View(v) => v.comment.as_deref(),
+            Object::Index(_, i) => i.comment.as_deref(),
             Object::System(_) => None,
         }
     }
@@ -77,7 +85,7 @@ impl Object<'_> {
                 t.columns.iter().find(|c| i64::from(c.id.0) == number).and_then(|c| c.comment.as_deref())
             }
             Object::View(v) => v.column_comments.iter().find(|(n, _)| i64::from(*n) == number).map(|(_, c)| c.as_str()),
-            Object::System(_) => None,
+            Object::Index(..) | Object::System(_) => None,
         }
     }
 }
@@ -92,7 +100,12 @@ pub(super) fn views(ctx: &QueryContext) -> impl Iterator<Item = &Arc<ViewDef>> {
     ctx.snapshot.catalog.views.values()
 }
 
-/// All relations: tables, views, then the system's.
+/// The indexes of the tenant, with their tables.
+pub(super) fn indexes(ctx: &QueryContext) -> impl Iterator<Item = (&TableDef, &IndexDef)> {
+    tables(ctx).flat_map(|t| t.indexes.iter().map(move |i| (t.as_ref(), i)))
+}
+
+/// All relations with rows: tables, views, then the system's.
 pub(super) fn relations(ctx: &QueryContext) -> impl Iterator<Item = Object<'_>> {
     let own = tables(ctx).map(|t| Object::Table(t)).chain(views(ctx).map(|v| Object::View(v)));
     own.chain(relation::all().iter().map(Object::System))
@@ -106,6 +119,9 @@ pub(super) fn relation(ctx: &QueryContext, oid: u32) -> Option<Object<'_>> {
     }
     if let Some(view) = catalog.view(ViewId(oid)) {
         return Some(Object::View(view));
+    }
+    if let Some((table, index)) = catalog.index(IndexId(oid)) {
+        return Some(Object::Index(table, index));
     }
     relation::by_oid(oid).map(Object::System)
 }
@@ -182,6 +198,21 @@ pub(super) fn checks(ctx: &QueryContext) -> impl Iterator<Item = (u32, &TableDef
     tables(ctx).flat_map(|t| t.checks.iter().map(|c| (derived_oid("check", t.id.0, &c.name), t.as_ref(), c)))
 }
 
+/// The OID of the constraint that an index is for.
+pub(super) fn key_oid(table: &TableDef, index: &IndexDef) -> u32 {
+    derived_oid("key", table.id.0, &index.name)
+}
+
+/// All keys with their OIDs.
+pub(super) fn keys(ctx: &QueryContext) -> impl Iterator<Item = (u32, &TableDef, &IndexDef)> {
+    indexes(ctx).filter(|(_, i)| i.constraint.is_some()).map(|(t, i)| (key_oid(t, i), t, i))
+}
+
+/// All foreign keys with their OIDs.
+pub(super) fn foreign_keys(ctx: &QueryContext) -> impl Iterator<Item = (u32, &TableDef, &ForeignKeyDef)> {
+    tables(ctx).flat_map(|t| t.foreign_keys.iter().map(|f| (derived_oid("foreign", t.id.0, &f.name), t.as_ref(), f)))
+}
+
 /// All conditions of domains with their OIDs.
 pub(super) fn domain_checks(ctx: &QueryContext) -> impl Iterator<Item = (u32, &TypeDef, &CheckDef)> {
     ctx.snapshot.catalog.types.values().flat_map(|t| {
@@ -221,6 +252,9 @@ pub(super) fn is_visible(ctx: &QueryContext, schema: u32, name: &str) -> bool {
 /// # Errors
 /// 42P01 if there is none.
 pub(super) fn find(ctx: &QueryContext, parts: &[String]) -> Result<(u32, u32)> {
+    if let Some((table, index)) = plan::find_index_by_parts(ctx, parts)? {
+        return Ok((table.schema.0, index.0));
+    }
     let quoted = parts.iter().map(|p| ast::Ident::with_quote('"', p)).collect::<Vec<_>>();
     Ok(match plan::resolve_relation(ctx, &ast::ObjectName::from(quoted))? {
         plan::Relation::Table(t) => (t.schema.0, t.id.0),

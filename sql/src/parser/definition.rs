@@ -4,6 +4,7 @@ use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
+use super::key::KeyClause;
 use super::tokens::{cascade, expect, is_word, name, object, objects, one_of, options, query, string, words};
 use super::{Body, unsupported};
 
@@ -15,6 +16,8 @@ pub struct CreateTable {
     pub temporary: bool,
     pub columns: Vec<ast::ColumnDef>,
     pub constraints: Vec<ast::TableConstraint>,
+    /// Keys of columns and of the table.
+    pub keys: Vec<KeyClause>,
     /// The clause PARTITION BY.
     pub partition_by: Option<Vec<ast::Expr>>,
     /// The clause CLUSTER BY (or ORDER BY).
@@ -45,6 +48,7 @@ impl CreateTable {
             temporary: false,
             columns: Vec::new(),
             constraints: Vec::new(),
+            keys: Vec::new(),
             partition_by: None,
             cluster_by: None,
             options: Vec::new(),
@@ -109,6 +113,21 @@ pub enum AlterAction {
     Standard(Box<ast::AlterTableOperation>),
     SetOptions(Vec<(String, Option<String>)>),
     ResetOptions(Vec<String>),
+    AddKey(KeyClause),
+    /// A key of a column that is added; with true only if the column was not there.
+    AddColumnKey(KeyClause, bool),
+    DropConstraint {
+        name: String,
+        if_exists: bool,
+        cascade: bool,
+    },
+    ValidateConstraint(String),
+    /// ALTER CONSTRAINT: name and attributes.
+    AlterConstraint(KeyClause),
+    /// CLUSTER ON an index; none for SET WITHOUT CLUSTER.
+    ClusterOn(Option<String>),
+    /// Understood but not done.
+    Unsupported(&'static str),
 }
 
 /// Which kind of thing is named.
@@ -196,21 +215,18 @@ pub(super) fn create(p: &mut Parser) -> Result<Body, ParserError> {
     if !or_replace && words(p, &["DOMAIN"]) {
         return super::user_type::create_domain(p);
     }
-    if words(p, &["UNIQUE", "INDEX"]) || words(p, &["INDEX"]) {
-        return Ok(unsupported(
-            p,
-            "indexes are not supported",
-            Some(
-                "Parts carry statistics of every column: choose PARTITION BY and CLUSTER BY for the columns you filter on.",
-            ),
-        ));
+    if !or_replace && words(p, &["UNIQUE", "INDEX"]) {
+        return super::index::create(p, true);
+    }
+    if !or_replace && words(p, &["INDEX"]) {
+        return super::index::create(p, false);
     }
     other(p, "CREATE")
 }
 
 /// A statement for a kind of object that PostgreSQL has and we have not; anything else is a syntax error.
 fn other(p: &mut Parser, verb: &str) -> Result<Body, ParserError> {
-    const KINDS: [&str; 31] = [
+    const KINDS: [&str; 30] = [
         "ACCESS",
         "AGGREGATE",
         "CAST",
@@ -220,7 +236,6 @@ fn other(p: &mut Parser, verb: &str) -> Result<Body, ParserError> {
         "EXTENSION",
         "FOREIGN",
         "FUNCTION",
-        "INDEX",
         "LANGUAGE",
         "MATERIALIZED",
         "OPERATOR",
@@ -302,12 +317,9 @@ fn columns(p: &mut Parser, table: &mut CreateTable) -> Result<(), ParserError> {
         table.column_names = names;
         return Ok(());
     }
-    if is_word(p, 1, "LIKE") {
-        super::skip(p);
-        table.unsupported = Some("LIKE".to_string());
-        return Ok(());
-    }
-    (table.columns, table.constraints) = p.parse_columns()?;
+    let all = super::key::elements(p)?;
+    (table.columns, table.constraints, table.keys) = (all.columns, all.checks, all.keys);
+    table.unsupported = all.unsupported;
     Ok(())
 }
 
@@ -482,6 +494,9 @@ fn relation_kind(p: &mut Parser) -> Option<Kind> {
 
 pub(super) fn alter(p: &mut Parser) -> Result<Body, ParserError> {
     expect(p, "ALTER")?;
+    if words(p, &["INDEX"]) {
+        return super::index::alter(p);
+    }
     let Some(kind) = relation_kind(p) else { return other(p, "ALTER") };
     let if_exists = words(p, &["IF", "EXISTS"]);
     words(p, &["ONLY"]);
@@ -513,24 +528,30 @@ pub(super) fn alter(p: &mut Parser) -> Result<Body, ParserError> {
     if kind != Kind::Table {
         return Ok(unsupported(p, "only RENAME TO, OWNER TO and SET SCHEMA are supported here", None));
     }
-    let actions = p.parse_comma_separated(alter_action)?;
+    let actions = p.parse_comma_separated(alter_action)?.into_iter().flatten().collect();
     Ok(Body::AlterTable(Box::new(AlterTable { name, if_exists, actions })))
 }
 
-fn alter_action(p: &mut Parser) -> Result<AlterAction, ParserError> {
+fn alter_action(p: &mut Parser) -> Result<Vec<AlterAction>, ParserError> {
+    if let Some(actions) = super::key::alter_action(p)? {
+        return Ok(actions);
+    }
     if is_word(p, 0, "SET") && matches!(p.peek_nth_token_ref(1).token, Token::LParen) {
         p.advance_token();
-        return Ok(AlterAction::SetOptions(options(p)?));
+        return Ok(vec![AlterAction::SetOptions(options(p)?)]);
     }
     if is_word(p, 0, "RESET") {
         p.advance_token();
-        return Ok(AlterAction::ResetOptions(options(p)?.into_iter().map(|(k, _)| k).collect()));
+        return Ok(vec![AlterAction::ResetOptions(options(p)?.into_iter().map(|(k, _)| k).collect())]);
     }
-    Ok(AlterAction::Standard(Box::new(p.parse_alter_table_operation()?)))
+    Ok(vec![AlterAction::Standard(Box::new(p.parse_alter_table_operation()?))])
 }
 
 pub(super) fn drop(p: &mut Parser) -> Result<Body, ParserError> {
     expect(p, "DROP")?;
+    if words(p, &["INDEX"]) {
+        return super::index::drop(p);
+    }
     let Some(kind) = relation_kind(p) else { return other(p, "DROP") };
     let if_exists = words(p, &["IF", "EXISTS"]);
     let names = objects(p)?;
@@ -556,6 +577,9 @@ pub(super) fn truncate(p: &mut Parser) -> Result<Body, ParserError> {
 pub(super) fn comment(p: &mut Parser) -> Result<Body, ParserError> {
     expect(p, "COMMENT")?;
     expect(p, "ON")?;
+    if let Some(kind) = one_of(p, &["INDEX", "CONSTRAINT"]) {
+        return super::index::comment(p, kind == "CONSTRAINT");
+    }
     let kind =
         match one_of(p, &["TABLE", "COLUMN", "VIEW", "SCHEMA", "TYPE", "DOMAIN", "DATABASE", "TENANT", "ROLE", "USER"])
         {

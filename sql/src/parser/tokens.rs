@@ -58,13 +58,21 @@ pub(super) fn name(p: &mut Parser) -> Result<String, ParserError> {
 
 /// A possibly qualified name. Words that PostgreSQL reserves are none.
 pub(super) fn object(p: &mut Parser) -> Result<ast::ObjectName, ParserError> {
-    if let Token::Word(w) = &p.peek_token_ref().token
-        && w.quote_style.is_none()
-        && RESERVED.contains(&w.keyword)
-    {
-        return p.expected("a name", p.peek_token());
-    }
+    not_reserved(p)?;
     p.parse_object_name(false)
+}
+
+/// As [`name`], but none of the words that PostgreSQL reserves.
+pub(super) fn own_name(p: &mut Parser) -> Result<String, ParserError> {
+    not_reserved(p)?;
+    name(p)
+}
+
+fn not_reserved(p: &Parser) -> Result<(), ParserError> {
+    match &p.peek_token_ref().token {
+        Token::Word(w) if w.quote_style.is_some() || !RESERVED.contains(&w.keyword) => Ok(()),
+        _ => p.expected("a name", p.peek_token()),
+    }
 }
 
 /// Words that PostgreSQL takes for a name only in quotes.

@@ -107,7 +107,9 @@ pub(super) fn utility(p: &mut Parser, first: &str) -> Result<Body, ParserError> 
                 "A statement sees one snapshot; a transaction that loses a race fails with 40001 and can be repeated.",
             ),
         )),
-        "DO" | "CALL" | "REINDEX" | "CLUSTER" | "REFRESH" | "SECURITY" | "REASSIGN" | "LOAD" | "IMPORT" => {
+        "REINDEX" => super::index::reindex(p),
+        "CLUSTER" => super::index::cluster(p),
+        "DO" | "CALL" | "REFRESH" | "SECURITY" | "REASSIGN" | "LOAD" | "IMPORT" => {
             Ok(unsupported(p, format!("{first} is not supported"), None))
         }
         _ => p.expected("a statement", p.peek_token()),

@@ -91,7 +91,7 @@ pub use columns::type_name;
 pub(crate) use ctes::shared_plans;
 pub(crate) use domains::{DomainChecks, VALUE, column_default};
 pub(crate) use names::TEMPORARY;
-pub use names::{fold, resolve_creation, resolve_relation, resolve_temporary};
+pub use names::{find_index, find_index_by_parts, fold, resolve_creation, resolve_relation, resolve_temporary};
 pub use position::positioned;
 pub(crate) use rewrite::{is_row, needs_type};
 pub use run::{explain, run};

@@ -1,9 +1,12 @@
 //! Names: how identifiers fold, and how `search_path` finds what they stand for. Nothing outside the session's tenant
 //! can be named.
 
+use std::sync::Arc;
+
 use datafusion::sql::sqlparser::ast;
+use sightline_storage::catalog::TableDef;
 use sightline_storage::error::{Error, Result, SqlState};
-use sightline_storage::ids::SchemaId;
+use sightline_storage::ids::{IndexId, SchemaId};
 
 use super::{QueryContext, Relation};
 use crate::session::temporary::is_temporary;
@@ -63,22 +66,63 @@ pub(super) fn find_relation(ctx: &QueryContext, path: &[String], name: &[String]
         if is_temporary(schema) && *schema != ctx.temporary_name() {
             return Err(Error::unsupported("cannot access temporary tables of other sessions"));
         }
-        return in_schema(ctx, schema, &relation).ok_or_else(missing);
+        return in_schema(ctx, schema, &relation).ok_or_else(|| no_rows(ctx, path, name).unwrap_or_else(missing));
     }
     // Temporary relations that the path doesn't name come even before those of the system.
-    let (first, path) = match path {
+    let (first, rest) = match path {
         [first, rest @ ..] if first == TEMPORARY => (Some(first), rest),
         path => (None, path),
     };
     if let Some(found) = first.and_then(|schema| in_schema(ctx, schema, &relation)) {
         return Ok(found);
     }
-    if !path.iter().any(|s| s == "pg_catalog")
+    if !rest.iter().any(|s| s == "pg_catalog")
         && let Some(found) = in_schema(ctx, "pg_catalog", &relation)
     {
         return Ok(found);
     }
-    path.iter().find_map(|schema| in_schema(ctx, schema, &relation)).ok_or_else(missing)
+    let found = rest.iter().find_map(|schema| in_schema(ctx, schema, &relation));
+    found.ok_or_else(|| no_rows(ctx, path, name).unwrap_or_else(missing))
+}
+
+/// 42809 for an index, which has no rows to be read.
+fn no_rows(ctx: &QueryContext, path: &[String], name: &[String]) -> Option<Error> {
+    let (table, id) = index_of(ctx, path, name).ok()??;
+    let index = table.indexes.iter().find(|i| i.id == id)?;
+    Some(Error::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is an index", index.name)))
+}
+
+/// Finds an index by its folded parts: its table, and which of its indexes it is.
+fn index_of(ctx: &QueryContext, path: &[String], name: &[String]) -> Result<Option<(Arc<TableDef>, IndexId)>> {
+    let (schema, index) = schema_and_name(ctx, name)?;
+    let catalog = &ctx.snapshot.catalog;
+    let in_schema = |schema: &String| {
+        let id = match schema.as_str() {
+            TEMPORARY => catalog.schemas.get(&ctx.temporary_name())?.id,
+            schema => catalog.schemas.get(schema)?.id,
+        };
+        catalog.index_named(id, &index).map(|(table, index)| (table.clone(), index.id))
+    };
+    Ok(match &schema {
+        Some(schema) => in_schema(schema),
+        None => path.iter().find_map(in_schema),
+    })
+}
+
+/// Finds an index by its name as written; none if there is none.
+///
+/// # Errors
+/// 42601, 0A000 for what is no name.
+pub fn find_index(ctx: &QueryContext, name: &ast::ObjectName) -> Result<Option<(Arc<TableDef>, IndexId)>> {
+    index_of(ctx, &ctx.relation_path(), &parts(name)?)
+}
+
+/// As [`find_index`], by folded parts.
+///
+/// # Errors
+/// As [`find_index`].
+pub fn find_index_by_parts(ctx: &QueryContext, parts: &[String]) -> Result<Option<(Arc<TableDef>, IndexId)>> {
+    index_of(ctx, &ctx.relation_path(), parts)
 }
 
 fn in_schema(ctx: &QueryContext, schema: &str, name: &str) -> Option<Relation> {

@@ -5,6 +5,7 @@ pub mod comment;
 pub mod copy;
 pub mod cursor;
 pub mod explain;
+pub mod index;
 pub mod insert;
 mod layout;
 pub mod load;
@@ -55,6 +56,7 @@ pub(crate) async fn run(session: &mut Session, prepared: &Prepared, parameters: 
         Body::AlterType(alter) => user_type::alter(session, alter),
         Body::CreateDomain(create) => user_type::domain::create(session, create),
         Body::AlterDomain(alter) => user_type::domain::alter(session, alter).await,
+        Body::Index(statement) => Box::pin(index::run(session, statement)).await,
         Body::Schema(schema) => schema::create(session, schema),
         Body::Comment(on) => comment::run(session, on).await,
         Body::Tenant(tenant) => tenant::run(session, tenant).await,

@@ -8,7 +8,7 @@ use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::ids::{RoleId, SchemaId};
 use sightline_storage::types::SqlType;
 
-use crate::plan::{QueryContext, Relation, fold, resolve_relation};
+use crate::plan::{QueryContext, Relation, find_index, fold, resolve_relation};
 use crate::session::Identity;
 
 /// PostgreSQL's limit on the bytes of a name; longer ones are cut, as there.
@@ -35,6 +35,11 @@ pub(super) fn no_row(column: &str, ty: &SqlType) -> Result<()> {
 /// # Errors
 /// 42P01, 42809 for a view, 42501 for a relation of the system.
 pub(crate) fn table(ctx: &QueryContext, name: &ast::ObjectName) -> Result<Arc<TableDef>> {
+    if let Some((table, id)) = find_index(ctx, name)?
+        && let Some(index) = table.indexes.iter().find(|i| i.id == id)
+    {
+        return Err(wrong_kind(&index.name, "table"));
+    }
     match in_schema(ctx, name)? {
         Relation::Table(table) => Ok(table),
         Relation::View(view) => Err(wrong_kind(&view.name, "table")),

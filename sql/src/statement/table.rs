@@ -1,8 +1,11 @@
 //! Tables: CREATE, CREATE AS, ALTER, RENAME, DROP, TRUNCATE.
 
 mod alter;
+mod constraints;
 mod create;
 mod dependents;
+mod foreign_keys;
+mod keys;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Field, Schema};
@@ -16,12 +19,14 @@ use super::{done, names};
 use crate::answer::{Answer, Column, Notice};
 use crate::authorize::{Action, authorize};
 use crate::parser::definition::{Drop, Kind};
-use crate::plan::{QueryContext, Relation, fold, resolve_relation};
+use crate::plan::{QueryContext, Relation, find_index, fold, resolve_relation};
 use crate::session::Session;
 
 pub(super) use alter::{alter, any_row, drop_column, new_schema, no_new_rows, rename};
-pub(super) use create::{column_type, create, create_as, default_text};
+pub(super) use constraints::{cluster_on, drop_broken};
+pub(super) use create::{column_type, create, create_as, default_text, exists};
 pub(crate) use dependents::{check_views, dependent_views};
+pub(super) use keys::{free_name, joined};
 
 pub(super) fn truncate(session: &mut Session, tables: &[ast::ObjectName]) -> Result<Answer> {
     let ctx = session.write_context()?;
@@ -64,7 +69,7 @@ pub(super) fn drop(session: &mut Session, drop: &Drop) -> Result<Answer> {
 }
 
 /// The error of a missing relation, if what is missing is its schema.
-fn in_schema(ctx: &QueryContext, name: &ast::ObjectName, e: Error) -> Error {
+pub(super) fn in_schema(ctx: &QueryContext, name: &ast::ObjectName, e: Error) -> Error {
     let schema = name.0.iter().rev().nth(1).and_then(|part| part.as_ident()).map(fold);
     match schema {
         Some(schema) if e.code() == SqlState::UNDEFINED_TABLE => names::schema(ctx, &schema).err().unwrap_or(e),
@@ -78,6 +83,11 @@ fn find(ctx: &QueryContext, name: &ast::ObjectName, kind: Kind) -> Result<u32> {
         Error::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{name}\" is not a {kind}"))
             .hint(format!("Use DROP {hint} to remove a {}.", hint.to_lowercase()))
     };
+    if let Ok(Some((table, id))) = find_index(ctx, name) {
+        let index = table.indexes.iter().find(|i| i.id == id).map(|i| i.name.as_str()).unwrap_or_default();
+        let text = format!("\"{index}\" is not a {}", if kind == Kind::Table { "table" } else { "view" });
+        return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, text).hint("Use DROP INDEX to remove an index."));
+    }
     match (resolve_relation(ctx, name)?, kind) {
         (Relation::Table(table), Kind::Table) => Ok(table.id.0),
         (Relation::View(view), Kind::View) => Ok(view.id.0),

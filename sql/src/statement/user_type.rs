@@ -428,7 +428,7 @@ fn drop_users(session: &mut Session, ctx: &Arc<QueryContext>, types: &[Arc<TypeD
         let mut def = (**old).clone();
         let columns = old.columns.iter().filter(|c| uses(&c.ty));
         for column in columns {
-            table::drop_column(session, ctx, &mut def, &column.name, false)?;
+            table::drop_column(session, ctx, &mut def, &column.name, (false, true))?;
         }
         def.version = old.version + 1;
         ops.push(Op::PutTable(def));

@@ -6,6 +6,7 @@
 //! 2. Rows are only counted meanwhile; at the end of the entry the accepted ranges of each batch become hot rows at once.
 //! 3. What changed leaves as [`Effect`]s for one write to the hot store, and as new snapshots.
 
+mod indexes;
 mod meta;
 mod seen;
 mod stage;

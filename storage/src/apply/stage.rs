@@ -442,9 +442,8 @@ impl<'a> Stage<'a> {
         if catalog.schema(schema).is_none() {
             return stale();
         }
-        let name = (schema, name.to_string());
-        if catalog.tables.contains_key(&name) || catalog.views.contains_key(&name) {
-            return mistake(SqlState::DUPLICATE_TABLE, format!("relation \"{}\" already exists", name.1));
+        if self.is_taken(schema, name, TableId(0)) {
+            return mistake(SqlState::DUPLICATE_TABLE, format!("relation \"{name}\" already exists"));
         }
         Ok(())
     }

@@ -20,6 +20,7 @@ impl Stage<'_> {
     pub(super) fn create_table(&mut self, def: &TableDef) -> Result<(), Reject> {
         self.check_relation_name(def.schema, &def.name)?;
         let def = TableDef { id: TableId(self.oid(def.id.0)?), ..self.whole_table(def)? };
+        let def = self.with_keys(def, None)?;
         self.made = Some(def.id);
         let table = TableSnapshot::new(self.insert_table(def), self.index);
         self.set_table(table.def.id, Some(table));
@@ -45,8 +46,10 @@ impl Stage<'_> {
         if (old.schema, &old.name) != (def.schema, &def.name) {
             self.check_relation_name(def.schema, &def.name)?;
         }
-        self.catalog_mut().tables.remove(&(old.schema, old.name.clone()));
         let def = self.whole_table(def)?;
+        let def = self.with_keys(def, Some(&old))?;
+        self.catalog_mut().tables.remove(&(old.schema, old.name.clone()));
+        self.drop_referring(def.id, Some(&def));
         let def = self.insert_table(def);
         let index = self.index;
         let table = self.table_mut(def.id).expect("it was there a moment ago");
@@ -62,6 +65,7 @@ impl Stage<'_> {
         let Some(table) = self.table(id) else { return stale() };
         let (def, parts) = (table.def.clone(), table.parts.clone());
         self.check_no_dependents(def.id.0, &format!("table {}", def.name))?;
+        self.drop_referring(def.id, None);
         self.catalog_mut().tables.remove(&(def.schema, def.name.clone()));
         self.delete_table(def.id);
         self.forget_rows(def.id, &parts);
@@ -177,6 +181,12 @@ fn with_parts(old: &[Arc<Part>], add: &[PartMeta], deleter: Option<&crate::parts
     parts
 }
 
+/// Their conditions are the same, under the same names.
+fn same_checks(a: &TableDef, b: &TableDef) -> bool {
+    a.checks.len() == b.checks.len()
+        && a.checks.iter().zip(&b.checks).all(|(a, b)| (&a.name, &a.expr) == (&b.name, &b.expr))
+}
+
 /// Nothing differs that rows depend on.
 fn same_layout(a: &TableDef, b: &TableDef) -> bool {
     let column = |d: &TableDef| {
@@ -186,7 +196,8 @@ fn same_layout(a: &TableDef, b: &TableDef) -> bool {
             .collect::<Vec<_>>()
     };
     column(a) == column(b)
-        && a.checks == b.checks
+        && same_checks(a, b)
+        && a.same_keys(b)
         && a.partition_by == b.partition_by
         && a.cluster_by == b.cluster_by
         && a.next_column == b.next_column

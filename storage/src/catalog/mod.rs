@@ -3,6 +3,7 @@
 //! [`MetaCatalog`] is the meta group's: tenants and operator roles. [`TenantCatalog`] is one tenant's: schemas, tables,
 //! views, types, roles. Both change only in [`apply`](crate::apply); a reader holds an `Arc` of the one it started with.
 
+pub mod index;
 pub mod role;
 pub mod schema;
 pub mod table;
@@ -13,6 +14,7 @@ pub mod view;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use index::{ForeignKeyAction, ForeignKeyDef, IndexColumn, IndexDef, IndexKey, KeyConstraint};
 pub use role::RoleDef;
 pub use schema::SchemaDef;
 pub use table::{CheckDef, ColumnDef, PartitionExpr, TableDef};
@@ -20,7 +22,7 @@ pub use tenant::TenantDef;
 pub use user_type::{DomainDef, TypeBody, TypeDef};
 pub use view::ViewDef;
 
-use crate::ids::{RoleId, SchemaId, TableId, TenantId, TypeId, ViewId};
+use crate::ids::{IndexId, RoleId, SchemaId, TableId, TenantId, TypeId, ViewId};
 
 /// What the meta group holds.
 #[derive(Clone, Debug, Default)]
@@ -42,7 +44,8 @@ impl MetaCatalog {
     }
 }
 
-/// What one tenant's catalog holds. Relations (tables and views) of a schema share one name space.
+/// What one tenant's catalog holds. Relations (tables, views, and the indexes of
+/// tables) of a schema share one name space.
 #[derive(Clone, Debug, Default)]
 pub struct TenantCatalog {
     /// Raised by each change of this catalog; caches of plans are keyed by it.
@@ -65,6 +68,28 @@ impl TenantCatalog {
     /// The table with this id.
     pub fn table(&self, id: TableId) -> Option<&Arc<TableDef>> {
         self.tables.values().find(|t| t.id == id)
+    }
+
+    /// The index with this id, and its table.
+    pub fn index(&self, id: IndexId) -> Option<(&Arc<TableDef>, &IndexDef)> {
+        self.tables.values().find_map(|t| Some((t, t.indexes.iter().find(|i| i.id == id)?)))
+    }
+
+    /// The index of the schema with this name, and its table.
+    pub fn index_named(&self, schema: SchemaId, name: &str) -> Option<(&Arc<TableDef>, &IndexDef)> {
+        self.tables_of(schema).find_map(|t| Some((t, t.index(name)?)))
+    }
+
+    /// The tables of the schema.
+    pub fn tables_of(&self, schema: SchemaId) -> impl Iterator<Item = &Arc<TableDef>> {
+        let tables = self.tables.range((schema, String::new())..);
+        tables.take_while(move |((s, _), _)| *s == schema).map(|(_, t)| t)
+    }
+
+    /// The foreign keys of other tables that refer to this one.
+    pub fn referring(&self, id: TableId) -> impl Iterator<Item = (&Arc<TableDef>, &ForeignKeyDef)> {
+        let others = self.tables.values().filter(move |t| t.id != id);
+        others.flat_map(move |t| t.foreign_keys.iter().filter(move |f| f.references == id).map(move |f| (t, f)))
     }
 
     /// The view with this id.

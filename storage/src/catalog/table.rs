@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
 
+use super::{ForeignKeyDef, IndexDef};
 use crate::ids::{ColumnId, RoleId, SchemaId, TableId};
 use crate::types::SqlType;
 
@@ -24,6 +25,9 @@ pub struct TableDef {
     /// The next [`ColumnId`] to give out: numbers of dropped columns are never used again.
     pub next_column: u16,
     pub checks: Vec<CheckDef>,
+    /// All indexes, those of PRIMARY KEY and UNIQUE included, in order of creation.
+    pub indexes: Vec<IndexDef>,
+    pub foreign_keys: Vec<ForeignKeyDef>,
     pub partition_by: Vec<PartitionExpr>,
     /// The sort order of parts.
     pub cluster_by: Vec<ColumnId>,
@@ -56,6 +60,7 @@ pub struct CheckDef {
     pub name: String,
     /// The expression as SQL text.
     pub expr: String,
+    pub comment: Option<String>,
 }
 
 /// What rows of one part have in common.

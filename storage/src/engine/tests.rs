@@ -15,6 +15,7 @@ use crate::error::{Result, SqlState};
 use crate::ids::{ColumnId, GroupId, Index, PUBLIC_SCHEMA, RoleId, SUPERUSER, SchemaId, TableId, TenantId, ViewId};
 use crate::types::SqlType;
 
+mod keys;
 mod user_types;
 
 /// A directory of its own and helpers on its engine.
@@ -132,6 +133,8 @@ fn table_def(name: &str) -> TableDef {
         columns: vec![column(1, "id", SqlType::BigInt), column(2, "name", SqlType::Text)],
         next_column: 3,
         checks: Vec::new(),
+        indexes: Vec::new(),
+        foreign_keys: Vec::new(),
         partition_by: Vec::new(),
         cluster_by: Vec::new(),
         retention_us: None,

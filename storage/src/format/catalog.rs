@@ -1,7 +1,10 @@
 //! The persisted form of definitions.
 
+use super::index::{ForeignKeyMessage, IndexMessage};
 use super::{narrow, required};
-use crate::catalog::{CheckDef, ColumnDef, PartitionExpr, RoleDef, SchemaDef, TableDef, TenantDef, ViewDef};
+use crate::catalog::{
+    CheckDef, ColumnDef, ForeignKeyDef, IndexDef, PartitionExpr, RoleDef, SchemaDef, TableDef, TenantDef, ViewDef,
+};
 use crate::error::Result;
 use crate::ids::{ColumnId, GroupId, RoleId, SchemaId, TableId, TenantId, ViewId};
 use crate::kv::damaged;
@@ -296,6 +299,10 @@ pub(crate) struct TableMessage {
     comment: Option<String>,
     #[prost(sint64, tag = "13")]
     created_at: i64,
+    #[prost(message, repeated, tag = "54")]
+    indexes: Vec<IndexMessage>,
+    #[prost(message, repeated, tag = "55")]
+    foreign_keys: Vec<ForeignKeyMessage>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -324,6 +331,20 @@ pub(super) struct CheckMessage {
     pub(super) name: String,
     #[prost(string, tag = "2")]
     pub(super) expr: String,
+    #[prost(string, optional, tag = "43")]
+    pub(super) comment: Option<String>,
+}
+
+impl From<&CheckDef> for CheckMessage {
+    fn from(c: &CheckDef) -> CheckMessage {
+        CheckMessage { name: c.name.clone(), expr: c.expr.clone(), comment: c.comment.clone() }
+    }
+}
+
+impl From<CheckMessage> for CheckDef {
+    fn from(c: CheckMessage) -> CheckDef {
+        CheckDef { name: c.name, expr: c.expr, comment: c.comment }
+    }
 }
 
 /// `kind`: 0 the value, 1 hour, 2 day, 3 month, 4 year, 5 hash.
@@ -403,7 +424,6 @@ impl TryFrom<PartitionMessage> for PartitionExpr {
 
 impl From<&TableDef> for TableMessage {
     fn from(t: &TableDef) -> TableMessage {
-        let check = |c: &CheckDef| CheckMessage { name: c.name.clone(), expr: c.expr.clone() };
         TableMessage {
             id: t.id.0,
             schema: t.schema.0,
@@ -412,12 +432,14 @@ impl From<&TableDef> for TableMessage {
             version: t.version,
             columns: t.columns.iter().map(ColumnMessage::from).collect(),
             next_column: u32::from(t.next_column),
-            checks: t.checks.iter().map(check).collect(),
+            checks: t.checks.iter().map(CheckMessage::from).collect(),
             partition_by: t.partition_by.iter().map(PartitionMessage::from).collect(),
             cluster_by: t.cluster_by.iter().map(|c| u32::from(c.0)).collect(),
             retention_us: t.retention_us,
             comment: t.comment.clone(),
             created_at: t.created_at,
+            indexes: t.indexes.iter().map(IndexMessage::from).collect(),
+            foreign_keys: t.foreign_keys.iter().map(ForeignKeyMessage::from).collect(),
         }
     }
 }
@@ -435,7 +457,9 @@ impl TryFrom<TableMessage> for TableDef {
             version: t.version,
             columns: t.columns.into_iter().map(ColumnDef::try_from).collect::<Result<_>>()?,
             next_column: narrow(t.next_column, "a table")?,
-            checks: t.checks.into_iter().map(|c| CheckDef { name: c.name, expr: c.expr }).collect(),
+            checks: t.checks.into_iter().map(CheckDef::from).collect(),
+            indexes: t.indexes.into_iter().map(IndexDef::try_from).collect::<Result<_>>()?,
+            foreign_keys: t.foreign_keys.into_iter().map(ForeignKeyDef::try_from).collect::<Result<_>>()?,
             partition_by: t.partition_by.into_iter().map(PartitionExpr::try_from).collect::<Result<_>>()?,
             cluster_by: t.cluster_by.into_iter().map(cluster).collect::<Result<_>>()?,
             retention_us: t.retention_us,

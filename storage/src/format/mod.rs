@@ -5,6 +5,7 @@
 
 pub(crate) mod catalog;
 pub(crate) mod entry;
+mod index;
 pub(crate) mod part;
 pub(crate) mod state;
 pub(crate) mod user_type;

@@ -82,15 +82,12 @@ impl From<&TypeDef> for TypeMessage {
                 let label = |(number, label): &(i32, String)| LabelMessage { number: *number, label: label.clone() };
                 BodyMessage::Enum(EnumMessage { labels: labels.iter().map(label).collect() })
             }
-            TypeBody::Domain(d) => {
-                let check = |c: &CheckDef| CheckMessage { name: c.name.clone(), expr: c.expr.clone() };
-                BodyMessage::Domain(DomainMessage {
-                    base: stored_type(&d.base),
-                    not_null: d.not_null,
-                    default: d.default.clone(),
-                    checks: d.checks.iter().map(check).collect(),
-                })
-            }
+            TypeBody::Domain(d) => BodyMessage::Domain(DomainMessage {
+                base: stored_type(&d.base),
+                not_null: d.not_null,
+                default: d.default.clone(),
+                checks: d.checks.iter().map(CheckMessage::from).collect(),
+            }),
             TypeBody::Composite(fields) => BodyMessage::Composite(CompositeMessage {
                 fields: fields.iter().map(|(n, t)| FieldMessage { name: n.clone(), ty: stored_type(t) }).collect(),
             }),
@@ -117,7 +114,7 @@ impl TryFrom<TypeMessage> for TypeDef {
                 base: sql_type(&d.base)?,
                 not_null: d.not_null,
                 default: d.default,
-                checks: d.checks.into_iter().map(|c| CheckDef { name: c.name, expr: c.expr }).collect(),
+                checks: d.checks.into_iter().map(CheckDef::from).collect(),
             }),
             BodyMessage::Composite(c) => {
                 let field = |f: FieldMessage| Ok((f.name, sql_type(&f.ty)?));

@@ -38,9 +38,22 @@ fn obj_description(ctx: &QueryContext, args: &[Value]) -> Result<Value> {
     }
     if of(args, "pg_type") {
         let def = ctx.snapshot.catalog.user_type(TypeId(oid));
-        return Ok(def.and_then(|t| t.comment.clone()).into());
+        if def.is_some() || args.len() > 1 {
+            return Ok(def.and_then(|t| t.comment.clone()).into());
+        }
+    }
+    if of(args, "pg_constraint") {
+        return Ok(constraint(ctx, oid).into());
     }
     Ok(Value::Null)
+}
+
+fn constraint(ctx: &QueryContext, oid: u32) -> Option<String> {
+    let checks = objects::checks(ctx).map(|(o, _, c)| (o, &c.comment));
+    let domains = objects::domain_checks(ctx).map(|(o, _, c)| (o, &c.comment));
+    let keys = objects::keys(ctx).map(|(o, _, i)| (o, &i.constraint_comment));
+    let foreign = objects::foreign_keys(ctx).map(|(o, _, f)| (o, &f.comment));
+    checks.chain(domains).chain(keys).chain(foreign).find(|(o, _)| *o == oid).and_then(|(_, c)| c.clone())
 }
 
 fn col_description(ctx: &QueryContext, args: &[Value]) -> Result<Value> {

@@ -2,12 +2,13 @@
 //! `pg_get_expr` gives back what it gets.
 
 use sightline_storage::error::Result;
+use sightline_storage::ids::IndexId;
 
 use super::{Arg, Function, null, returns};
 use crate::catalog::objects::{self, Object};
 use crate::catalog::pg_catalog::{pg_type, pg_views};
 use crate::catalog::rows::Value;
-use crate::catalog::{information_schema, names};
+use crate::catalog::{indexdef, information_schema, names};
 use crate::plan::QueryContext;
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -15,7 +16,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("pg_get_expr", &[Arg::Text, Arg::Oid, Arg::Bool], returns::text, pg_get_expr).required(2),
     Function::new("pg_get_viewdef", &[Arg::Named, Arg::Bool], returns::text, pg_get_viewdef).required(1),
     Function::new("pg_get_constraintdef", &[Arg::Oid, Arg::Bool], returns::text, pg_get_constraintdef).required(1),
-    Function::new("pg_get_indexdef", &[Arg::Oid, Arg::Int, Arg::Bool], returns::text, null).required(1),
+    Function::new("pg_get_indexdef", &[Arg::Oid, Arg::Int, Arg::Bool], returns::text, pg_get_indexdef).required(1),
     Function::new("pg_get_triggerdef", &[Arg::Oid, Arg::Bool], returns::text, null).required(1),
     Function::new("pg_get_ruledef", &[Arg::Oid, Arg::Bool], returns::text, null).required(1),
     Function::new("pg_get_partkeydef", &[Arg::Oid], returns::text, null),
@@ -65,7 +66,7 @@ fn pg_get_expr(_: &QueryContext, args: &[Value]) -> Result<Value> {
 fn pg_get_viewdef(ctx: &QueryContext, args: &[Value]) -> Result<Value> {
     match class(ctx, &args[0])?.and_then(|oid| objects::relation(ctx, oid)) {
         Some(Object::View(view)) => Ok(pg_views::view_definition(view).into()),
-        Some(Object::Table(_) | Object::System(_)) | None => Ok(Value::Null),
+        Some(Object::Table(_) | Object::Index(..) | Object::System(_)) | None => Ok(Value::Null),
     }
 }
 
@@ -74,5 +75,25 @@ fn pg_get_constraintdef(ctx: &QueryContext, args: &[Value]) -> Result<Value> {
     let of_tables = objects::checks(ctx).map(|(oid, _, check)| (oid, check));
     let mut all = of_tables.chain(objects::domain_checks(ctx).map(|(oid, _, check)| (oid, check)));
     let found = args[0].oid().and_then(|oid| all.find(|(o, _)| *o == oid));
-    Ok(found.map(|(_, check)| information_schema::check_clause(&check.expr, pretty)).into())
+    if let Some((_, check)) = found {
+        return Ok(information_schema::check_clause(&check.expr, pretty).into());
+    }
+    let Some(oid) = args[0].oid() else { return Ok(Value::Null) };
+    if let Some((_, table, index)) = objects::keys(ctx).find(|(o, ..)| *o == oid) {
+        return Ok(indexdef::constraint(table, index).into());
+    }
+    let foreign = objects::foreign_keys(ctx).find(|(o, ..)| *o == oid);
+    Ok(foreign.map(|(_, table, key)| indexdef::foreign_key(ctx, table, key)).into())
+}
+
+fn pg_get_indexdef(ctx: &QueryContext, args: &[Value]) -> Result<Value> {
+    let column = args.get(1).and_then(Value::int).unwrap_or(0);
+    let pretty = args.get(2).and_then(Value::bool).unwrap_or(false);
+    let found = args[0].oid().and_then(|oid| ctx.snapshot.catalog.index(IndexId(oid)));
+    let Some((table, index)) = found else { return Ok(Value::Null) };
+    if column == 0 {
+        return Ok(indexdef::definition(ctx, table, index, pretty).into());
+    }
+    let at = usize::try_from(column).unwrap_or(0).wrapping_sub(1);
+    Ok(indexdef::part(table, index, at, pretty).unwrap_or_default().into())
 }

@@ -71,6 +71,7 @@ fn columns<'a>(object: &Object<'a>) -> Vec<Column<'a>> {
             t.columns.iter().map(column).collect()
         }
         Object::View(v) => (1..).zip(&v.columns).map(|(n, (name, ty))| plain(name, n, ty, false)).collect(),
+        Object::Index(..) => Vec::new(),
         Object::System(r) => (1..).zip(&r.columns).map(|(n, c)| plain(c.name, n, &c.ty, c.not_null)).collect(),
     }
 }

@@ -1,6 +1,7 @@
-//! `information_schema.constraint_column_usage`: the columns that CHECKs name.
+//! `information_schema.constraint_column_usage`: the columns that CHECKs name, those of keys, and those that foreign keys refer to.
 
 use arrow::array::RecordBatch;
+use sightline_storage::catalog::TableDef;
 use sightline_storage::error::Result;
 
 use super::shown;
@@ -39,11 +40,30 @@ pub(super) fn build(ctx: &QueryContext, relation: &'static Relation) -> Result<R
             }
         }
     }
+    let keys = objects::keys(ctx).map(|(_, t, i)| (t, i.key_columns().unwrap_or_default(), t, &i.name));
+    let foreign = objects::foreign_keys(ctx).filter_map(|(_, t, f)| {
+        Some((ctx.snapshot.catalog.table(f.references)?.as_ref(), f.referenced.clone(), t, &f.name))
+    });
+    for (table, columns, of, name) in keys.chain(foreign).filter(|(t, ..)| shown(ctx, t.owner)) {
+        let schema = |t: &TableDef| Value::from(objects::schema_name(ctx, t.schema.0).map(str::to_string));
+        for column in columns.iter().filter_map(|id| table.column_by_id(*id)) {
+            let catalog = || Value::from(&ctx.identity.tenant_name);
+            rows.push([
+                catalog(),
+                schema(table),
+                (&table.name).into(),
+                (&column.name).into(),
+                catalog(),
+                schema(of),
+                name.into(),
+            ]);
+        }
+    }
     rows.finish()
 }
 
 /// Whether the expression has the column's name as a word of its own.
-fn names(expr: &str, column: &str) -> bool {
+pub(in crate::catalog) fn names(expr: &str, column: &str) -> bool {
     let word = |c: char| c.is_alphanumeric() || c == '_';
     expr.match_indices(column).any(|(at, found)| {
         let before = expr[..at].chars().next_back();

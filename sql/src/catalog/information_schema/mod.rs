@@ -4,11 +4,15 @@
 mod check_constraints;
 mod columns;
 mod constraint_column_usage;
+mod key_column_usage;
+mod referential_constraints;
 mod roles;
 mod schemata;
 mod table_constraints;
 mod tables;
 mod views;
+
+pub(super) use constraint_column_usage::names;
 
 use sightline_storage::catalog::TableDef;
 use sightline_storage::ids::RoleId;
@@ -27,6 +31,8 @@ pub(super) fn builder(name: &str) -> Option<Build> {
         "constraint_column_usage" => constraint_column_usage::build,
         "enabled_roles" => roles::build,
         "information_schema_catalog_name" => schemata::build_catalog_name,
+        "key_column_usage" => key_column_usage::build,
+        "referential_constraints" => referential_constraints::build,
         "schemata" => schemata::build,
         "table_constraints" => table_constraints::build,
         "tables" => tables::build,
@@ -38,6 +44,11 @@ pub(super) fn builder(name: &str) -> Option<Build> {
 /// `CHECK (…)` as `pg_get_constraintdef` prints it: one pair of brackets more unless it is to be pretty.
 pub(super) fn check_clause(expr: &str, pretty: bool) -> String {
     if pretty { format!("CHECK ({expr})") } else { format!("CHECK (({expr}))") }
+}
+
+/// The standard's boolean.
+fn yes_no(yes: bool) -> &'static str {
+    if yes { "YES" } else { "NO" }
 }
 
 /// Whether the session's role may know of what this role owns.

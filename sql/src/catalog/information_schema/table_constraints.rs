@@ -1,9 +1,10 @@
-//! `information_schema.table_constraints`: CHECKs, and NOT NULLs as checks.
+//! `information_schema.table_constraints`: CHECKs, keys, foreign keys, and NOT NULLs as checks.
 
 use arrow::array::RecordBatch;
+use sightline_storage::catalog::KeyConstraint;
 use sightline_storage::error::Result;
 
-use super::{not_nulls, shown};
+use super::{not_nulls, shown, yes_no};
 use crate::catalog::objects;
 use crate::catalog::relation::Relation;
 use crate::catalog::rows::{Rows, Value};
@@ -23,12 +24,23 @@ pub(super) fn build(ctx: &QueryContext, relation: &'static Relation) -> Result<R
             "is_deferrable",
             "initially_deferred",
             "enforced",
+            "nulls_distinct",
         ],
     );
     for table in objects::tables(ctx).filter(|t| shown(ctx, t.owner)) {
         let schema = objects::schema_name(ctx, table.schema.0).map(str::to_string);
-        let checks = table.checks.iter().map(|c| c.name.clone());
-        for name in checks.chain(not_nulls(table).map(|(name, _)| name)) {
+        let checks = table.checks.iter().map(|c| (c.name.clone(), "CHECK", (false, false), None));
+        let not_nulls = not_nulls(table).map(|(name, _)| (name, "CHECK", (false, false), None));
+        let keys = table.indexes.iter().filter_map(|i| {
+            let (kind, distinct) = match i.constraint? {
+                KeyConstraint::Primary => ("PRIMARY KEY", None),
+                KeyConstraint::Unique => ("UNIQUE", Some(yes_no(!i.nulls_not_distinct))),
+            };
+            Some((i.name.clone(), kind, (false, false), distinct))
+        });
+        let foreign = table.foreign_keys.iter();
+        let foreign = foreign.map(|f| (f.name.clone(), "FOREIGN KEY", (f.deferrable, f.deferred), None));
+        for (name, kind, (deferrable, deferred), distinct) in checks.chain(keys).chain(foreign).chain(not_nulls) {
             let catalog = || Value::from(&ctx.identity.tenant_name);
             rows.push([
                 catalog(),
@@ -37,10 +49,11 @@ pub(super) fn build(ctx: &QueryContext, relation: &'static Relation) -> Result<R
                 catalog(),
                 schema.clone().into(),
                 (&table.name).into(),
-                "CHECK".into(),
-                "NO".into(),
-                "NO".into(),
+                kind.into(),
+                yes_no(deferrable).into(),
+                yes_no(deferred).into(),
                 "YES".into(),
+                distinct.into(),
             ]);
         }
     }

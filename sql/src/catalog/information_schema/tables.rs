@@ -18,6 +18,7 @@ pub(super) fn build(ctx: &QueryContext, relation: &'static Relation) -> Result<R
         let view = match &object {
             Object::Table(_) => false,
             Object::View(_) => true,
+            Object::Index(..) => continue,
             Object::System(r) => r.kind == "v",
         };
         rows.push([

@@ -13,6 +13,7 @@ mod pg_db_role_setting;
 mod pg_depend;
 pub(super) mod pg_description;
 mod pg_enum;
+mod pg_index;
 mod pg_language;
 mod pg_namespace;
 mod pg_prepared_statements;
@@ -48,6 +49,8 @@ pub(super) fn builder(name: &str) -> Option<Build> {
         "pg_depend" => pg_depend::build,
         "pg_description" => pg_description::build,
         "pg_enum" => pg_enum::build,
+        "pg_index" => pg_index::build,
+        "pg_indexes" => pg_index::build_view,
         "pg_language" => pg_language::build,
         "pg_namespace" => pg_namespace::build,
         "pg_prepared_statements" => pg_prepared_statements::build,

@@ -1,6 +1,7 @@
 //! `pg_attribute`: the columns of every relation, the system's included.
 
 use arrow::array::RecordBatch;
+use sightline_storage::catalog::{IndexKey, TableDef};
 use sightline_storage::error::Result;
 use sightline_storage::types::SqlType;
 
@@ -69,6 +70,22 @@ pub(super) fn build(ctx: &QueryContext, relation: &'static Relation) -> Result<R
             }));
         }
     }
+    for (table, index) in objects::indexes(ctx) {
+        let types = index.columns.iter().map(|c| key_type(table, &c.key));
+        let types = types.chain(index.include.iter().map(|id| table.column_by_id(*id).map(|c| &c.ty)));
+        let parts = crate::statement::index::part_names(table, index);
+        for ((number, name), ty) in (1..).zip(&parts).zip(types) {
+            let Some(ty) = ty else { continue };
+            rows.push(values(&Attribute {
+                relation: index.id.0,
+                name,
+                ty,
+                number,
+                not_null: false,
+                has_default: false,
+            }));
+        }
+    }
     for system in relation::all() {
         for (number, column) in (1..).zip(&system.columns) {
             rows.push(values(&Attribute {
@@ -82,6 +99,13 @@ pub(super) fn build(ctx: &QueryContext, relation: &'static Relation) -> Result<R
         }
     }
     rows.finish()
+}
+
+fn key_type<'a>(table: &'a TableDef, key: &'a IndexKey) -> Option<&'a SqlType> {
+    match key {
+        IndexKey::Column(id) => table.column_by_id(*id).map(|c| &c.ty),
+        IndexKey::Expression { ty, .. } => Some(ty),
+    }
 }
 
 fn values(a: &Attribute<'_>) -> [Value; COLUMNS.len()] {

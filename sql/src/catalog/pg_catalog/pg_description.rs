@@ -1,4 +1,4 @@
-//! `pg_description`: comments on relations, their columns, types, and schemas.
+//! `pg_description`: comments on relations, their columns, constraints, types, and schemas.
 
 use arrow::array::RecordBatch;
 use sightline_storage::error::Result;
@@ -12,6 +12,8 @@ use crate::plan::QueryContext;
 pub(in crate::catalog) const PG_CLASS: u32 = 1259;
 /// `pg_class.oid` of `pg_type`.
 const PG_TYPE: u32 = 1247;
+/// `pg_class.oid` of `pg_constraint`.
+pub(in crate::catalog) const PG_CONSTRAINT: u32 = 2606;
 /// `pg_class.oid` of `pg_namespace`.
 pub(in crate::catalog) const PG_NAMESPACE: u32 = 2615;
 
@@ -37,7 +39,21 @@ pub(super) fn build(ctx: &QueryContext, relation: &'static Relation) -> Result<R
                     push(v.id.0, PG_CLASS, *number, comment);
                 }
             }
-            Object::System(_) => {}
+            Object::Index(..) | Object::System(_) => {}
+        }
+    }
+    for (_, index) in objects::indexes(ctx) {
+        if let Some(comment) = &index.comment {
+            push(index.id.0, PG_CLASS, 0, comment);
+        }
+    }
+    let checks = objects::checks(ctx).map(|(oid, _, check)| (oid, &check.comment));
+    let domains = objects::domain_checks(ctx).map(|(oid, _, check)| (oid, &check.comment));
+    let keys = objects::keys(ctx).map(|(oid, _, index)| (oid, &index.constraint_comment));
+    let foreign = objects::foreign_keys(ctx).map(|(oid, _, key)| (oid, &key.comment));
+    for (oid, comment) in checks.chain(domains).chain(keys).chain(foreign) {
+        if let Some(comment) = comment {
+            push(oid, PG_CONSTRAINT, 0, comment);
         }
     }
     for def in ctx.snapshot.catalog.types.values() {

@@ -17,11 +17,12 @@ pub(super) fn build(ctx: &QueryContext, relation: &'static Relation) -> Result<R
         if matches!(object, objects::Object::View(_)) || is_system_view(&object) {
             continue;
         }
+        let has_indexes = matches!(&object, objects::Object::Table(t) if !t.indexes.is_empty());
         rows.push([
             objects::schema_name(ctx, object.schema().0).map(str::to_string).into(),
             object.name().to_string().into(),
             objects::role_name(ctx, object.owner().0).into_owned().into(),
-            false.into(),
+            has_indexes.into(),
             false.into(),
             false.into(),
             false.into(),

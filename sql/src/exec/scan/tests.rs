@@ -48,6 +48,8 @@ fn table(columns: Vec<ColumnDef>) -> TableDef {
         next_column: columns.len() as u16 + 1,
         columns,
         checks: Vec::new(),
+        indexes: Vec::new(),
+        foreign_keys: Vec::new(),
         partition_by: Vec::new(),
         cluster_by: Vec::new(),
         retention_us: None,

@@ -1,6 +1,5 @@
 //! ALTER TABLE, and renaming of relations.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -15,9 +14,12 @@ use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::ids::{ColumnId, TableId};
 use sightline_storage::types::SqlType;
 
+use super::super::index::check_unique;
 use super::super::{done, layout, names};
 use super::check_views;
+use super::constraints;
 use super::create::{add_check, add_column, check_constraint, column_def, column_type, default_text, exists};
+use super::keys;
 use crate::answer::{Answer, Notice};
 use crate::authorize::{Action, authorize};
 use crate::error::from_datafusion;
@@ -45,13 +47,29 @@ pub(in crate::statement) async fn alter(session: &mut Session, alter: &AlterTabl
     let allowed = authorize(&ctx.identity, Action::ChangeTable(&old))?;
     let mut table = (*old).clone();
     let mut scans = Vec::new();
+    let mut added = Vec::new();
     for action in &alter.actions {
         match action {
+            // Once all columns are there.
+            AlterAction::AddKey(key) => added.push(key),
+            AlterAction::AddColumnKey(key, if_not_exists) => {
+                let there = key.columns.iter().any(|c| old.column(c).is_some());
+                added.extend((!*if_not_exists || !there).then_some(key));
+            }
+            AlterAction::DropConstraint { name, if_exists, cascade } => {
+                constraints::drop(session, &ctx, &mut table, name, *if_exists, *cascade)?;
+            }
+            AlterAction::ValidateConstraint(name) => constraints::validate(&mut table, name)?,
+            AlterAction::AlterConstraint(key) => constraints::alter(&mut table, key)?,
+            AlterAction::ClusterOn(index) => constraints::cluster_on(&mut table, index.as_deref())?,
+            AlterAction::Unsupported(text) => return Err(Error::unsupported(*text)),
             AlterAction::SetOptions(options) => layout::set_options(&mut table, options, true)?,
             AlterAction::ResetOptions(names) => layout::reset_options(&mut table, names)?,
             AlterAction::Standard(operation) => apply(session, &ctx, &mut table, operation, &mut scans)?,
         }
     }
+    let asked = keys::add(session, &ctx, &mut table, &added)?;
+    scans.extend(asked.not_null.iter().filter_map(|column| new_nulls(&old, &table, column)));
     layout::check(&table)?;
     if table == *old {
         return Ok(done("ALTER TABLE"));
@@ -63,7 +81,7 @@ pub(in crate::statement) async fn alter(session: &mut Session, alter: &AlterTabl
         Error::unsupported(format!("cannot alter table {} because view {} depends on it", table.name, view.name))
             .hint("Drop the view first, and create it again afterwards.")
     })?;
-    if !scans.is_empty() {
+    if !scans.is_empty() || !asked.unique.is_empty() {
         session.apply(allowed, no_new_rows(&changed, table.id))?;
     }
     for scan in scans {
@@ -72,7 +90,25 @@ pub(in crate::statement) async fn alter(session: &mut Session, alter: &AlterTabl
             return Err(scan.error);
         }
     }
+    for name in asked.unique {
+        let now = changed.snapshot.catalog.table(table.id);
+        let Some((now, index)) = now.and_then(|t| Some((t, t.index(&name)?))) else { continue };
+        // As it was, if it had the columns: as it will be, the planner may take the answer for granted.
+        let before = index.key_columns().is_some_and(|ids| ids.iter().all(|id| old.column_by_id(*id).is_some()));
+        let (ctx, table) = if before { (&ctx, &*old) } else { (&changed, &**now) };
+        check_unique(ctx, table, index).await?;
+    }
     Ok(done("ALTER TABLE"))
+}
+
+/// What would show that a primary key's column holds NULLs.
+fn new_nulls(old: &TableDef, table: &TableDef, column: &str) -> Option<MustBeEmpty> {
+    let def = table.column(column)?;
+    match old.column_by_id(def.id) {
+        Some(_) => Some(nulls(table, column)),
+        None if def.missing.is_none() => Some(MustBeEmpty { condition: "true".to_string(), ..nulls(table, column) }),
+        None => None,
+    }
 }
 
 /// The relation, or none with a notice if it is missing and may be.
@@ -115,8 +151,10 @@ fn apply(
         Alter::AddColumn { if_not_exists, column_def, .. } => {
             add(session, ctx, table, column_def, *if_not_exists, scans)
         }
-        Alter::DropColumn { column_names, if_exists, .. } => {
-            column_names.iter().try_for_each(|name| drop_column(session, ctx, table, &fold(name), *if_exists))
+        Alter::DropColumn { column_names, if_exists, drop_behavior, .. } => {
+            let cascade = *drop_behavior == Some(ast::DropBehavior::Cascade);
+            let mut drop = |name| drop_column(session, ctx, table, &fold(name), (*if_exists, cascade));
+            column_names.iter().try_for_each(&mut drop)
         }
         Alter::AlterColumn { column_name, op } => alter_column(ctx, table, &fold(column_name), op, scans),
         Alter::AddConstraint { constraint, not_valid } => {
@@ -126,36 +164,8 @@ fn apply(
             let (name, expr, column) = check_constraint(constraint)?;
             add_checked(ctx, table, name, &expr, column.as_deref(), scans)
         }
-        Alter::DropConstraint { if_exists, name, .. } => {
-            let name = fold(name);
-            let before = table.checks.len();
-            table.checks.retain(|c| c.name != name);
-            if table.checks.len() < before {
-                return Ok(());
-            }
-            let text = format!("constraint \"{name}\" of relation \"{}\" does not exist", table.name);
-            if !*if_exists {
-                return Err(Error::new(SqlState::UNDEFINED_OBJECT, text));
-            }
-            session.notice(Notice::new(SqlState::new("00000"), format!("{text}, skipping")));
-            Ok(())
-        }
         Alter::RenameConstraint { old_name, new_name } => {
-            let (old, new) = (fold(old_name), fold(new_name));
-            if table.checks.iter().any(|c| c.name == new) {
-                let text = format!("constraint \"{new}\" for relation \"{}\" already exists", table.name);
-                return Err(Error::new(SqlState::DUPLICATE_OBJECT, text));
-            }
-            match table.checks.iter_mut().find(|c| c.name == old) {
-                Some(check) => {
-                    check.name = new;
-                    Ok(())
-                }
-                None => {
-                    let text = format!("constraint \"{old}\" for table \"{}\" does not exist", table.name);
-                    Err(Error::new(SqlState::UNDEFINED_OBJECT, text))
-                }
-            }
+            constraints::rename(ctx, table, &fold(old_name), &fold(new_name))
         }
         other => Err(Error::unsupported(format!("ALTER TABLE … {other} is not supported"))),
     }
@@ -243,7 +253,7 @@ pub(in crate::statement) fn drop_column(
     ctx: &Arc<QueryContext>,
     table: &mut TableDef,
     name: &str,
-    if_exists: bool,
+    (if_exists, cascade): (bool, bool),
 ) -> Result<()> {
     let Some(column) = table.column(name) else {
         let e = no_column(table, name);
@@ -272,7 +282,7 @@ pub(in crate::statement) fn drop_column(
     if table.columns.is_empty() {
         return Err(Error::unsupported("tables without columns are not supported"));
     }
-    Ok(())
+    constraints::without_column(session, ctx, table, (id, name), cascade)
 }
 
 /// True if the column decides where rows lie.
@@ -302,7 +312,13 @@ fn alter_column(
             table.columns[at].not_null = true;
             scans.push(nulls(table, name));
         }
-        Alter::DropNotNull => table.columns[at].not_null = false,
+        Alter::DropNotNull => {
+            if table.primary_key().is_some_and(|k| k.has_column(table.columns[at].id)) {
+                let text = format!("column \"{name}\" is in a primary key");
+                return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, text));
+            }
+            table.columns[at].not_null = false;
+        }
         Alter::SetDefault { value } => {
             table.columns[at].default = default_text(ctx, value, &table.columns[at].ty, name)?;
         }
@@ -440,21 +456,7 @@ fn rename_column(table: &mut TableDef, from: &str, to: &str) -> Result<()> {
     };
     column.name = to.clone();
     for check in &mut table.checks {
-        let mut expr = parser::parse_expr(&check.expr)?;
-        let rename = |ident: &mut ast::Ident| {
-            if fold(ident) == from {
-                *ident = ast::Ident::with_quote('"', to.as_str());
-            }
-        };
-        let _: ControlFlow<()> = ast::visit_expressions_mut(&mut expr, |e| {
-            match e {
-                ast::Expr::Identifier(ident) => rename(ident),
-                ast::Expr::CompoundIdentifier(parts) => parts.last_mut().into_iter().for_each(rename),
-                _ => {}
-            }
-            ControlFlow::Continue(())
-        });
-        check.expr = expr.to_string();
+        check.expr = constraints::renamed(&check.expr, from, &to)?;
     }
-    Ok(())
+    constraints::rename_in_indexes(table, from, &to)
 }

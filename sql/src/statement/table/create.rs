@@ -16,6 +16,7 @@ use sightline_storage::ids::{ColumnId, SchemaId, TableId};
 use sightline_storage::types::SqlType;
 
 use super::super::{done, insert, layout, names, query};
+use super::keys;
 use crate::answer::{Answer, Column, Notice};
 use crate::authorize::{Action, Allowed, authorize};
 use crate::codec::Style;
@@ -31,7 +32,7 @@ use crate::plan::{
 use crate::session::Session;
 
 /// Columns that every table of PostgreSQL has.
-const SYSTEM_COLUMNS: [&str; 7] = ["tableoid", "ctid", "xmin", "xmax", "cmin", "cmax", "_row"];
+pub(super) const SYSTEM_COLUMNS: [&str; 7] = ["tableoid", "ctid", "xmin", "xmax", "cmin", "cmax", "_row"];
 
 pub(in crate::statement) fn create(session: &mut Session, create: &CreateTable) -> Result<Answer> {
     let mut ctx = session.write_context()?;
@@ -52,6 +53,7 @@ pub(in crate::statement) fn create(session: &mut Session, create: &CreateTable) 
     for (name, expr, column) in checks {
         add_check(&ctx, &mut table, name, &expr, column.as_deref())?;
     }
+    keys::add(session, &ctx, &mut table, &create.keys.iter().collect::<Vec<_>>())?;
     set_layout(&mut table, create)?;
     at_commit(session, create, &table);
     session.apply(allowed, vec![Op::CreateTable(table)])?;
@@ -143,6 +145,8 @@ fn begin(
         columns: Vec::new(),
         next_column: 1,
         checks: Vec::new(),
+        indexes: Vec::new(),
+        foreign_keys: Vec::new(),
         partition_by: Vec::new(),
         cluster_by: Vec::new(),
         retention_us: None,
@@ -161,8 +165,16 @@ fn at_commit(session: &mut Session, create: &CreateTable, table: &TableDef) {
 
 /// True if the schema has a relation of this name.
 pub(in crate::statement) fn exists(ctx: &QueryContext, schema: SchemaId, name: &str) -> bool {
+    exists_beside(ctx, schema, name, TableId(0))
+}
+
+/// As [`exists`], without the indexes of the table `own`.
+pub(super) fn exists_beside(ctx: &QueryContext, schema: SchemaId, name: &str, own: TableId) -> bool {
     let key = (schema, name.to_string());
-    ctx.snapshot.catalog.tables.contains_key(&key) || ctx.snapshot.catalog.views.contains_key(&key)
+    let catalog = &ctx.snapshot.catalog;
+    catalog.tables.contains_key(&key)
+        || catalog.views.contains_key(&key)
+        || catalog.index_named(schema, name).is_some_and(|(table, _)| table.id != own)
 }
 
 fn supported(create: &CreateTable) -> Result<()> {
@@ -324,20 +336,12 @@ pub(in crate::statement) fn column_type(ctx: &QueryContext, ty: &ast::DataType) 
 
 fn unsupported_option(option: &ast::ColumnOption) -> Error {
     match option {
-        ast::ColumnOption::PrimaryKey(_) => keys("PRIMARY KEY"),
-        ast::ColumnOption::Unique(_) => keys("UNIQUE"),
-        ast::ColumnOption::ForeignKey(_) => keys("REFERENCES"),
         ast::ColumnOption::Generated { .. } | ast::ColumnOption::Identity(_) => {
             Error::unsupported("generated columns are not supported").hint("Use a DEFAULT, or a view.")
         }
         ast::ColumnOption::Collation(name) => Error::unsupported(format!("COLLATE {name} is not supported")),
         other => Error::unsupported(format!("the column option {other} is not supported")),
     }
-}
-
-fn keys(what: &str) -> Error {
-    Error::unsupported(format!("{what} is not supported yet"))
-        .hint("Keys are not enforced in this version, so they are refused rather than ignored.")
 }
 
 /// A DEFAULT as text, checked against its column; DEFAULT NULL is none.
@@ -433,9 +437,6 @@ fn default_error(e: Error, ty: &SqlType, column: &str) -> Error {
 pub(super) fn check_constraint(constraint: &ast::TableConstraint) -> Result<NewCheck> {
     match constraint {
         ast::TableConstraint::Check(check) => Ok((check.name.as_ref().map(fold), (*check.expr).clone(), None)),
-        ast::TableConstraint::PrimaryKey(_) => Err(keys("PRIMARY KEY")),
-        ast::TableConstraint::Unique(_) => Err(keys("UNIQUE")),
-        ast::TableConstraint::ForeignKey(_) => Err(keys("FOREIGN KEY")),
         other => Err(Error::unsupported(format!("the constraint {other} is not supported"))),
     }
 }
@@ -459,7 +460,7 @@ pub(super) fn add_check(
         let text = format!("argument of CHECK must be type boolean, not type {ty}");
         return Err(Error::new(SqlState::DATATYPE_MISMATCH, text));
     }
-    let taken = |table: &TableDef, name: &str| table.checks.iter().any(|c| c.name == name);
+    let taken = |table: &TableDef, name: &str| table.has_constraint(name);
     let name = match name {
         Some(name) => names::new_name(&name)?,
         None => {
@@ -478,6 +479,6 @@ pub(super) fn add_check(
         let text = format!("constraint \"{name}\" for relation \"{}\" already exists", table.name);
         return Err(Error::new(SqlState::DUPLICATE_OBJECT, text));
     }
-    table.checks.push(CheckDef { name: name.clone(), expr: expr.to_string() });
+    table.checks.push(CheckDef { name: name.clone(), expr: expr.to_string(), comment: None });
     Ok(name)
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use sightline_storage::catalog::ViewDef;
 use sightline_storage::error::{Error, Result, SqlState};
+use sightline_storage::ids::TableId;
 
-use crate::answer::Notice;
+use super::constraints::{still_needed, tell};
 use crate::parser;
 use crate::plan::{QueryContext, plan_query};
 use crate::session::Session;
@@ -60,19 +61,16 @@ pub(super) fn refuse_or_tell(
     dependents: &[Arc<ViewDef>],
     cascade: bool,
 ) -> Result<()> {
-    if dependents.is_empty() {
+    let keys = referring(ctx, oids);
+    if dependents.is_empty() && keys.is_empty() {
         return Ok(());
     }
     if cascade {
-        let lines = dependents.iter().map(|v| format!("drop cascades to view {}", quoted(&v.name))).collect::<Vec<_>>();
-        session.notice(match lines.as_slice() {
-            [one] => Notice::new(SqlState::new("00000"), one.clone()),
-            many => Notice::new(SqlState::new("00000"), format!("drop cascades to {} other objects", many.len()))
-                .detail(many.join("\n")),
-        });
+        let views = dependents.iter().map(|v| format!("view {}", quoted(&v.name)));
+        tell(session, &keys.iter().map(|(key, _)| key.clone()).chain(views).collect::<Vec<_>>());
         return Ok(());
     }
-    let mut lines = Vec::new();
+    let mut lines = keys.iter().map(|(key, on)| format!("{key} depends on {}", shown(ctx, *on))).collect::<Vec<_>>();
     for view in dependents {
         for read in &view.depends_on {
             let reached = oids.contains(read) || dependents.iter().any(|d| d.id.0 == *read);
@@ -81,13 +79,21 @@ pub(super) fn refuse_or_tell(
             }
         }
     }
-    let message = match oids {
-        [one] => format!("cannot drop {} because other objects depend on it", shown(ctx, *one)),
-        _ => "cannot drop desired object(s) because other objects depend on them".to_string(),
-    };
+    if let [one] = oids {
+        return Err(still_needed(&shown(ctx, *one), &lines));
+    }
+    let message = "cannot drop desired object(s) because other objects depend on them";
     Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
         .detail(lines.join("\n"))
         .hint("Use DROP ... CASCADE to drop the dependent objects too."))
+}
+
+/// The foreign keys of other tables that refer to these, and to which.
+fn referring(ctx: &QueryContext, oids: &[u32]) -> Vec<(String, u32)> {
+    let catalog = &ctx.snapshot.catalog;
+    let keys = oids.iter().flat_map(|oid| catalog.referring(TableId(*oid)).map(move |found| (found, *oid)));
+    let keys = keys.filter(|((table, _), _)| !oids.contains(&table.id.0));
+    keys.map(|((table, key), oid)| (format!("constraint {} on table {}", key.name, quoted(&table.name)), oid)).collect()
 }
 
 /// Checks that the views that read these relations still plan, with the columns they had. `refused` makes the error of a

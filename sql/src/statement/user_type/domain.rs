@@ -103,7 +103,7 @@ fn add_check(
         let text = format!("constraint \"{name}\" for domain \"{domain}\" already exists");
         return Err(Error::new(SqlState::DUPLICATE_OBJECT, text));
     }
-    def.checks.push(CheckDef { name, expr: expr.to_string() });
+    def.checks.push(CheckDef { name, expr: expr.to_string(), comment: None });
     Ok(())
 }
 

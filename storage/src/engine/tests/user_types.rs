@@ -115,7 +115,7 @@ async fn domains_and_composite_types_survive() {
         base: SqlType::Numeric(Some((10, 2))),
         not_null: true,
         default: Some("1".to_string()),
-        checks: vec![crate::catalog::CheckDef { name: "c".to_string(), expr: "VALUE > 0".to_string() }],
+        checks: vec![crate::catalog::CheckDef { name: "c".to_string(), expr: "VALUE > 0".to_string(), comment: None }],
     };
     let price = node.create_type("price", TypeBody::Domain(domain)).await;
     let fields = vec![("m".to_string(), mood.bare()), ("p".to_string(), price.bare())];
