@@ -31,6 +31,8 @@ pub enum Action<'a> {
     Read(&'a Relation),
     /// INSERT, COPY FROM.
     Insert(&'a TableDef),
+    Update(&'a TableDef),
+    Delete(&'a TableDef),
     Truncate(&'a TableDef),
     /// ALTER, DROP, COMMENT ON.
     ChangeTable(&'a TableDef),
@@ -71,7 +73,9 @@ pub fn authorize(identity: &Identity, action: Action) -> Result<Allowed> {
         Action::OwnSession | Action::Read(Relation::System(..)) => Ok(Allowed(())),
         Action::Read(Relation::Table(t)) => check(own(t.owner), || denied("table", &t.name)),
         Action::Read(Relation::View(v)) => check(own(v.owner), || denied("view", &v.name)),
-        Action::Insert(t) | Action::Truncate(t) => check(own(t.owner), || denied("table", &t.name)),
+        Action::Insert(t) | Action::Update(t) | Action::Delete(t) | Action::Truncate(t) => {
+            check(own(t.owner), || denied("table", &t.name))
+        }
         Action::ChangeTable(t) => check(own(t.owner), || not_owner("table", &t.name)),
         Action::ChangeView(v) => check(own(v.owner), || not_owner("view", &v.name)),
         Action::ChangeSchema(s) => check(own(s.owner), || not_owner("schema", &s.name)),

@@ -39,6 +39,8 @@ const LINE_BYTES_MAX: usize = 256 << 20;
 const SORT_RESERVE_FRACTION: u64 = 64;
 /// … and no more than DataFusion would.
 const SORT_RESERVE_MAX: usize = 10 << 20;
+/// An operator that holds less spills only if what is counted leaves no room.
+const SPILLED_MIN: usize = 4 << 20;
 /// So many tenants are remembered before those without statements are forgotten.
 const TENANTS_MIN: usize = 1024;
 
@@ -327,12 +329,12 @@ impl MemoryPool for Pool {
             let whose = format!("its database {} of {TENANT} = {}", shown(all), shown(tenant_limit));
             return Err(self.refused(bytes, reservation, &whose));
         }
-        let most = match reservation.consumer().can_spill() {
-            true => self.memory.most_for_spilling(held),
-            false => u64::MAX,
-        };
         let budget = &self.memory.budget;
+        let can_spill = reservation.consumer().can_spill();
+        let most = if can_spill { self.memory.most_for_spilling(held) } else { u64::MAX };
         let taken = match self.asks {
+            // What it holds beside what is counted is let go with it.
+            true if can_spill && reservation.size() >= SPILLED_MIN && budget.is_crowded() => Err(0),
             true => budget.try_take(self.holder, bytes, most),
             false => budget.try_take_counted(self.holder, bytes, most),
         };

@@ -9,6 +9,7 @@
 //! Nothing here looks at a catalog: whether a name or an option exists is decided when the statement runs.
 
 mod calls;
+pub mod change;
 pub mod copy;
 pub mod cursor;
 pub mod definition;
@@ -51,6 +52,7 @@ pub(crate) use self::frames::EXCLUDE;
 pub(crate) use self::joins::ALIAS as JOIN_ALIAS;
 pub(crate) use self::search::{Clauses, clauses};
 
+use self::change::Change;
 use self::copy::Copy;
 use self::cursor::{Declare, Fetch};
 use self::definition::{AlterTable, CommentOn, CreateTable, CreateView, Drop, Rename, SchemaStatement};
@@ -84,6 +86,8 @@ pub enum Body {
     /// SELECT, VALUES, TABLE, WITH.
     Query(Box<ast::Query>),
     Insert(Box<ast::Insert>),
+    /// UPDATE, DELETE.
+    Change(Box<Change>),
     Copy(Box<Copy>),
     /// An uploaded file; no text says it.
     Load(Box<Load>),
@@ -142,6 +146,7 @@ impl Body {
         match self {
             Body::Query(_) => "SELECT",
             Body::Insert(_) => "INSERT",
+            Body::Change(change) => change.command(),
             Body::Copy(copy) if copy.from => "COPY FROM",
             Body::Load(_) => "COPY FROM",
             Body::Copy(_) => "COPY TO",
@@ -377,7 +382,16 @@ fn query_or_write(p: &mut Parser) -> Result<Body, ParserError> {
             let into = select.into.take().expect("checked by the guard");
             Ok(Body::CreateTable(Box::new(CreateTable::select_into(into, query))))
         }
-        ast::SetExpr::Update(_) | ast::SetExpr::Delete(_) | ast::SetExpr::Merge(_) => Ok(not_yet("UPDATE and DELETE")),
+        ast::SetExpr::Update(_) | ast::SetExpr::Delete(_) => {
+            let with = query.with.take();
+            match *query.body {
+                ast::SetExpr::Update(statement) | ast::SetExpr::Delete(statement) => {
+                    change::of_statement(statement, with, p)
+                }
+                _ => p.expected("a statement", p.peek_token()),
+            }
+        }
+        ast::SetExpr::Merge(_) => Ok(not_yet("MERGE statements")),
         ast::SetExpr::Insert(ast::Statement::Insert(insert)) => {
             let mut insert = insert.clone();
             let (Some(with), Some(source)) = (query.with.take(), insert.source.as_mut()) else {

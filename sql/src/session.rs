@@ -50,7 +50,7 @@ use crate::statement;
 pub use limits::Limits;
 pub use portal::Portal;
 pub(crate) use portal::{CursorInfo, Declared, Opened};
-pub(crate) use prepare::{Kept, check_unchanged};
+pub(crate) use prepare::{Described, Kept, check_unchanged};
 pub(crate) use progress::{Progress, Shown as ShownProgress};
 use transaction::{Committed, Transaction, serialization_failure};
 
@@ -763,6 +763,11 @@ impl std::fmt::Debug for Session {
 
 /// True for what can't be run again because its rows are on their way.
 fn answers_rows(body: &Body) -> bool {
+    match body {
+        Body::Insert(insert) => return insert.returning.is_some(),
+        Body::Change(change) => return change.returning.is_some(),
+        _ => {}
+    }
     matches!(
         body,
         Body::Query(_) | Body::Copy(_) | Body::Execute { .. } | Body::Explain(_) | Body::Show(_) | Body::Fetch(_)

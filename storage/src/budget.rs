@@ -159,6 +159,12 @@ impl Budget {
         }
     }
 
+    /// Whether the process has more than the limit by what one at rest has: then who can spill does, before others are refused.
+    pub fn is_crowded(&self) -> bool {
+        let many = self.total() >= self.limit / REAL_FROM_FRACTION;
+        many && self.real.bytes() > self.limit.saturating_add(OVERDRAFT_BYTES)
+    }
+
     fn refuse(&self, pressing: bool) {
         self.refused.fetch_add(1, Ordering::Relaxed);
         if pressing && !self.pressed.swap(true, Ordering::Relaxed) {

@@ -5,7 +5,7 @@ use arrow::array::RecordBatch;
 
 use crate::catalog::{RoleDef, SchemaDef, TableDef, TenantDef, TypeDef, ViewDef};
 use crate::ids::{Index, RoleId, SchemaId, TableId, TenantId, TypeId, ViewId};
-use crate::table::PartMeta;
+use crate::table::{Deletes, PartDeletes, PartMeta};
 
 /// What is proposed: all of its operations happen, or none.
 #[derive(Clone, Debug)]
@@ -80,6 +80,11 @@ pub enum Op {
         version: u32,
         parts: Vec<PartMeta>,
     },
+    /// Deletes rows. `Conflict` if one of them is deleted already, `Moved` if one of them is elsewhere by now.
+    Delete {
+        table: TableId,
+        rows: Deletes,
+    },
     /// Forgets all rows.
     Truncate(TableId),
     /// Changes nothing: the table has got no row since the snapshot whose [`next_row`](crate::snapshot::TableSnapshot::next_row)
@@ -90,12 +95,14 @@ pub enum Op {
         next_row: u64,
     },
     /// A flush: the hot rows of `(from, to]` are now in these parts. Accepted iff `from` is still where the table is
-    /// flushed to and no truncate came between.
+    /// flushed to, no truncate came between, and so many of the rows are deleted as the flush knows of.
     Publish {
         table: TableId,
         from: Index,
         to: Index,
         add: Vec<PartMeta>,
+        /// Where the deleted rows are now.
+        deleted: Vec<PartDeletes>,
     },
 }
 

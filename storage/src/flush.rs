@@ -2,13 +2,16 @@
 //!
 //! 1. Rows of entries `(flushed, to]` are read from a snapshot, written as parts and synced.
 //! 2. A `Publish` command is proposed. Apply accepts it iff the table still is flushed to where the flush began and was not
-//!    truncated, altered or dropped meanwhile; else the parts are deleted again.
+//!    truncated, altered or dropped meanwhile; else the parts are deleted again. It says where in the parts the rows are
+//!    that were deleted while they were hot; if more of them were deleted meanwhile, it says it again.
 //! 3. From time to time the hot store itself is flushed, and the log is cut to what is durable there.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+use roaring::{RoaringBitmap, RoaringTreemap};
 
 use crate::clock::Clock;
 use crate::command::{Command, Op, Outcome};
@@ -18,7 +21,7 @@ use crate::local::LocalLog;
 use crate::log::Log;
 use crate::published::{Published, no_tenant};
 use crate::snapshot::{TableSnapshot, TenantSnapshot};
-use crate::table::{PartMeta, PartStore, write_parts};
+use crate::table::{PartDeletes, PartStore, WrittenPart, write_parts};
 use crate::writer::Writer;
 
 /// A table with rows older than this is flushed …
@@ -41,6 +44,9 @@ const MARK_AGE_US: i64 = 86_400_000_000;
 const MARK_TICK_US: i64 = 3_600_000_000;
 /// How often a flush on demand is tried while others change the table.
 const TRIES: usize = 8;
+
+/// How often a flush is proposed while deletes go on.
+const OPEN_TRIES: usize = 3;
 
 /// What a flush needs.
 #[derive(Clone)]
@@ -131,7 +137,7 @@ impl Flusher {
         let mut due = Vec::new();
         let mut seen = Ages::new();
         for tenant in self.published.tenants() {
-            for (id, table) in tenant.tables.iter().filter(|(_, t)| t.hot_rows() > 0) {
+            for (id, table) in tenant.tables.iter().filter(|(_, t)| t.hot_rows_stored() > 0) {
                 let key = (tenant.tenant, *id);
                 let first = ages.get(&key).filter(|(flushed, _)| *flushed == table.flushed);
                 let since = first.map_or(now, |(_, since)| *since);
@@ -176,13 +182,12 @@ impl Flusher {
     async fn flush_once(&self, tenant: TenantId, table: TableId) -> Result<bool> {
         let _turn = self.turn.lock().await;
         let Some(snapshot) = self.published.tenant(tenant) else { return Ok(true) };
-        let Some(current) = snapshot.tables.get(&table).filter(|t| t.hot_rows() > 0) else { return Ok(true) };
+        let Some(current) = snapshot.tables.get(&table).filter(|t| t.hot_rows_stored() > 0) else { return Ok(true) };
         self.log.call_async(Writer::ready).await??;
-        let parts = self.write(&snapshot, current).await?;
-        let publish = Op::Publish { table, from: current.flushed, to: snapshot.index, add: parts.clone() };
-        let command = Command::new(Some(tenant), self.clock.now_us(), snapshot.index, vec![publish]);
-        let outcome = self.log.propose(snapshot.group, command).await;
-        let rows = current.hot_rows();
+        let written = self.write(&snapshot, current).await?;
+        let parts = written.iter().map(|p| p.meta.clone()).collect::<Vec<_>>();
+        let outcome = self.publish(&snapshot, current, &written).await;
+        let rows = current.hot_rows_stored();
         match outcome {
             Ok(Outcome::Applied(_)) => {
                 self.published.counters.flushes.fetch_add(1, Ordering::Relaxed);
@@ -203,7 +208,52 @@ impl Flusher {
         }
     }
 
-    async fn write(&self, snapshot: &TenantSnapshot, table: &TableSnapshot) -> Result<Vec<PartMeta>> {
+    /// Proposes the parts, again as long as only deletes came in between.
+    async fn publish(
+        &self,
+        snapshot: &TenantSnapshot,
+        table: &TableSnapshot,
+        written: &[WrittenPart],
+    ) -> Result<Outcome> {
+        let (id, from, to) = (table.def.id, table.flushed, snapshot.index);
+        let add = written.iter().map(|p| p.meta.clone()).collect::<Vec<_>>();
+        for attempt in 0.. {
+            // Deletes that come faster than this is worked out have to wait for once.
+            let gate = self.log.gate();
+            let _closed = if attempt >= OPEN_TRIES { Some(gate.write().await) } else { None };
+            let Some(now) = self.published.tenant(snapshot.tenant) else { return Ok(Outcome::Stale) };
+            let Some(current) = now.tables.get(&id) else { return Ok(Outcome::Stale) };
+            let deleted = self.deleted(&now, current, to, written).await?;
+            let publish = Op::Publish { table: id, from, to, add: add.clone(), deleted };
+            let command = Command::new(Some(snapshot.tenant), self.clock.now_us(), now.index, vec![publish]);
+            match self.log.propose(snapshot.group, command).await? {
+                Outcome::Moved if attempt <= OPEN_TRIES => {}
+                outcome => return Ok(outcome),
+            }
+        }
+        Ok(Outcome::Stale)
+    }
+
+    /// Where the deleted rows of entries up to `to` are in the parts.
+    async fn deleted(
+        &self,
+        tenant: &TenantSnapshot,
+        table: &TableSnapshot,
+        to: Index,
+        written: &[WrittenPart],
+    ) -> Result<Vec<PartDeletes>> {
+        let gone = table.rows.deleted_through(to);
+        if gone.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (group, id) = (tenant.group, table.def.id);
+        let (owner, hot) = (tenant.tenant, self.log.call_async(|w| w.store.hot.clone()).await?);
+        let stored = tokio::task::spawn_blocking(move || hot.deleted_hot(group, owner, id)).await;
+        let stored = stored.map_err(|e| Error::internal("reading deleted rows failed").source(e))??;
+        Ok(placed(&gone, &stored, written))
+    }
+
+    async fn write(&self, snapshot: &TenantSnapshot, table: &TableSnapshot) -> Result<Vec<WrittenPart>> {
         let (first, last) = (Index(table.flushed.0 + 1), snapshot.index);
         let rows = table.rows.through(last);
         write_parts(&self.store, snapshot.tenant, &table.def, rows, first, last, self.clock.now_us()).await
@@ -227,4 +277,21 @@ impl Flusher {
         let pruned = tokio::task::spawn_blocking(move || hot.prune_marks(before)).await;
         pruned.map_err(|e| Error::internal("deletion of old marks failed").source(e))?
     }
+}
+
+/// Finds deleted rows in parts. `stored` are the rows that each entry deleted, and maybe some that are in parts for long.
+fn placed(gone: &RoaringTreemap, stored: &[(Index, RoaringTreemap)], written: &[WrittenPart]) -> Vec<PartDeletes> {
+    let mut places = HashMap::with_capacity(usize::try_from(gone.len()).unwrap_or_default());
+    for (part, written) in written.iter().enumerate() {
+        let rows = written.numbers.iter().zip(0_u32..).filter(|(row, _)| gone.contains(**row));
+        places.extend(rows.map(|(row, position)| (*row, (part, position))));
+    }
+    let mut sets: BTreeMap<(usize, Index), RoaringBitmap> = BTreeMap::new();
+    for (at, rows) in stored {
+        for (part, position) in rows.iter().filter_map(|row| places.get(&row)) {
+            sets.entry((*part, *at)).or_default().insert(*position);
+        }
+    }
+    let path = |part: usize| written[part].meta.path.clone();
+    sets.into_iter().map(|((part, at), positions)| PartDeletes { path: path(part), at, positions }).collect()
 }

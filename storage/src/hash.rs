@@ -54,8 +54,11 @@ fn table(hasher: &mut Hasher, table: &TableSnapshot) -> Result<()> {
     hasher.message(&TableStateMessage { next_row, flushed, changed, marked_at });
     for part in table.parts.iter() {
         hasher.message(&PartMessage::new(&part.meta)?);
+        let deleted = part.deletion.iter().flat_map(|d| d.positions());
+        deleted.for_each(|position| hasher.bytes(&position.to_le_bytes()));
     }
     table.hot()?.iter().try_for_each(|rows| batch(hasher, rows))?;
+    table.rows.deleted_through(Index(u64::MAX)).iter().for_each(|row| hasher.bytes(&row.to_le_bytes()));
     for rows in table.rows.through(Index(u64::MAX)) {
         let row = rows.column_by_name(ROW_COLUMN).and_then(|c| c.as_primitive_opt::<UInt64Type>());
         row.into_iter().flat_map(|r| r.values()).for_each(|v| hasher.bytes(&v.to_le_bytes()));

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{RwLock, Semaphore, oneshot, watch};
 
-use crate::command::{Command, Outcome};
+use crate::command::{Command, Op, Outcome};
 use crate::entry::Draft;
 use crate::error::{Error, Result, SqlState};
 use crate::ids::{GroupId, Index, TenantId};
@@ -29,11 +29,19 @@ pub(crate) struct LocalLog {
     published: Arc<Published>,
     /// Hot bytes from which rows wait.
     hot_bytes_stop: u64,
+    /// Open for commands that delete rows, but for a moment when a flush or a compaction cannot keep up with them.
+    gate: Arc<RwLock<()>>,
 }
 
 impl LocalLog {
     pub(crate) fn new(requests: UnboundedSender<Request>, published: Arc<Published>, hot_bytes_stop: u64) -> LocalLog {
-        LocalLog { requests, places: Arc::new(Semaphore::new(QUEUE_COMMANDS)), published, hot_bytes_stop }
+        let places = Arc::new(Semaphore::new(QUEUE_COMMANDS));
+        LocalLog { requests, places, published, hot_bytes_stop, gate: Arc::default() }
+    }
+
+    /// Whoever holds it for writing keeps commands that delete rows out.
+    pub(crate) fn gate(&self) -> Arc<RwLock<()>> {
+        self.gate.clone()
     }
 
     /// Runs `f` on the writer's thread, between two writes. Not for async threads: see [`call_async`](LocalLog::call_async).
@@ -99,6 +107,8 @@ impl Log for LocalLog {
 
     async fn propose(&self, group: GroupId, command: Command) -> Result<Outcome> {
         self.published.applied(group)?;
+        let deletes = command.ops.iter().any(|op| matches!(op, Op::Delete { .. }));
+        let _open = if deletes { Some(self.gate.read().await) } else { None };
         let draft = Draft::new(command)?;
         if draft.appends() {
             self.room().await?;

@@ -25,6 +25,8 @@ pub struct TableSnapshot {
     pub(crate) layout: Arc<Layout>,
     /// `_row` of the next row.
     pub(crate) next_row: u64,
+    /// In a transaction's own view: `_row` of the first row that it brought itself.
+    own_from: Option<u64>,
     /// Rows of entries up to this one are in parts.
     pub(crate) flushed: Index,
     /// The last entry that made, truncated or altered the table: a flush of older rows comes too late.
@@ -44,6 +46,7 @@ impl TableSnapshot {
             parts: Arc::default(),
             rows: HotRows::default(),
             next_row: 0,
+            own_from: None,
             flushed: Index(0),
             changed: index,
             marked_at: 0,
@@ -64,6 +67,7 @@ impl TableSnapshot {
             rows: self.rows.clone(),
             layout: self.layout.clone(),
             next_row: self.next_row,
+            own_from: self.own_from,
             flushed: self.flushed,
             changed: self.changed,
             marked_at: self.marked_at,
@@ -94,9 +98,24 @@ impl TableSnapshot {
         self.next_row
     }
 
+    /// `_row` from which on rows are those of the transaction whose view this is: that of the next row if it is nobody's.
+    pub fn first_own_row(&self) -> u64 {
+        self.own_from.unwrap_or(self.next_row)
+    }
+
     /// How many of its rows are hot.
     pub fn hot_rows(&self) -> u64 {
         self.rows.rows()
+    }
+
+    /// How many rows the hot tier holds, with those that are deleted.
+    pub(crate) fn hot_rows_stored(&self) -> u64 {
+        self.rows.stored_rows()
+    }
+
+    /// Numbers of all hot rows, in the order of [`hot`](TableSnapshot::hot).
+    pub fn hot_numbers(&self) -> Vec<u64> {
+        self.rows.live_numbers()
     }
 
     /// Memory that its hot rows hold, in bytes.
@@ -110,7 +129,7 @@ impl TableSnapshot {
     }
 
     fn cold_rows(&self) -> u64 {
-        self.parts.iter().map(|p| p.meta.rows).sum()
+        self.parts.iter().map(|p| p.rows()).sum()
     }
 }
 
@@ -148,13 +167,22 @@ impl TenantSnapshot {
                 return Err(Error::new(SqlState::SERIALIZATION_FAILURE, message));
             }
         }
-        let changes = stage.finish()?;
+        let mut changes = stage.finish()?;
         let oids = changes.oids.clone();
+        let own_deleted = std::mem::take(&mut changes.own_deleted);
+        for (id, table) in &mut changes.tables {
+            if let Some(table) = table {
+                table.own_from = Some(self.tables.get(id).map_or(0, |t| t.first_own_row()));
+            }
+        }
         let mut snapshot = self.clone();
         snapshot.index = index;
         let pieces = changes.apply_to(&mut snapshot);
         for (table, pieces) in pieces {
             snapshot.append(table, &pieces, &batches)?;
+        }
+        for (table, rows) in own_deleted {
+            snapshot.delete_own(table, &rows)?;
         }
         Ok((snapshot, Applied { index, at, oids }))
     }

@@ -26,6 +26,7 @@ use crate::kv::{Effect, Family, damaged};
 use crate::parts::{Deleter, Part};
 use crate::rows::Layout;
 use crate::snapshot::{TableSnapshot, TenantSnapshot};
+use crate::table::delete::decode_positions;
 
 /// Both RocksDB instances of a directory and the state of all groups.
 #[derive(Debug)]
@@ -153,6 +154,7 @@ impl Loader {
         hot.scan(Family::State, |k, v| self.state(k, v))?;
         hot.scan(Family::Manifest, |k, v| self.part(k, v))?;
         hot.scan(Family::Hot, |k, v| self.rows(k, v))?;
+        hot.scan(Family::Deleted, |k, v| self.deleted(k, v))?;
         for ((group, tenant), loaded) in self.tenants {
             let state = &mut self.groups[group.0 as usize];
             let snapshot = loaded.into_snapshot(group, tenant, state.applied);
@@ -231,6 +233,33 @@ impl Loader {
             table.rows.append(layout.stored_rows(&rows, piece.row_base)?, Index(index));
         }
         Ok(())
+    }
+
+    fn deleted(&mut self, k: &[u8], v: &[u8]) -> Result<()> {
+        let bad = || damaged("a key of deleted rows");
+        let (owner, id, rest) = table_key(k)?;
+        let (kind, rest) = rest.split_first().ok_or_else(bad)?;
+        let (rest, _index) = rest.split_last_chunk::<8>().ok_or_else(bad)?;
+        let positions = decode_positions(v)?;
+        let table = self.table(owner, id)?;
+        match *kind {
+            key::DELETED_HOT => {
+                let (block, _) = key::split_u64(rest).ok_or_else(bad)?;
+                // Those of them that are in parts by now were moved there by the flush.
+                let rows = positions.iter().map(|p| (block << key::BLOCK_BITS) | u64::from(p));
+                let hot = rows.filter(|row| table.rows.holds(*row)).collect();
+                table.rows.delete(&hot).map_err(|_| damaged("a set of deleted rows"))
+            }
+            key::DELETED_PART => {
+                let path = rest.strip_suffix(&[0]).ok_or_else(bad)?;
+                let parts = Arc::make_mut(&mut table.parts);
+                let at = parts.binary_search_by(|p| p.meta.path.as_bytes().cmp(path)).map_err(|_| bad())?;
+                let without = parts[at].without(&positions);
+                parts[at] = Arc::new(without.ok_or_else(|| damaged("a set of deleted rows"))?);
+                Ok(())
+            }
+            _ => Err(bad()),
+        }
     }
 
     fn table(&mut self, owner: (GroupId, TenantId), id: TableId) -> Result<&mut TableSnapshot> {

@@ -467,6 +467,8 @@ impl<'a> Analysis<'a> {
                 | Clause::Offset
                 | Clause::Window
                 | Clause::Check
+                | Clause::Update
+                | Clause::Returning
                 | Clause::Default
         );
         if refused {

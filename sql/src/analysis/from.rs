@@ -339,7 +339,7 @@ impl<'a> Analysis<'a> {
         done
     }
 
-    fn relation(&mut self, name: &'a ObjectName, alias: Option<&'a TableAlias>) -> Result<()> {
+    pub(super) fn relation(&mut self, name: &'a ObjectName, alias: Option<&'a TableAlias>) -> Result<()> {
         let Some(last) = name.0.last().and_then(|p| p.as_ident()) else {
             self.push(Named::unknown(String::new()).table());
             return Ok(());

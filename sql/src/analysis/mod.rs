@@ -15,6 +15,7 @@
 //! here is one for sure, and what is not sure is left to the planner.
 
 mod call;
+mod change;
 mod comparison;
 mod definition;
 mod expression;
@@ -42,6 +43,7 @@ use self::place::Places;
 use self::scope::{Place, Scope};
 use crate::codec::Style;
 use crate::parser::Statement;
+use crate::parser::change::Change;
 use crate::parser::definition::CreateTable;
 use crate::plan::QueryContext;
 
@@ -64,6 +66,9 @@ pub(super) enum Clause {
     /// Of a table.
     Check,
     Default,
+    /// What UPDATE sets.
+    Update,
+    Returning,
 }
 
 impl Clause {
@@ -83,6 +88,8 @@ impl Clause {
             Clause::Window => "window definitions",
             Clause::Check => "check constraints",
             Clause::Default => "DEFAULT expressions",
+            Clause::Update => "UPDATE",
+            Clause::Returning => "RETURNING",
         }
     }
 }
@@ -166,6 +173,20 @@ pub(crate) fn check_insert(
 ) -> Result<()> {
     let text = format!("{}{}", statement.before, statement.text);
     Analysis::new(ctx, &statement.before, &text, declared).insert(insert)
+}
+
+/// Refuses an UPDATE or DELETE that PostgreSQL refuses.
+///
+/// # Errors
+/// As [`check_query`].
+pub(crate) fn check_change(
+    ctx: &Arc<QueryContext>,
+    statement: &Statement,
+    change: &Change,
+    declared: &[Option<SqlType>],
+) -> Result<()> {
+    let text = format!("{}{}", statement.before, statement.text);
+    Analysis::new(ctx, &statement.before, &text, declared).change(change)
 }
 
 /// Refuses a CREATE TABLE that PostgreSQL refuses.

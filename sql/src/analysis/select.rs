@@ -72,7 +72,7 @@ impl<'a> Analysis<'a> {
         }
     }
 
-    fn with(&mut self, with: &'a With) -> Result<()> {
+    pub(super) fn with(&mut self, with: &'a With) -> Result<()> {
         let names = with.cte_tables.iter().map(|c| fold(&c.alias.name)).collect::<Vec<_>>();
         for (n, cte) in with.cte_tables.iter().enumerate() {
             if names[..n].contains(&names[n]) {

@@ -51,6 +51,14 @@ impl<'a> Analysis<'a> {
         self.scope().tables.push(Table { qualifies: false, shows: false, ..hidden });
         let done = self.source(query, &targets, named.then_some(&places));
         self.scopes.pop();
+        done?;
+        let Some(items) = &insert.returning else { return Ok(()) };
+        let shown = insert.table_alias.as_ref().map_or_else(|| table.name.clone(), |a| fold(&a.alias));
+        let columns = table.columns.iter().map(|c| Column { name: c.name.clone(), ty: of_sql(&c.ty) }).collect();
+        self.scopes.push(Scope::new());
+        self.scope().tables.push(Named { name: shown, columns, open: false }.table());
+        let done = self.returning(items);
+        self.scopes.pop();
         done
     }
 

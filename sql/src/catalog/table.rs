@@ -50,6 +50,18 @@ impl Table {
         Arc::new(Table { snapshot, tenant, schema, objects, options })
     }
 
+    /// The same rows with their places, in two hidden columns.
+    pub(crate) fn with_places(&self) -> Arc<Table> {
+        let (snapshot, schema) = (self.snapshot.clone(), scan::with_places(&self.schema));
+        Arc::new(Table {
+            snapshot,
+            tenant: self.tenant,
+            schema,
+            objects: self.objects.clone(),
+            options: self.options.clone(),
+        })
+    }
+
     /// The snapshot it shows.
     pub fn snapshot(&self) -> &Arc<TableSnapshot> {
         &self.snapshot

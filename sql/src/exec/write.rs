@@ -117,8 +117,19 @@ impl TableWriter {
         self.write_shaped(rows).await
     }
 
+    /// What [`write`](TableWriter::write) would write of rows in the columns of the source.
+    ///
+    /// # Errors
+    /// As for [`write`](TableWriter::write).
+    pub(crate) fn shaped(&mut self, batch: RecordBatch) -> Result<RecordBatch> {
+        self.shape.apply(batch)
+    }
+
     /// Takes rows that are already in the table's columns, and checked.
-    async fn write_shaped(&mut self, rows: RecordBatch) -> Result<()> {
+    ///
+    /// # Errors
+    /// As for [`write`](TableWriter::write).
+    pub(crate) async fn write_shaped(&mut self, rows: RecordBatch) -> Result<()> {
         let bytes = rows.get_array_memory_size() as u64;
         self.rows += rows.num_rows() as u64;
         if let Some(bulk) = &mut self.bulk {

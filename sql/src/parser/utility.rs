@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::tokens::{expect, is_word, name, one_of, peek_word, plain_value, string, words};
-use super::{Body, Statement, cursor, not_yet, unsupported};
+use super::{Body, Statement, change, cursor, not_yet, unsupported};
 
 /// BEGIN and its kin.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,7 +88,11 @@ pub(super) fn utility(p: &mut Parser, first: &str) -> Result<Body, ParserError> 
         "DISCARD" => discard(p),
         "EXECUTE" => execute(p),
         "DEALLOCATE" => deallocate(p),
-        "UPDATE" | "DELETE" | "MERGE" => {
+        "UPDATE" | "DELETE" if change::current_of(p) => {
+            Ok(unsupported(p, "WHERE CURRENT OF is not supported", Some("Name the row by its key.")))
+        }
+        "UPDATE" | "DELETE" => change::change(p),
+        "MERGE" => {
             super::skip(p);
             Ok(not_yet(&format!("{first} statements")))
         }

@@ -4,11 +4,13 @@
 use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast;
-use sightline_storage::catalog::TableDef;
+use sightline_storage::catalog::{ColumnDef, TableDef};
 use sightline_storage::error::{Error, Result, SqlState};
-use sightline_storage::ids::{IndexId, SchemaId};
+use sightline_storage::ids::{ColumnId, IndexId, SchemaId, TableId};
+use sightline_storage::types::SqlType;
 
 use super::{QueryContext, Relation};
+use crate::exec::scan::Place;
 use crate::session::temporary::is_temporary;
 
 /// Schemas of the system, which every search finds; `pg_catalog` is searched first even if `search_path` has not got it.
@@ -52,11 +54,41 @@ fn schema_and_name(ctx: &QueryContext, name: &[String]) -> Result<(Option<String
     }
 }
 
+/// What the name of a table begins with that is to be read with the places of its rows: nothing that a user would write.
+const TARGET: &str = "\u{2}target ";
+
+/// The name by which a table is found with the places of its rows, as two hidden columns behind its own.
+pub(crate) fn target_name(table: TableId) -> String {
+    format!("{TARGET}{table}")
+}
+
+/// The table that [`target_name`] stands for.
+fn target(ctx: &QueryContext, name: &[String]) -> Option<Relation> {
+    let [name] = name else { return None };
+    let id = TableId(name.strip_prefix(TARGET)?.parse().ok()?);
+    let mut table = TableDef::clone(&ctx.snapshot.tables.get(&id)?.def);
+    let hidden = |name: &str| ColumnDef {
+        id: ColumnId(0),
+        name: name.to_string(),
+        stored_name: name.to_string(),
+        ty: SqlType::BigInt,
+        not_null: true,
+        default: None,
+        missing: None,
+        comment: None,
+    };
+    table.columns.extend([hidden(Place::PART), hidden(Place::POSITION)]);
+    Some(Relation::Table(Arc::new(table)))
+}
+
 /// Finds a relation by its folded parts, through `path`.
 ///
 /// # Errors
 /// 42P01 if there is none; 0A000 for another tenant's.
 pub(super) fn find_relation(ctx: &QueryContext, path: &[String], name: &[String]) -> Result<Relation> {
+    if let Some(target) = target(ctx, name) {
+        return Ok(target);
+    }
     let (schema, relation) = schema_and_name(ctx, name)?;
     let missing = || {
         let written = schema.iter().map(|s| format!("{s}.")).collect::<String>();

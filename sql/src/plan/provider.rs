@@ -77,7 +77,10 @@ impl ContextProvider for Provider<'_> {
                     return plan_err!("table {} has no snapshot", def.name);
                 };
                 let tenant = self.ctx.identity.tenant;
-                Ok(provider_as_source(self.ctx.database.plan.table(snapshot.clone(), tenant, &self.ctx.memory)))
+                let table = self.ctx.database.plan.table(snapshot.clone(), tenant, &self.ctx.memory);
+                // Asked for with the places of its rows.
+                let places = def.columns.len() > snapshot.def.columns.len();
+                Ok(provider_as_source(if places { table.with_places() } else { table }))
             }
             Relation::View(view) => {
                 let plan = self.view(&view).map_err(to_df)?;

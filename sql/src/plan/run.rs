@@ -158,7 +158,7 @@ fn stream(rows: SendableRecordBatchStream, columns: Arc<[Column]>, limits: Limit
 }
 
 /// The batch in its columns' own Arrow types.
-fn conform(batch: &RecordBatch, columns: &[Column]) -> Result<RecordBatch> {
+pub(crate) fn conform(batch: &RecordBatch, columns: &[Column]) -> Result<RecordBatch> {
     let arrays =
         batch.columns().iter().zip(columns).map(|(a, c)| conform_array(a, &c.ty)).collect::<Result<Vec<_>>>()?;
     let fields = arrays

@@ -15,7 +15,7 @@ use crate::plan::plan_query;
 use crate::statement;
 
 /// Types of parameters, and the columns if there are any.
-type Described = (Vec<SqlType>, Option<Arc<[Column]>>);
+pub(crate) type Described = (Vec<SqlType>, Option<Arc<[Column]>>);
 
 /// A statement kept under a name.
 #[derive(Clone, Debug)]
@@ -169,14 +169,20 @@ impl Session {
                 Ok(types)
             }
             Body::Insert(insert) => {
-                if declared.is_empty() && statement::insert::without_parameters(insert) {
+                if insert.returning.is_none() && declared.is_empty() && statement::insert::without_parameters(insert) {
                     return Ok((Vec::new(), None));
                 }
                 let ctx = self.write_context()?;
                 if !statement::insert::is_plain(insert) {
                     analysis::check_insert(&ctx, statement, insert, declared)?;
                 }
-                Ok((statement::insert::parameters(&ctx, insert, declared)?, None))
+                let columns = statement::insert::columns_returned(&ctx, insert)?;
+                Ok((statement::insert::parameters(&ctx, insert, declared)?, columns))
+            }
+            Body::Change(change) => {
+                let ctx = self.context()?;
+                analysis::check_change(&ctx, statement, change, declared)?;
+                statement::change::describe(&ctx, change, declared)
             }
             Body::Explain(explain) => {
                 let (parameters, _) = self.types(statement, &explain.statement.body, declared)?;

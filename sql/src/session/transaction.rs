@@ -258,7 +258,7 @@ pub(crate) fn serialization_failure() -> Error {
 }
 
 fn is_definition(op: &Op) -> bool {
-    !matches!(op, Op::Append { .. } | Op::AddParts { .. } | Op::Truncate(_))
+    !matches!(op, Op::Append { .. } | Op::AddParts { .. } | Op::Delete { .. } | Op::Truncate(_))
 }
 
 /// Deletes parts that no manifest will ever name. What fails here is left to the sweep at the next start.

@@ -17,6 +17,8 @@ use sightline_storage::catalog::TableDef;
 use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::types::SqlType;
 
+pub(crate) use self::values::{is_default, is_text_literal};
+use super::returning::Returning;
 use super::{done, names, query};
 use crate::analysis;
 use crate::answer::{Answer, Column};
@@ -60,7 +62,7 @@ pub(crate) fn is_plain(insert: &ast::Insert) -> bool {
         match item {
             ast::Expr::Value(_) => true,
             ast::Expr::UnaryOp { op: ast::UnaryOperator::Minus, expr } => plain(expr),
-            other => values::is_default(other),
+            other => is_default(other),
         }
     }
     match rows_of(insert) {
@@ -80,19 +82,47 @@ async fn insert_rows(
     let table = target(ctx, insert)?;
     let allowed = authorize(&ctx.identity, Action::Insert(&table))?;
     let targets = targets(&table, insert)?;
-    let written = match rows_of(insert) {
-        Rows::Defaults => values::defaults(ctx, &table)?,
-        Rows::Values(rows) => {
-            match values::direct(ctx, &table, &targets, !insert.columns.is_empty(), rows, &parameters).await? {
-                Some(written) => written,
-                None => from_query(ctx, &table, targets, insert, types, parameters).await?,
-            }
+    let mut returning = returning(ctx, insert, &table)?;
+    let named = !insert.columns.is_empty();
+    let direct = match rows_of(insert) {
+        Rows::Defaults => Some(values::defaults(ctx, &table)?),
+        // More rows than are written at once are not at hand afterwards.
+        Rows::Values(rows) if returning.is_none() || rows.len() <= values::ROWS_MAX => {
+            values::direct(ctx, &table, &targets, named, rows, &parameters).await?
         }
-        Rows::Query => from_query(ctx, &table, targets, insert, types, parameters).await?,
+        Rows::Values(_) | Rows::Query => None,
+    };
+    let written = match direct {
+        Some(written) => {
+            if let Some(returning) = &mut returning {
+                returning.take_appended(&written)?;
+            }
+            written
+        }
+        None => from_query(ctx, &table, targets, insert, types, parameters, returning.as_mut()).await?,
     };
     let rows = written.rows;
     finish(session, allowed, written).await?;
-    Ok(done(format!("INSERT 0 {rows}")))
+    Ok(match returning {
+        Some(returning) => returning.finish().answer("INSERT 0"),
+        None => done(format!("INSERT 0 {rows}")),
+    })
+}
+
+/// What it returns of the rows it writes.
+fn returning(ctx: &Arc<QueryContext>, insert: &ast::Insert, table: &TableDef) -> Result<Option<Returning>> {
+    let Some(items) = &insert.returning else { return Ok(None) };
+    let name = insert.table_alias.as_ref().map_or_else(|| table.name.clone(), |a| fold(&a.alias));
+    Returning::plan(ctx, items, table, &name, &[]).map(Some)
+}
+
+/// The columns of what it returns; none if it returns nothing.
+pub(crate) fn columns_returned(ctx: &Arc<QueryContext>, insert: &ast::Insert) -> Result<Option<Arc<[Column]>>> {
+    if insert.returning.is_none() {
+        return Ok(None);
+    }
+    let table = target(ctx, insert)?;
+    Ok(returning(ctx, insert, &table)?.map(|r| r.columns().clone()))
 }
 
 /// Hands what was written to the transaction.
@@ -145,7 +175,7 @@ pub(crate) fn without_parameters(insert: &ast::Insert) -> bool {
 }
 
 /// The number of a parameter, from 0.
-fn placeholder(expr: &ast::Expr) -> Option<usize> {
+pub(crate) fn placeholder(expr: &ast::Expr) -> Option<usize> {
     match expr {
         ast::Expr::Value(ast::ValueWithSpan { value: ast::Value::Placeholder(text), .. }) => {
             text.strip_prefix('$')?.parse::<usize>().ok()?.checked_sub(1)
@@ -214,9 +244,6 @@ fn has_parameter(expr: &ast::Expr) -> bool {
 /// Refuses what comes with keyed tables, and what only other systems have.
 fn supported(insert: &ast::Insert) -> Result<()> {
     let refuse = |what: &str| Err(Error::unsupported(format!("{what} is not supported")));
-    if insert.returning.is_some() {
-        return refuse("INSERT … RETURNING");
-    }
     if insert.on.is_some() {
         return Err(Error::unsupported("INSERT … ON CONFLICT is not supported")
             .hint("Tables have no unique keys yet, so nothing can conflict."));
@@ -286,6 +313,7 @@ async fn from_query(
     insert: &ast::Insert,
     types: &[SqlType],
     parameters: Vec<ScalarValue>,
+    mut returning: Option<&mut Returning>,
 ) -> Result<Written> {
     let source = insert.source.as_ref().ok_or_else(|| Error::internal("an INSERT without rows"))?;
     let mut source = without_defaults(ctx, source, table, &targets)?;
@@ -297,13 +325,17 @@ async fn from_query(
     let mut writer = TableWriter::new(ctx, table, targets)?;
     let mut rows = run_plan(ctx, planned, parameters).await?;
     while let Some(batch) = rows.try_next().await? {
-        writer.write(super::table::typed(batch, &columns)?).await?;
+        let rows = writer.shaped(super::table::typed(batch, &columns)?)?;
+        if let Some(returning) = &mut returning {
+            returning.take(&rows, &[])?;
+        }
+        writer.write_shaped(rows).await?;
     }
     writer.finish().await
 }
 
 /// The columns of the source; a bare string or NULL has no type of its own yet and takes that of its target.
-fn source_columns(planned: &Planned) -> Vec<Column> {
+pub(super) fn source_columns(planned: &Planned) -> Vec<Column> {
     let exprs = outputs(&planned.plan);
     let untyped = |n: usize| {
         exprs.get(n).is_some_and(|expr| {
@@ -380,7 +412,7 @@ fn without_defaults(
             check_width(row.content.len(), targets, false)?;
             for (item, position) in row.content.iter_mut().zip(targets) {
                 let column = &table.columns[*position];
-                if values::is_default(item) {
+                if is_default(item) {
                     *item = match column_default(ctx, column) {
                         Some(text) => parser::parse_expr(&text)?,
                         None => ast::Expr::value(ast::Value::Null),
@@ -388,7 +420,7 @@ fn without_defaults(
                 } else if !column.ty.users().is_empty() && (is_row(item) || is_null(item)) {
                     let row = std::mem::replace(item, ast::Expr::value(ast::Value::Null));
                     *item = cast_to(row, &column.ty);
-                } else if values::is_text_literal(item) {
+                } else if is_text_literal(item) {
                     // Like PostgreSQL: a bare string takes the type of its column, row by row.
                     let literal = std::mem::replace(item, ast::Expr::value(ast::Value::Null));
                     *item = cast_to(literal, &column.ty);
@@ -411,7 +443,7 @@ fn times_of_columns(select: &mut ast::Select, table: &TableDef, targets: &[usize
         let (ast::SelectItem::UnnamedExpr(expr) | ast::SelectItem::ExprWithAlias { expr, .. }) = item else { continue };
         let ty = &table.columns[*position].ty;
         let timed = matches!(ty.plain(), SqlType::Date | SqlType::Time | SqlType::Timestamp | SqlType::TimestampTz);
-        if timed && values::is_text_literal(expr) {
+        if timed && is_text_literal(expr) {
             let literal = std::mem::replace(expr, ast::Expr::value(ast::Value::Null));
             *expr = cast_to(literal, ty);
         }
@@ -424,6 +456,6 @@ pub(super) fn folded(columns: &[ast::Ident]) -> impl Iterator<Item = String> {
 }
 
 /// A bare NULL, which has no type yet.
-fn is_null(expr: &ast::Expr) -> bool {
+pub(crate) fn is_null(expr: &ast::Expr) -> bool {
     matches!(expr, ast::Expr::Value(v) if v.value == ast::Value::Null)
 }

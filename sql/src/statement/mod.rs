@@ -1,6 +1,7 @@
 //! Statements, one file a family. [`run`] chooses; each takes the session, asks [`authorize`](crate::authorize), and
 //! answers rows, or hands operations to the session's transaction.
 
+pub mod change;
 pub mod comment;
 pub mod copy;
 pub mod cursor;
@@ -12,6 +13,7 @@ pub mod load;
 pub mod names;
 pub mod prepare;
 pub mod query;
+mod returning;
 pub mod role;
 pub mod schema;
 pub mod set;
@@ -36,6 +38,7 @@ pub(crate) async fn run(session: &mut Session, prepared: &Prepared, parameters: 
     match &prepared.statement.body {
         Body::Query(query) => query::run(session, prepared, query, parameters).await,
         Body::Insert(insert) => insert::run(session, prepared, insert, parameters).await,
+        Body::Change(change) => Box::pin(change::run(session, prepared, change, parameters)).await,
         Body::Copy(copy) => Box::pin(copy::run(session, copy)).await,
         Body::Load(load) => load::run(session, load).await,
         Body::Truncate(names) => table::truncate(session, names),

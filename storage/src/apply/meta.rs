@@ -71,6 +71,7 @@ impl MetaStage {
             | Op::AddParts { .. }
             | Op::Truncate(_)
             | Op::NoNewRows { .. }
+            | Op::Delete { .. }
             | Op::Publish { .. } => wrong_group(),
         }
     }

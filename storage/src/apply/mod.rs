@@ -6,6 +6,7 @@
 //! 2. Rows are only counted meanwhile; at the end of the entry the accepted ranges of each batch become hot rows at once.
 //! 3. What changed leaves as [`Effect`]s for one write to the hot store, and as new snapshots.
 
+mod deleted;
 mod indexes;
 mod meta;
 mod seen;
@@ -18,7 +19,9 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use prost::Message;
+use roaring::RoaringTreemap;
 
+pub(crate) use deleted::DeletedSets;
 pub(crate) use seen::Seen;
 pub(crate) use stage::{Changes, Piece, Reject, Stage};
 
@@ -169,6 +172,10 @@ struct EntryRun<'a> {
     /// Tenants that changed; none if purged.
     tenants: BTreeMap<TenantId, Option<TenantSnapshot>>,
     pieces: BTreeMap<(TenantId, TableId), Vec<Piece>>,
+    /// Sets of deleted rows for the hot store.
+    deleted: BTreeMap<TenantId, DeletedSets>,
+    /// Rows of `pieces` that are deleted again.
+    own_deleted: BTreeMap<(TenantId, TableId), RoaringTreemap>,
     /// Tables whose numbers changed.
     touched: BTreeSet<(TenantId, TableId)>,
     removed: Vec<Arc<Part>>,
@@ -196,6 +203,8 @@ impl<'a> EntryRun<'a> {
             meta: None,
             tenants: BTreeMap::new(),
             pieces: BTreeMap::new(),
+            deleted: BTreeMap::new(),
+            own_deleted: BTreeMap::new(),
             touched: BTreeSet::new(),
             removed: Vec::new(),
             seen: Vec::new(),
@@ -285,8 +294,17 @@ impl<'a> EntryRun<'a> {
         self.applied.effects.append(&mut changes.effects);
         self.removed.append(&mut changes.removed);
         let oids = std::mem::take(&mut changes.oids);
+        let deleted = self.deleted.entry(id).or_default();
         for table in &changes.cleared {
             self.pieces.remove(&(id, *table));
+            self.own_deleted.remove(&(id, *table));
+            deleted.retain(|(t, _), _| t != table);
+        }
+        for (key, rows) in std::mem::take(&mut changes.deleted) {
+            *deleted.entry(key).or_default() |= rows;
+        }
+        for (table, rows) in std::mem::take(&mut changes.own_deleted) {
+            *self.own_deleted.entry((id, table)).or_default() |= rows;
         }
         self.touched.extend(changes.tables.keys().map(|t| (id, *t)));
         let state = self.state;
@@ -311,6 +329,8 @@ impl<'a> EntryRun<'a> {
             self.applied.effects.push(range);
         }
         self.pieces.retain(|(tenant, _), _| *tenant != id);
+        self.own_deleted.retain(|(tenant, _), _| *tenant != id);
+        self.deleted.remove(&id);
         self.touched.retain(|(tenant, _)| *tenant != id);
         self.tenants.insert(id, None);
     }
@@ -324,8 +344,14 @@ impl<'a> EntryRun<'a> {
                 continue;
             }
             tenant.append(*table, pieces, &self.entry.batches)?;
+            if let Some(rows) = self.own_deleted.get(&(*id, *table)) {
+                tenant.delete_own(*table, rows)?;
+            }
             self.applied.effects.extend(hot_effects((group, *id, *table), pieces, self.entry));
             self.applied.effects.extend(tenant.mark(*table, index, self.last_at));
+        }
+        for (_, sets) in std::mem::take(&mut self.deleted) {
+            self.applied.effects.extend(deleted::effects(&sets, index));
         }
         for (id, table) in &self.touched {
             let Some(table) = self.tenants.get(id).and_then(|t| t.as_ref()?.tables.get(table)) else { continue };
@@ -379,6 +405,16 @@ impl TenantSnapshot {
         let key = key::mark(self.group, self.tenant, table, index);
         self.tables.insert(table, Arc::new(next));
         Some(Effect::Put(Family::State, key, mark.encode_to_vec()))
+    }
+
+    /// Deletes rows that were just added to a table.
+    pub(crate) fn delete_own(&mut self, table: TableId, rows: &RoaringTreemap) -> Result<()> {
+        let Some(current) = self.tables.get(&table).filter(|_| !rows.is_empty()) else { return Ok(()) };
+        let mut next = current.edit();
+        let gone = |_| Error::internal("a command deletes rows that it does not bring");
+        next.rows.delete(rows).map_err(gone)?;
+        self.tables.insert(table, Arc::new(next));
+        Ok(())
     }
 
     /// Adds rows to a table. Its numbers are right already.

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use prost::Message;
+use roaring::RoaringTreemap;
 
+use super::deleted::DeletedSets;
 use crate::catalog::{RoleDef, SchemaDef, TableDef, TenantCatalog, ViewDef};
 use crate::command::{Op, Outcome};
 use crate::entry::LogOp;
@@ -35,6 +37,10 @@ impl From<Error> for Reject {
 
 pub(super) fn stale<T>() -> Result<T, Reject> {
     Err(Reject::Outcome(Outcome::Stale))
+}
+
+pub(super) fn moved<T>() -> Result<T, Reject> {
+    Err(Reject::Outcome(Outcome::Moved))
 }
 
 pub(super) fn mistake<T>(code: SqlState, message: impl Into<String>) -> Result<T, Reject> {
@@ -70,7 +76,7 @@ impl Piece {
 
 /// One command's changes of a tenant.
 pub(crate) struct Stage<'a> {
-    base: &'a TenantSnapshot,
+    pub(super) base: &'a TenantSnapshot,
     pub(super) index: Index,
     catalog: Option<TenantCatalog>,
     /// Changed tables; none if dropped.
@@ -81,6 +87,9 @@ pub(crate) struct Stage<'a> {
     pub(super) removed: Vec<Arc<Part>>,
     pub(super) pieces: Vec<(TableId, Piece)>,
     pub(super) cleared: BTreeSet<TableId>,
+    pub(super) deleted: DeletedSets,
+    /// Rows to delete that come to the hot tier only at the end of the entry.
+    pub(super) own_deleted: BTreeMap<TableId, RoaringTreemap>,
     oids: Vec<u32>,
     pub(super) deleter: Option<Deleter>,
 }
@@ -94,12 +103,15 @@ pub(crate) struct Changes {
     pub(crate) removed: Vec<Arc<Part>>,
     /// Tables that lost all rows, also those of earlier commands in the entry.
     pub(crate) cleared: BTreeSet<TableId>,
+    /// For the hot store.
+    pub(crate) deleted: DeletedSets,
+    pub(crate) own_deleted: BTreeMap<TableId, RoaringTreemap>,
     pieces: Vec<(TableId, Piece)>,
     pub(crate) oids: Vec<u32>,
 }
 
 impl Changes {
-    /// Changes the snapshot, except for the rows of the returned pieces.
+    /// Changes the snapshot, except for the rows of the returned pieces, and those of them that are deleted.
     pub(crate) fn apply_to(self, snapshot: &mut TenantSnapshot) -> BTreeMap<TableId, Vec<Piece>> {
         if let Some(catalog) = self.catalog {
             snapshot.catalog = Arc::new(catalog);
@@ -130,6 +142,8 @@ impl<'a> Stage<'a> {
             removed: Vec::new(),
             pieces: Vec::new(),
             cleared: BTreeSet::new(),
+            deleted: DeletedSets::new(),
+            own_deleted: BTreeMap::new(),
             oids: Vec::new(),
             deleter: None,
         }
@@ -163,6 +177,8 @@ impl<'a> Stage<'a> {
             effects: self.effects,
             removed: self.removed,
             cleared: self.cleared,
+            deleted: self.deleted,
+            own_deleted: self.own_deleted,
             pieces: self.pieces,
             oids: self.oids,
         })
@@ -189,7 +205,8 @@ impl<'a> Stage<'a> {
             Op::AddParts { table, version, parts } => self.add_parts(*table, *version, parts),
             Op::Truncate(id) => self.truncate(*id),
             Op::NoNewRows { table, next_row } => self.no_new_rows(*table, *next_row),
-            Op::Publish { table, from, to, add } => self.publish(*table, *from, *to, add),
+            Op::Delete { table, rows } => self.delete_rows(*table, rows),
+            Op::Publish { table, from, to, add, deleted } => self.publish(*table, (*from, *to), add, deleted),
             Op::Append { .. } => Err(Error::internal("rows of a command are not in its entry").into()),
             Op::PurgeTenant => Err(Error::internal("a tenant is purged by a command of its own").into()),
             Op::Boot | Op::CreateTenant(_) | Op::PutTenant(_) | Op::DropTenant(_) => {
@@ -278,7 +295,8 @@ impl<'a> Stage<'a> {
         let prefixes = [
             (Family::Catalog, key::definition(g, t, Kind::Table, id.0)),
             (Family::Hot, rows.clone()),
-            (Family::Manifest, rows),
+            (Family::Manifest, rows.clone()),
+            (Family::Deleted, rows),
             (Family::State, key::mark(g, t, id, Index(0))[..13].to_vec()),
         ];
         for (family, prefix) in prefixes {

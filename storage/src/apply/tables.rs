@@ -1,11 +1,14 @@
 //! Operations on tables and their rows.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use prost::Message;
+use roaring::{RoaringBitmap, RoaringTreemap};
 
-use super::stage::{Piece, Reject, Stage, mistake, stale};
+use super::stage::{Piece, Reject, Stage, mistake, moved, stale};
 use crate::catalog::TableDef;
+use crate::command::Outcome;
 use crate::entry::AppendRef;
 use crate::error::{Error, Result, SqlState};
 use crate::format::part::PartMessage;
@@ -14,7 +17,8 @@ use crate::kv::{Effect, Family, key};
 use crate::parts::Part;
 use crate::rows::Layout;
 use crate::snapshot::TableSnapshot;
-use crate::table::PartMeta;
+use crate::table::hot::Gone;
+use crate::table::{Deletes, PartDeletes, PartMeta};
 
 impl Stage<'_> {
     pub(super) fn create_table(&mut self, def: &TableDef) -> Result<(), Reject> {
@@ -116,13 +120,74 @@ impl Stage<'_> {
         self.list(id, &added)
     }
 
+    /// Marks rows as deleted.
+    pub(super) fn delete_rows(&mut self, id: TableId, rows: &Deletes) -> Result<(), Reject> {
+        let Some(table) = self.table(id) else { return moved() };
+        let id = table.def.id;
+        // What is to come at the end of the entry is deleted there.
+        let hot_end = self.hot_end(id);
+        let first = self.first_own_row(id);
+        let own = rows.own.iter().map(|n| n + first).collect::<RoaringTreemap>();
+        let mut hot = rows.hot.clone();
+        hot.extend(own.iter().take_while(|row| *row < hot_end));
+        let later = own.iter().skip_while(|row| *row < hot_end).collect::<RoaringTreemap>();
+        if rows.hot.max().is_some_and(|last| last >= hot_end) {
+            return moved();
+        }
+        let next_row = self.table(id).map_or(0, |t| t.next_row);
+        if later.max().is_some_and(|last| last >= next_row) {
+            return Err(Error::internal("a command deletes rows that it does not bring").into());
+        }
+        self.delete_hot(id, &hot)?;
+        self.delete_cold(id, &rows.parts)?;
+        self.note_deleted(id, &(&hot | &later));
+        let known = self.own_deleted.entry(id).or_default();
+        if !known.is_disjoint(&later) {
+            return Err(Reject::Outcome(Outcome::Conflict));
+        }
+        *known |= later;
+        Ok(())
+    }
+
+    fn delete_hot(&mut self, id: TableId, rows: &RoaringTreemap) -> Result<(), Reject> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let Some(table) = self.table_mut(id) else { return moved() };
+        table.rows.delete(rows).map_err(|gone| match gone {
+            Gone::Deleted => Reject::Outcome(Outcome::Conflict),
+            Gone::Moved => Reject::Outcome(Outcome::Moved),
+        })
+    }
+
+    fn delete_cold(&mut self, id: TableId, parts: &BTreeMap<String, RoaringBitmap>) -> Result<(), Reject> {
+        if parts.is_empty() {
+            return Ok(());
+        }
+        let Some(table) = self.table_mut(id) else { return moved() };
+        let mut listed = Vec::clone(&table.parts);
+        for (path, positions) in parts {
+            // Parts are in the order of their paths.
+            let Ok(at) = listed.binary_search_by(|p| p.meta.path.as_str().cmp(path)) else { return moved() };
+            let Some(without) = listed[at].without(positions) else {
+                return Err(Reject::Outcome(Outcome::Conflict));
+            };
+            listed[at] = Arc::new(without);
+        }
+        table.parts = Arc::new(listed);
+        for (path, positions) in parts {
+            self.note_deleted_cold(id, path, positions);
+        }
+        Ok(())
+    }
+
     pub(super) fn truncate(&mut self, id: TableId) -> Result<(), Reject> {
         let index = self.index;
         let Some(table) = self.table_mut(id) else { return stale() };
         let (id, parts) = (table.def.id, std::mem::take(&mut table.parts));
         table.rows = Default::default();
         table.changed = index;
-        for family in [Family::Hot, Family::Manifest] {
+        for family in [Family::Hot, Family::Manifest, Family::Deleted] {
             let prefix = self.table_key(id);
             let end = key::end_of(&prefix);
             self.effects.push(Effect::DeleteRange(family, prefix, end));
@@ -139,26 +204,47 @@ impl Stage<'_> {
     fn forget_rows(&mut self, id: TableId, parts: &[Arc<Part>]) {
         self.removed.extend(parts.iter().cloned());
         self.pieces.retain(|(table, _)| *table != id);
+        self.forget_deleted(id);
         self.cleared.insert(id);
     }
 
-    pub(super) fn publish(&mut self, id: TableId, from: Index, to: Index, add: &[PartMeta]) -> Result<(), Reject> {
+    pub(super) fn publish(
+        &mut self,
+        id: TableId,
+        (from, to): (Index, Index),
+        add: &[PartMeta],
+        deleted: &[PartDeletes],
+    ) -> Result<(), Reject> {
         let deleter = self.deleter.clone();
         let Some(table) = self.table(id) else { return stale() };
         if table.flushed != from || table.changed > to || to <= from {
             return stale();
         }
+        if table.rows.deleted_count_through(to) != deleted.iter().map(|d| d.positions.len()).sum::<u64>() {
+            return moved();
+        }
         if to >= self.index {
             return mistake(SqlState::INTERNAL_ERROR, "a flush cannot cover rows of its own entry");
         }
         let table = self.table_mut(id).expect("it was there a moment ago");
+        let rows_end = table.rows.end_through(to).unwrap_or_default();
         table.flushed = to;
         table.rows.drop_through(to);
-        table.parts = Arc::new(with_parts(&table.parts, add, deleter.as_ref()));
+        let mut parts = with_parts(&table.parts, add, deleter.as_ref());
+        for gone in deleted {
+            let at = parts.binary_search_by(|p| p.meta.path.cmp(&gone.path));
+            let without = at.ok().and_then(|at| Some((at, parts[at].without(&gone.positions)?)));
+            let Some((at, without)) = without else {
+                return Err(Error::internal("a flush deletes rows that its parts do not have").into());
+            };
+            parts[at] = Arc::new(without);
+        }
+        table.parts = Arc::new(parts);
         let id = table.def.id;
         let mut end = self.table_key(id);
         end.extend((to.0 + 1).to_be_bytes());
         self.effects.push(Effect::DeleteRange(Family::Hot, self.table_key(id), end));
+        self.move_deleted(id, rows_end, deleted);
         self.list(id, add)
     }
 

@@ -13,8 +13,10 @@ use crate::clock::ManualClock;
 use crate::command::{Applied, Command, Op, Outcome};
 use crate::error::{Result, SqlState};
 use crate::ids::{ColumnId, GroupId, Index, PUBLIC_SCHEMA, RoleId, SUPERUSER, SchemaId, TableId, TenantId, ViewId};
+use crate::table::PartMeta;
 use crate::types::SqlType;
 
+mod deletes;
 mod keys;
 mod user_types;
 
@@ -33,7 +35,7 @@ impl Node {
 
     async fn mirrored(seed: u64) -> (Node, TempDir) {
         let (dir, mirror) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let (options, clock) = (Options::new(dir.path()), clock());
+        let (options, clock) = (Options { unsafe_no_sync: true, ..Options::new(dir.path()) }, clock());
         let engine = Engine::open_mirrored(options, mirror.path().to_path_buf(), clock, seed).await.unwrap();
         (Node { dir, engine: Some(engine) }, mirror)
     }
@@ -82,8 +84,11 @@ impl Node {
 
     /// A copy of the directory as a kill would leave it now, opened.
     async fn killed(&self) -> Node {
-        let dir = tempfile::tempdir().unwrap();
-        copy(self.dir.path(), dir.path());
+        let mut dir = tempfile::tempdir().unwrap();
+        // RocksDB deletes files of its own meanwhile.
+        while copy(self.dir.path(), dir.path()).is_err() {
+            dir = tempfile::tempdir().unwrap();
+        }
         let engine = open(dir.path()).await.unwrap();
         Node { dir, engine: Some(engine) }
     }
@@ -93,21 +98,23 @@ fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::at(1_000_000))
 }
 
+/// Without syncs: what a kill leaves is read from the system's cache.
 async fn open(dir: &Path) -> Result<Arc<Engine>> {
-    Engine::open(Options::new(dir), clock()).await
+    Engine::open(Options { unsafe_no_sync: true, ..Options::new(dir) }, clock()).await
 }
 
-fn copy(from: &Path, to: &Path) {
-    for item in std::fs::read_dir(from).unwrap() {
-        let item = item.unwrap();
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    for item in std::fs::read_dir(from)? {
+        let item = item?;
         let target = to.join(item.file_name());
-        if item.file_type().unwrap().is_dir() {
-            std::fs::create_dir_all(&target).unwrap();
-            copy(&item.path(), &target);
+        if item.file_type()?.is_dir() {
+            std::fs::create_dir_all(&target)?;
+            copy(&item.path(), &target)?;
         } else {
-            std::fs::copy(item.path(), target).unwrap();
+            std::fs::copy(item.path(), target)?;
         }
     }
+    Ok(())
 }
 
 fn column(id: u16, name: &str, ty: SqlType) -> ColumnDef {
@@ -324,12 +331,13 @@ async fn a_flush_moves_rows_once_and_chains() {
     assert_eq!((old.tables[&table].rows(), old.tables[&table].hot_rows()), (110, 10));
     assert_eq!(node.engine().metrics().hot_bytes, 0);
     // The same range again is stale, and changes nothing.
-    let parts = now.parts.iter().map(|p| p.meta.clone()).collect::<Vec<_>>();
-    let publish = Op::Publish { table, from: Index(0), to: parts[0].last, add: vec![parts[0].clone()] };
+    let parts = now.parts.iter().map(|p| PartMeta::clone(&p.meta)).collect::<Vec<_>>();
+    let publish =
+        Op::Publish { table, from: Index(0), to: parts[0].last, add: vec![parts[0].clone()], deleted: Vec::new() };
     assert_eq!(node.ops(vec![publish]).await.unwrap(), Outcome::Stale);
     let killed = node.killed().await;
     let there = &killed.snapshot().tables[&table];
-    assert_eq!(there.parts.iter().map(|p| p.meta.clone()).collect::<Vec<_>>(), parts);
+    assert_eq!(there.parts.iter().map(|p| PartMeta::clone(&p.meta)).collect::<Vec<_>>(), parts);
     assert_eq!((there.rows(), there.hot_rows()), (110, 0));
     drop((old, now));
     node.reopen().await;
@@ -344,7 +352,7 @@ async fn a_flush_that_a_truncate_overtook_is_stale() {
     node.insert(table, 0..10).await;
     let before = node.snapshot();
     node.applied(vec![Op::Truncate(table), append(table, 50..52)]).await;
-    let publish = Op::Publish { table, from: Index(0), to: before.index, add: Vec::new() };
+    let publish = Op::Publish { table, from: Index(0), to: before.index, add: Vec::new(), deleted: Vec::new() };
     assert_eq!(node.ops(vec![publish]).await.unwrap(), Outcome::Stale);
     assert_eq!(node.hot_ids(table), vec![50, 51]);
     assert_eq!(node.killed().await.hot_ids(table), vec![50, 51]);
@@ -355,7 +363,7 @@ async fn a_flush_that_a_truncate_overtook_is_stale() {
     def.columns.push(column(3, "extra", SqlType::Integer));
     def.next_column = 4;
     node.applied(vec![Op::PutTable(def)]).await;
-    let publish = Op::Publish { table, from: Index(0), to: before.index, add: Vec::new() };
+    let publish = Op::Publish { table, from: Index(0), to: before.index, add: Vec::new(), deleted: Vec::new() };
     assert_eq!(node.ops(vec![publish]).await.unwrap(), Outcome::Stale);
     assert_eq!(node.ops(vec![append(table, 1..2)]).await.unwrap(), Outcome::Stale);
     let killed = node.killed().await;

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use prost::Message;
+use roaring::{RoaringBitmap, RoaringTreemap};
 
 use super::catalog::{RoleMessage, SchemaMessage, TableMessage, TenantMessage, ViewMessage};
 use super::part::PartMessage;
@@ -14,7 +15,8 @@ use crate::error::Result;
 use crate::ids::{GroupId, Index, RoleId, SchemaId, TableId, TenantId, TypeId, ViewId};
 use crate::kv::damaged;
 use crate::kv::raft::TERM;
-use crate::table::PartMeta;
+use crate::table::delete::{decode_positions, decode_rows, encode_positions, encode_rows};
+use crate::table::{Deletes, PartDeletes, PartMeta};
 
 /// Raft's `EntryNormal`.
 const NORMAL: u32 = 0;
@@ -66,7 +68,7 @@ struct CommandMessage {
 struct OpMessage {
     #[prost(
         oneof = "OpKind",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27"
     )]
     kind: Option<OpKind>,
 }
@@ -126,6 +128,8 @@ enum OpKind {
     DropType(u32),
     #[prost(message, tag = "26")]
     NoNewRows(NoNewRowsMessage),
+    #[prost(message, tag = "27")]
+    Delete(DeleteMessage),
 }
 
 #[derive(Clone, Copy, PartialEq, prost::Message)]
@@ -175,6 +179,70 @@ struct PublishMessage {
     to: u64,
     #[prost(message, repeated, tag = "4")]
     add: Vec<PartMessage>,
+    #[prost(message, repeated, tag = "5")]
+    deleted: Vec<PartDeletesMessage>,
+}
+
+/// Rows to delete, as sets in the form of the Roaring format specification.
+#[derive(Clone, PartialEq, prost::Message)]
+struct DeleteMessage {
+    #[prost(uint32, tag = "1")]
+    table: u32,
+    #[prost(bytes = "vec", optional, tag = "2")]
+    hot: Option<Vec<u8>>,
+    #[prost(bytes = "vec", optional, tag = "3")]
+    own: Option<Vec<u8>>,
+    #[prost(message, repeated, tag = "4")]
+    parts: Vec<PartDeletesMessage>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct PartDeletesMessage {
+    #[prost(string, tag = "1")]
+    path: String,
+    /// The entry that deleted them, if it is another one than this.
+    #[prost(uint64, tag = "2")]
+    at: u64,
+    #[prost(bytes = "vec", tag = "3")]
+    positions: Vec<u8>,
+}
+
+impl DeleteMessage {
+    fn new(table: TableId, rows: &Deletes) -> DeleteMessage {
+        let set = |rows: &RoaringTreemap| (!rows.is_empty()).then(|| encode_rows(rows));
+        let part = |(path, positions): (&String, &RoaringBitmap)| PartDeletesMessage {
+            path: path.clone(),
+            at: 0,
+            positions: encode_positions(positions),
+        };
+        DeleteMessage {
+            table: table.0,
+            hot: set(&rows.hot),
+            own: set(&rows.own),
+            parts: rows.parts.iter().map(part).collect(),
+        }
+    }
+
+    fn into_op(self) -> Result<Op> {
+        let set = |bytes: Option<Vec<u8>>| bytes.map_or(Ok(RoaringTreemap::new()), |b| decode_rows(&b));
+        let part = |p: PartDeletesMessage| Ok((p.path, decode_positions(&p.positions)?));
+        let parts = self.parts.into_iter().map(part).collect::<Result<_>>()?;
+        Ok(Op::Delete { table: TableId(self.table), rows: Deletes { hot: set(self.hot)?, own: set(self.own)?, parts } })
+    }
+}
+
+impl From<&PartDeletes> for PartDeletesMessage {
+    fn from(d: &PartDeletes) -> PartDeletesMessage {
+        PartDeletesMessage { path: d.path.clone(), at: d.at.0, positions: encode_positions(&d.positions) }
+    }
+}
+
+impl TryFrom<PartDeletesMessage> for PartDeletes {
+    type Error = crate::error::Error;
+
+    fn try_from(d: PartDeletesMessage) -> Result<PartDeletes> {
+        Ok(PartDeletes { path: d.path, at: Index(d.at), positions: decode_positions(&d.positions)? })
+    }
 }
 
 /// The bytes of an entry as the log stores them.
@@ -278,9 +346,14 @@ fn op_kind(op: &LogOp) -> Result<OpKind> {
         Op::NoNewRows { table, next_row } => {
             OpKind::NoNewRows(NoNewRowsMessage { table: table.0, next_row: *next_row })
         }
-        Op::Publish { table, from, to, add } => {
-            OpKind::Publish(PublishMessage { table: table.0, from: from.0, to: to.0, add: parts_message(add)? })
-        }
+        Op::Delete { table, rows } => OpKind::Delete(DeleteMessage::new(*table, rows)),
+        Op::Publish { table, from, to, add, deleted } => OpKind::Publish(PublishMessage {
+            table: table.0,
+            from: from.0,
+            to: to.0,
+            add: parts_message(add)?,
+            deleted: deleted.iter().map(PartDeletesMessage::from).collect(),
+        }),
     })
 }
 
@@ -322,8 +395,13 @@ fn log_op(kind: OpKind) -> Result<LogOp> {
         }
         OpKind::Truncate(id) => Op::Truncate(TableId(id)),
         OpKind::NoNewRows(n) => Op::NoNewRows { table: TableId(n.table), next_row: n.next_row },
-        OpKind::Publish(p) => {
-            Op::Publish { table: TableId(p.table), from: Index(p.from), to: Index(p.to), add: part_metas(p.add)? }
-        }
+        OpKind::Delete(d) => d.into_op()?,
+        OpKind::Publish(p) => Op::Publish {
+            table: TableId(p.table),
+            from: Index(p.from),
+            to: Index(p.to),
+            add: part_metas(p.add)?,
+            deleted: p.deleted.into_iter().map(PartDeletes::try_from).collect::<Result<_>>()?,
+        },
     }))
 }

@@ -139,7 +139,7 @@ fn all_ops() -> Vec<Op> {
         Op::Append { table: TableId(1_048_600), version: 3, rows: rows() },
         Op::AddParts { table: TableId(1_048_600), version: 3, parts: vec![part()] },
         Op::Truncate(TableId(1_048_600)),
-        Op::Publish { table: TableId(1_048_600), from: Index(3), to: Index(9), add: vec![part()] },
+        Op::Publish { table: TableId(1_048_600), from: Index(3), to: Index(9), add: vec![part()], deleted: Vec::new() },
     ]
 }
 

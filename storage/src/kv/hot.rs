@@ -1,16 +1,21 @@
 //! The hot store: catalog, recent rows, manifests and state, written once an entry and never synced by itself.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use roaring::RoaringTreemap;
 use rocksdb::{
-    Cache, ColumnFamily, ColumnFamilyDescriptor, DB, FlushOptions, IteratorMode, ReadOptions, WriteBatch, WriteOptions,
+    Cache, ColumnFamily, ColumnFamilyDescriptor, DB, Direction, FlushOptions, IteratorMode, ReadOptions, WriteBatch,
+    WriteOptions,
 };
 
-use super::{Effect, Family, family_options, key, memtable_bytes, open_error, options};
+use super::{Effect, Family, damaged, family_options, key, memtable_bytes, open_error, options};
 use crate::budget::Sizes;
 use crate::error::Result;
 use crate::format::decode;
 use crate::format::state::MarkMessage;
+use crate::ids::{GroupId, Index, TableId, TenantId};
+use crate::table::delete::decode_positions;
 
 /// Marks deleted by one write.
 const PRUNED_AT_ONCE: usize = 10_000;
@@ -31,6 +36,8 @@ impl HotStore {
         let mut options = options(memtables, create);
         // All families flush together, so that what a crash leaves is the state after one entry.
         options.set_atomic_flush(true);
+        // A directory may be older than a family.
+        options.create_missing_column_families(true);
         let cache = Cache::new_lru_cache(sizes.hot_cache as usize);
         let family = |f: Family| ColumnFamilyDescriptor::new(f.name(), family_options(memtables / 2, &cache));
         let db = DB::open_cf_descriptors(&options, dir, Family::ALL.map(family));
@@ -74,6 +81,31 @@ impl HotStore {
             f(&key, &value)?;
         }
         Ok(())
+    }
+
+    /// The hot rows of a table that were deleted, by the entry that did it; some may be in parts since.
+    pub(crate) fn deleted_hot(
+        &self,
+        group: GroupId,
+        tenant: TenantId,
+        table: TableId,
+    ) -> Result<Vec<(Index, RoaringTreemap)>> {
+        let mut prefix = key::table(group, tenant, table);
+        prefix.push(key::DELETED_HOT);
+        let mut options = ReadOptions::default();
+        options.set_iterate_upper_bound(key::end_of(&prefix));
+        let from = IteratorMode::From(&prefix, Direction::Forward);
+        let mut found: BTreeMap<Index, RoaringTreemap> = BTreeMap::new();
+        for item in self.db.iterator_cf_opt(self.family(Family::Deleted), options, from) {
+            let (k, v) = item?;
+            let bad = || damaged("a key of deleted rows");
+            let (block, rest) = key::split_u64(&k[prefix.len()..]).ok_or_else(bad)?;
+            let (index, _) = key::split_u64(rest).ok_or_else(bad)?;
+            let rows = decode_positions(&v)?;
+            let rows = rows.iter().map(|p| (block << key::BLOCK_BITS) | u64::from(p));
+            found.entry(Index(index)).or_default().extend(rows);
+        }
+        Ok(found.into_iter().collect())
     }
 
     /// Deletes marks older than the time `before`. Nothing that apply reads, so it need not be a command.

@@ -98,6 +98,31 @@ pub(crate) fn part(g: GroupId, t: TenantId, id: TableId, path: &str) -> Vec<u8> 
     key
 }
 
+/// So many bits of `_row` are the position in a block of hot rows: those of one array of a Roaring set.
+pub(crate) const BLOCK_BITS: u32 = 16;
+
+/// What a key of deleted rows stands for, after the table.
+pub(crate) const DELETED_HOT: u8 = b'h';
+pub(crate) const DELETED_PART: u8 = b'p';
+
+/// Deleted hot rows of one block, without the entry.
+pub(crate) fn deleted_hot(g: GroupId, t: TenantId, id: TableId, block: u64) -> Vec<u8> {
+    let mut key = table(g, t, id);
+    key.push(DELETED_HOT);
+    key.extend(block.to_be_bytes());
+    key
+}
+
+/// Deleted rows of a part, without the entry.
+pub(crate) fn deleted_part(g: GroupId, t: TenantId, id: TableId, path: &str) -> Vec<u8> {
+    let mut key = table(g, t, id);
+    key.push(DELETED_PART);
+    key.extend(path.as_bytes());
+    // Paths hold no such byte: so that none is the beginning of another.
+    key.push(0);
+    key
+}
+
 /// What a key of the state family stands for, after group and tenant.
 pub(crate) const STATE_GROUP: u8 = b'a';
 /// The ids of the commands of one entry, for telling a command that comes twice.

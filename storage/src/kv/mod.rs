@@ -22,10 +22,13 @@ pub(crate) enum Family {
     Manifest,
     /// Where each group and table stands.
     State,
+    /// Deleted rows, by the entry that deleted them.
+    Deleted,
 }
 
 impl Family {
-    pub(crate) const ALL: [Family; 4] = [Family::Catalog, Family::Hot, Family::Manifest, Family::State];
+    pub(crate) const ALL: [Family; 5] =
+        [Family::Catalog, Family::Hot, Family::Manifest, Family::State, Family::Deleted];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -33,6 +36,7 @@ impl Family {
             Family::Hot => "hot",
             Family::Manifest => "man",
             Family::State => "state",
+            Family::Deleted => "deleted",
         }
     }
 }

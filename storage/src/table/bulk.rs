@@ -118,7 +118,7 @@ impl BulkWriter {
         self.writing = None;
         let written = written.map_err(|e| Error::internal("writing of parts failed").source(e));
         let (parts, partitioner) = written??;
-        self.parts.extend(parts);
+        self.parts.extend(parts.into_iter().map(|p| p.meta));
         self.partitioner = Some(partitioner);
         Ok(())
     }
@@ -136,7 +136,7 @@ impl Drop for BulkWriter {
             if let Some(writing) = writing
                 && let Ok(Ok((written, _))) = writing.await
             {
-                parts.extend(written);
+                parts.extend(written.into_iter().map(|p| p.meta));
             }
             store.remove_in_time(&parts).await;
         };

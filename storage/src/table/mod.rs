@@ -5,11 +5,13 @@
 //! go by their stored names ([`stored`]), so that renaming a column touches no row.
 
 pub mod bulk;
+pub mod delete;
 mod encode;
 pub mod hot;
 mod memory;
 pub mod part;
 pub mod partition;
+pub mod read;
 mod sort;
 mod stats;
 pub mod store;
@@ -20,8 +22,9 @@ mod tests;
 use arrow::array::ArrayRef;
 
 pub use bulk::{BULK_BUFFERS, BulkWriter};
+pub use delete::{Deletes, Deletion, LiveMasks, PartDeletes};
 pub use hot::HotRows;
-pub use part::{check_partitions, write_parts};
+pub use part::{WrittenPart, check_partitions, write_parts};
 pub use store::PartStore;
 pub use stored::{ROW_COLUMN, stored_schema, to_stored};
 
@@ -39,6 +42,7 @@ pub struct PartMeta {
     pub size: u64,
     /// CRC-32 of the file's bytes.
     pub crc32: u32,
+    /// Rows in the file, deleted ones included.
     pub rows: u64,
     /// Rows of each row group, in order.
     pub row_groups: Vec<u64>,

@@ -21,6 +21,14 @@ const PART_ROWS_MAX: usize = 8 << 20;
 /// Longer directory names are cut: file systems allow 255 bytes.
 const DIRECTORY_BYTES_MAX: usize = 100;
 
+/// A part that was written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WrittenPart {
+    pub meta: PartMeta,
+    /// `_row` of each row in the order of the file, if the rows had numbers.
+    pub numbers: Vec<u64>,
+}
+
 /// Writes rows as parts for [`Op::Publish`](crate::command::Op::Publish). Batches have stored names and `_row`; columns
 /// that are younger than a batch are filled in, columns that were dropped are left out. When this returns the parts are
 /// durable; on an error none are left.
@@ -35,7 +43,7 @@ pub async fn write_parts(
     first: Index,
     last: Index,
     created_at: i64,
-) -> Result<Vec<PartMeta>> {
+) -> Result<Vec<WrittenPart>> {
     let def = Arc::new(def.clone());
     let counted = store.memory().cloned();
     let job =
@@ -71,7 +79,7 @@ pub(super) struct PartJob {
 }
 
 /// The parts written, and what is known of partitions now.
-pub(super) type Written = (Vec<PartMeta>, Partitioner);
+pub(super) type Written = (Vec<WrittenPart>, Partitioner);
 
 impl PartJob {
     /// Writes and syncs the rows; the partitioner comes back knowing their partitions.
@@ -88,26 +96,27 @@ impl PartJob {
         match self.write_runs(runs, &partitioner, &mut parts).await {
             Ok(()) => Ok((parts, partitioner)),
             Err(e) => {
-                self.store.discard(parts).await;
+                self.store.discard(parts.into_iter().map(|p: WrittenPart| p.meta).collect()).await;
                 Err(e)
             }
         }
     }
 
-    async fn write_runs(&self, runs: Vec<Run>, partitioner: &Partitioner, parts: &mut Vec<PartMeta>) -> Result<()> {
+    async fn write_runs(&self, runs: Vec<Run>, partitioner: &Partitioner, parts: &mut Vec<WrittenPart>) -> Result<()> {
         for run in runs {
             let partition = partitioner.name(run.partition).to_string();
             parts.push(self.write_part(run, partition).await?);
         }
-        self.store.sync(parts.iter().map(|p| p.path.clone()).collect()).await
+        self.store.sync(parts.iter().map(|p| p.meta.path.clone()).collect()).await
     }
 
-    async fn write_part(&self, run: Run, partition: String) -> Result<PartMeta> {
+    async fn write_part(&self, run: Run, partition: String) -> Result<WrittenPart> {
         let path = self.path(&partition);
         let rows = run.rows() as u64;
+        let numbers = run.numbers();
         let encoder = Encoder { run, cancel: self.cancel.clone(), counted: self.counted.clone() };
         let encoded = write_run(&self.store, &path, self.def.clone(), encoder).await?;
-        Ok(PartMeta {
+        let meta = PartMeta {
             path,
             size: encoded.size,
             crc32: encoded.crc32,
@@ -120,7 +129,8 @@ impl PartJob {
             row_base: None,
             columns: encoded.columns,
             created_at: self.created_at,
-        })
+        };
+        Ok(WrittenPart { meta, numbers })
     }
 
     fn path(&self, partition: &str) -> String {

@@ -6,12 +6,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
+use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{SortOptions, interleave_record_batch, take_record_batch};
+use arrow::datatypes::UInt64Type;
 use arrow::row::{RowConverter, Rows, SortField};
 
 use super::memory::held_bytes;
 use super::partition::{Codes, Partitioner};
+use super::stored::ROW_COLUMN;
 use crate::catalog::TableDef;
 use crate::error::{Error, Result};
 
@@ -153,6 +155,16 @@ impl Run {
         match &self.order {
             Some(order) => order.len(),
             None => self.batches.iter().map(RecordBatch::num_rows).sum(),
+        }
+    }
+
+    /// `_row` of each row in order; nothing if the rows have no numbers yet.
+    pub(super) fn numbers(&self) -> Vec<u64> {
+        let column = |b: &RecordBatch| b.column_by_name(ROW_COLUMN)?.as_primitive_opt::<UInt64Type>().cloned();
+        let Some(columns) = self.batches.iter().map(column).collect::<Option<Vec<_>>>() else { return Vec::new() };
+        match &self.order {
+            Some(order) => order.iter().map(|p| columns[p.batch as usize].value(p.row as usize)).collect(),
+            None => columns.iter().flat_map(|c| c.values().iter().copied()).collect(),
         }
     }
 

@@ -25,6 +25,10 @@ use crate::types::SqlType;
 
 const TENANT: TenantId = TenantId(7);
 
+fn metas(parts: Vec<WrittenPart>) -> Vec<PartMeta> {
+    parts.into_iter().map(|p| p.meta).collect()
+}
+
 fn column(id: u16, name: &str, ty: SqlType) -> ColumnDef {
     ColumnDef {
         id: ColumnId(id),
@@ -328,7 +332,7 @@ async fn every_type_survives_a_part() {
     let directory = tempfile::tempdir().unwrap();
     let store = PartStore::local(directory.path().join("objects")).unwrap();
     let rows = stored(&def, columns, 5 << 20);
-    let parts = write_parts(&store, TENANT, &def, vec![rows.clone()], Index(5), Index(9), 42).await.unwrap();
+    let parts = metas(write_parts(&store, TENANT, &def, vec![rows.clone()], Index(5), Index(9), 42).await.unwrap());
     let [part] = parts.as_slice() else { panic!("{parts:?}") };
     assert!(part.path.starts_with("cold/7/16400/all/0000000000000005-0000000000000009-"), "{}", part.path);
     assert!(directory.path().join("objects").join(&part.path).exists());
@@ -391,7 +395,7 @@ async fn rows_are_split_by_partition_and_sorted() {
         stored(&def, columns, range.start as u64)
     };
     let batches = vec![rows(0..2), rows(2..4), rows(4..5)];
-    let parts = write_parts(&store, TENANT, &def, batches, Index(1), Index(1), 0).await.unwrap();
+    let parts = metas(write_parts(&store, TENANT, &def, batches, Index(1), Index(1), 0).await.unwrap());
     let names = parts.iter().map(|p| p.partition.as_str()).collect::<Vec<_>>();
     let airport = "%E6%9C%BA%E5%9C%BA_2";
     let shanghai = format!("month=2001-01/{airport}=%E4%B8%8A%E6%B5%B7");
@@ -424,7 +428,7 @@ async fn sorting_is_stable_and_complete() {
         .collect::<Vec<_>>();
     wanted.sort();
     let store = PartStore::new(Arc::new(object_store::memory::InMemory::new()));
-    let parts = write_parts(&store, TENANT, &def, batches, Index(1), Index(1), 0).await.unwrap();
+    let parts = metas(write_parts(&store, TENANT, &def, batches, Index(1), Index(1), 0).await.unwrap());
     let back = read(&store, &parts[0]).await;
     let texts = back.rows.column(1).as_string_view().iter().flatten().map(str::to_string);
     let got = texts.zip(back.rows.column(0).as_primitive::<Int64Type>().values().iter().copied());
@@ -449,10 +453,11 @@ async fn too_many_partitions_are_refused() {
     assert!(check_partitions(&def, &given_pairs(&def, 0, 1000)).is_ok());
     // Rows of many statements together may: a flush must not fail for what was acknowledged.
     let rows = vec![pair_rows(&def, 0, 600), pair_rows(&def, 600, 600)];
-    let parts = write_parts(&store, TENANT, &def, rows, Index(1), Index(1), 0).await.unwrap();
+    let parts = metas(write_parts(&store, TENANT, &def, rows, Index(1), Index(1), 0).await.unwrap());
     assert_eq!(parts.len(), 1200);
     def.partition_by = vec![PartitionExpr::Hash(ColumnId(1), 8)];
-    let parts = write_parts(&store, TENANT, &def, vec![pair_rows(&def, 0, 8000)], Index(1), Index(1), 0).await.unwrap();
+    let parts =
+        metas(write_parts(&store, TENANT, &def, vec![pair_rows(&def, 0, 8000)], Index(1), Index(1), 0).await.unwrap());
     assert_eq!(parts.len(), 8);
     assert!(parts.iter().all(|p| (850..1150).contains(&p.rows)), "{parts:?}");
     assert!(parts.iter().any(|p| p.partition == "hash=7"));
@@ -470,7 +475,7 @@ async fn columns_of_older_versions_are_filled_in() {
     ];
     let rows = vec![pair_rows(&old, 0, 1), stored(&new, now, 1)];
     let store = PartStore::new(Arc::new(object_store::memory::InMemory::new()));
-    let parts = write_parts(&store, TENANT, &new, rows, Index(1), Index(2), 0).await.unwrap();
+    let parts = metas(write_parts(&store, TENANT, &new, rows, Index(1), Index(2), 0).await.unwrap());
     let back = read(&store, &parts[0]).await;
     assert_eq!(back.rows.column(2).as_ref(), &Int32Array::from(vec![None, Some(5)]) as &dyn Array);
     assert_eq!(back.schema.fields(), stored_schema(&new, true).fields());
@@ -486,7 +491,7 @@ async fn a_large_part_streams_in_pieces() {
     let s = StringViewArray::from_iter_values(noise);
     let n = Int64Array::from_iter_values(0..300_000);
     let rows = vec![stored(&def, vec![Arc::new(n), Arc::new(s)], 0)];
-    let parts = write_parts(&store, TENANT, &def, rows.clone(), Index(1), Index(2), 0).await.unwrap();
+    let parts = metas(write_parts(&store, TENANT, &def, rows.clone(), Index(1), Index(2), 0).await.unwrap());
     assert!(parts[0].size > 9 << 20, "{} bytes", parts[0].size);
     assert_eq!(parts[0].row_groups, [262_144, 37_856]);
     let back = read(&store, &parts[0]).await;

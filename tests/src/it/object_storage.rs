@@ -308,7 +308,7 @@ async fn faulty(chance: &mut Chance) -> Outcome {
         ],
     )
     .await?;
-    let (mut wide, mut small, mut failed) = (0, 0, 0);
+    let (mut wide, mut small, mut failed) = (0_u64, 0_u64, 0);
     let rounds = sized(5, 80);
     for round in 0..rounds {
         let fault = [Some(Fault::CutRequest), None, Some(Fault::Busy), Some(Fault::CutAnswer)][round % 4];

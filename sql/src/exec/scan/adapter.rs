@@ -21,6 +21,8 @@ use sightline_storage::catalog::{ColumnDef, TableDef};
 use sightline_storage::numeric;
 use sightline_storage::table::stored::missing_value;
 
+use super::Place;
+
 /// A table's columns as parts know them. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct StoredColumns {
@@ -90,6 +92,12 @@ impl PhysicalExprAdapter for PartAdapter {
 impl PartAdapter {
     fn column(&self, column: &Column) -> Result<Arc<dyn PhysicalExpr>> {
         let Some(known) = self.columns.by_name.get(column.name()) else {
+            // Made by the reader.
+            if column.name() == Place::POSITION
+                && let Some((position, _)) = self.part.column_with_name(Place::POSITION)
+            {
+                return Ok(Arc::new(Column::new(Place::POSITION, position)));
+            }
             return exec_err!("column \"{}\" is not of the table that is scanned", column.name());
         };
         let Some((position, stored)) = self.part.column_with_name(&known.stored_name) else {

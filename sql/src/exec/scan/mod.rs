@@ -14,6 +14,7 @@
 mod adapter;
 mod choice;
 mod memory;
+mod places;
 mod reader;
 mod source;
 mod statistics;
@@ -24,16 +25,19 @@ mod zones;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::Session;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::config::TableParquetOptions;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::parquet::{ParquetAccessPlan, RowGroupAccess};
 use datafusion::datasource::physical_plan::{
     FileGroup, FileGroupPartitioner, FileScanConfigBuilder, FileSource, ParquetFileReaderFactory, ParquetSource,
 };
 use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchema;
 use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnv;
@@ -42,11 +46,14 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::metrics::MetricBuilder;
 use object_store::ObjectStore;
+use parquet::arrow::arrow_reader::RowSelection;
 use sightline_storage::parts::Part;
 use sightline_storage::snapshot::TableSnapshot;
+use sightline_storage::table::LiveMasks;
 
 use self::adapter::StoredColumns;
 use self::memory::{HotExtension, HotRun};
+pub(crate) use self::places::{Place, Places, with_places};
 use self::reader::CountedReaders;
 use self::source::{Contents, HybridSource};
 use self::statistics::{PartZones, RowWidth, Summaries};
@@ -74,7 +81,7 @@ pub fn register_objects(env: &RuntimeEnv, objects: Arc<dyn ObjectStore>) {
 /// What a scan is asked for.
 pub(crate) struct Request<'a> {
     pub(crate) snapshot: &'a TableSnapshot,
-    /// `snapshot.def.arrow_schema()`.
+    /// `snapshot.def.arrow_schema()`; [`with_places`] of it where rows are to be changed.
     pub(crate) schema: &'a SchemaRef,
     pub(crate) objects: &'a Arc<dyn ObjectStore>,
     pub(crate) zones: &'a Arc<ZoneCache>,
@@ -87,12 +94,23 @@ pub(crate) struct Request<'a> {
     pub(crate) limit: Option<usize>,
 }
 
+impl Request<'_> {
+    /// Whether the places of the rows are asked for, too.
+    fn has_places(&self) -> bool {
+        self.schema.fields().len() > self.snapshot.def.columns.len()
+    }
+}
+
 /// Plans the scan.
 pub(crate) fn plan(request: Request<'_>, state: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
     let columns = StoredColumns::new(&request.snapshot.def)?;
     let wanted = wanted_columns(&request);
     let parts = kept_parts(&request, &columns)?;
     let hot = request.snapshot.hot().map_err(|e| DataFusionError::External(Box::new(e)))?;
+    let hot = match request.has_places() {
+        true => Arc::new(places::of_hot(request.snapshot, &hot, request.schema)?),
+        false => hot,
+    };
     let pruned = request.snapshot.parts.len() - parts.len();
     let mut scan = Scan::new(&request, &columns, &wanted);
     for part in &parts {
@@ -112,7 +130,8 @@ pub(crate) fn plan(request: Request<'_>, state: &dyn Session) -> Result<Arc<dyn 
         MetricBuilder::new(source.metrics()).global_counter(name).add(usize::try_from(n).unwrap_or(usize::MAX));
     };
     count("parts_pruned", pruned as u64);
-    count("cold_rows", parts.iter().map(|p| p.meta.rows).sum());
+    count("cold_rows", parts.iter().map(|p| p.rows()).sum());
+    count("deleted_rows", parts.iter().map(|p| p.deleted_rows()).sum());
     count("hot_rows", hot.iter().map(|c| c.num_rows() as u64).sum());
     let groups = grouped(scan.files, state.config().target_partitions());
     let statistics = scan.summaries.into_statistics(&scan.width);
@@ -137,9 +156,12 @@ fn source(request: &Request<'_>, contents: Contents, state: &dyn Session) -> Arc
         Some(memory) => Arc::new(CountedReaders { inner: reader, memory: memory.clone() }),
         None => Arc::new(reader),
     };
-    let parquet = ParquetSource::new(request.schema.clone())
-        .with_table_parquet_options(options)
-        .with_parquet_file_reader_factory(reader);
+    let schema = match request.has_places() {
+        true => places::table_schema(request.schema),
+        false => TableSchema::from(request.schema.clone()),
+    };
+    let parquet =
+        ParquetSource::new(schema).with_table_parquet_options(options).with_parquet_file_reader_factory(reader);
     Arc::new(HybridSource::new(parquet, contents))
 }
 
@@ -185,12 +207,18 @@ impl<'a> Scan<'a> {
     }
 
     fn add_part(&mut self, part: &Arc<Part>) {
-        let summaries = Summaries::of_part(&self.request.snapshot.def, self.columns, &part.meta, self.wanted);
+        let summaries = Summaries::of_part(&self.request.snapshot.def, self.columns, part, self.wanted);
         let statistics = summaries.clone().into_statistics(&self.width);
         self.summaries.merge(&summaries);
-        let file = PartitionedFile::new(part.meta.path.clone(), part.meta.size)
+        let mut file = PartitionedFile::new(part.meta.path.clone(), part.meta.size)
             .with_statistics(Arc::new(statistics))
             .with_extension(Pinned { _part: part.clone() });
+        if let Some(deletion) = &part.deletion {
+            file = file.with_extension(access_plan(&deletion.live(&part.meta.row_groups)));
+        }
+        if self.request.has_places() {
+            file.partition_values = places::of_part(self.request.snapshot, part);
+        }
         self.files.push(file);
     }
 
@@ -222,9 +250,24 @@ impl<'a> Scan<'a> {
         let file = PartitionedFile::new(format!("hot/{table}/{}", self.files.len()), cost)
             .with_statistics(Arc::new(statistics))
             .with_extension(HotExtension(Arc::new(run)));
+        let file = match self.request.has_places() {
+            true => places::hot_file(file),
+            false => file,
+        };
         self.files.push(file);
         Ok(())
     }
+}
+
+/// What of a part is to be read: row groups where nothing is deleted as they are, of others the rows that are left. A
+/// selection over the whole file would be cut anew for each row group at each open.
+fn access_plan(live: &LiveMasks) -> ParquetAccessPlan {
+    let access = |mask: &Option<BooleanBuffer>| match mask {
+        None => RowGroupAccess::Scan,
+        Some(live) if live.count_set_bits() == 0 => RowGroupAccess::Skip,
+        Some(live) => RowGroupAccess::Selection(RowSelection::from_boolean_buffer(live.clone())),
+    };
+    ParquetAccessPlan::new(live.iter().map(access).collect())
 }
 
 /// Keeps a part on disk as long as a plan or a stream may read it.

@@ -21,7 +21,7 @@ use datafusion_datasource::morsel::{MorselPlanner, Morselizer};
 use object_store::ObjectStore;
 
 use super::memory::{HotExtension, MemoryScan};
-use super::{SPLIT_COST_MIN, choice};
+use super::{Place, SPLIT_COST_MIN, choice};
 
 /// Reads parts by Parquet and hot chunks from memory.
 #[derive(Clone, Debug)]
@@ -69,7 +69,8 @@ impl FileSource for HybridSource {
         config: &FileScanConfig,
         partition: usize,
     ) -> Result<Box<dyn Morselizer>> {
-        if !self.inner.table_schema().virtual_columns().is_empty() {
+        let asked = self.inner.table_schema().virtual_columns();
+        if asked.iter().any(|field| field.name() != Place::POSITION) {
             return plan_err!("positions of rows in files cannot be asked for");
         }
         let inner = self.inner.create_morselizer(object_store, config, partition)?;

@@ -51,6 +51,8 @@ struct Summary {
     bounds: Zone,
     /// Whether the bounds are values of the column.
     exact: bool,
+    /// Whether so many are NULL, and not fewer.
+    whole: bool,
 }
 
 /// What is known of some rows. Columns nobody asked for have no summary.
@@ -67,9 +69,18 @@ impl Summaries {
     }
 
     /// Of a part, for the wanted columns.
-    pub(super) fn of_part(def: &TableDef, columns: &StoredColumns, part: &PartMeta, wanted: &[bool]) -> Summaries {
-        let summary = |(column, wanted): (&ColumnDef, &bool)| wanted.then(|| Summary::of_part(column, columns, part));
-        Summaries { rows: part.rows, columns: def.columns.iter().zip(wanted).map(summary).collect() }
+    pub(super) fn of_part(def: &TableDef, columns: &StoredColumns, part: &Part, wanted: &[bool]) -> Summaries {
+        let summary = |(column, wanted): (&ColumnDef, &bool)| {
+            let mut summary = wanted.then(|| Summary::of_part(column, columns, &part.meta))?;
+            // The bounds, and what is NULL, may be of rows that are deleted.
+            summary.exact &= part.deletion.is_none();
+            summary.whole &= part.deletion.is_none();
+            Some(summary)
+        };
+        let known = def.columns.iter().zip(wanted).map(summary);
+        // Of hidden columns nothing is known.
+        let hidden = (def.columns.len()..wanted.len()).map(|_| None);
+        Summaries { rows: part.rows(), columns: known.chain(hidden).collect() }
     }
 
     /// Of hot chunks, for the wanted columns; bounds of strings only if `texts` says so.
@@ -114,13 +125,13 @@ impl Summaries {
 }
 
 impl Summary {
-    const NONE: Summary = Summary { nulls: 0, bounds: Zone::Empty, exact: true };
+    const NONE: Summary = Summary { nulls: 0, bounds: Zone::Empty, exact: true, whole: true };
 
     fn of_part(column: &ColumnDef, columns: &StoredColumns, part: &PartMeta) -> Summary {
         let Some(stats) = part.columns.iter().find(|s| s.column == column.id) else {
             return match columns.missing(column) {
                 Some(value) if !value.is_null() => Summary::constant(value),
-                _ => Summary { nulls: part.rows, bounds: Zone::Empty, exact: true },
+                _ => Summary { nulls: part.rows, bounds: Zone::Empty, exact: true, whole: true },
             };
         };
         let bounds = match part_bounds(stats, &column.ty.arrow()) {
@@ -128,14 +139,14 @@ impl Summary {
             None if stats.nulls == part.rows => Zone::Empty,
             None => Zone::Unknown,
         };
-        Summary { nulls: stats.nulls, bounds, exact: stats.exact }
+        Summary { nulls: stats.nulls, bounds, exact: stats.exact, whole: true }
     }
 
     fn constant(value: &ScalarValue) -> Summary {
         if !has_order(&value.data_type()) {
-            return Summary { nulls: 0, bounds: Zone::Unknown, exact: true };
+            return Summary { nulls: 0, bounds: Zone::Unknown, exact: true, whole: true };
         }
-        Summary { nulls: 0, bounds: Zone::Values { min: value.clone(), max: value.clone() }, exact: true }
+        Summary { nulls: 0, bounds: Zone::Values { min: value.clone(), max: value.clone() }, exact: true, whole: true }
     }
 
     fn of_run(run: &HotRun, position: usize, texts: bool) -> Result<Summary> {
@@ -156,6 +167,7 @@ impl Summary {
     fn merge(&mut self, other: &Summary) {
         self.nulls += other.nulls;
         self.exact &= other.exact;
+        self.whole &= other.whole;
         self.add_bounds(&other.bounds);
     }
 
@@ -184,7 +196,10 @@ impl Summary {
             Zone::Empty | Zone::Unknown => (Precision::Absent, Precision::Absent),
         };
         ColumnStatistics {
-            null_count: Precision::Exact(self.nulls as usize),
+            null_count: match self.whole {
+                true => Precision::Exact(self.nulls as usize),
+                false => Precision::Inexact(self.nulls as usize),
+            },
             min_value,
             max_value,
             byte_size: Precision::Inexact(bytes),

@@ -88,7 +88,7 @@ impl Fixture {
     async fn add_part(&mut self, rows: &RecordBatch) {
         let stored = vec![self.stored(rows)];
         let written = write_parts(&self.store, TENANT, &self.def, stored, Index(1), Index(2), 0).await.unwrap();
-        self.parts.extend(written.into_iter().map(|meta| Arc::new(Part::new(meta))));
+        self.parts.extend(written.into_iter().map(|p| Arc::new(Part::new(p.meta))));
     }
 
     fn add_hot(&mut self, rows: &RecordBatch) {

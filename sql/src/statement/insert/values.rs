@@ -19,7 +19,7 @@ use crate::parser;
 use crate::plan::{QueryContext, column_default, evaluate, is_row};
 
 /// More rows than this go through the writer, which knows what to do with large amounts, so many at a time.
-const ROWS_MAX: usize = 8192;
+pub(super) const ROWS_MAX: usize = 8192;
 
 /// `INSERT … DEFAULT VALUES`.
 pub(super) fn defaults(ctx: &Arc<QueryContext>, table: &Arc<TableDef>) -> Result<Written> {
@@ -115,12 +115,12 @@ fn default_value(ctx: &Arc<QueryContext>, table: &TableDef, position: usize) -> 
 }
 
 /// True for the word DEFAULT.
-pub(super) fn is_default(expr: &ast::Expr) -> bool {
+pub(crate) fn is_default(expr: &ast::Expr) -> bool {
     matches!(expr, ast::Expr::Identifier(i) if i.quote_style.is_none() && i.value.eq_ignore_ascii_case("default"))
 }
 
 /// True for a bare string.
-pub(super) fn is_text_literal(expr: &ast::Expr) -> bool {
+pub(crate) fn is_text_literal(expr: &ast::Expr) -> bool {
     text_literal(expr).is_some()
 }
 
