@@ -17,6 +17,7 @@ use crate::files::S3Files;
 use crate::memory::Memory;
 use crate::password::Verifier;
 use crate::plan::Shared;
+use crate::session::turns::Turns;
 use crate::session::{CursorInfo, Identity, Kept, Progress, Session, Startup};
 
 /// Connections kept for superusers, so that they can look into a full server.
@@ -51,6 +52,8 @@ pub struct Database {
     pub started_us: i64,
     sessions: Mutex<HashMap<i32, Arc<Registered>>>,
     next_pid: AtomicI32,
+    /// Who changes which table in turn.
+    pub(crate) turns: Arc<Turns>,
 }
 
 /// What is known of a role's password.
@@ -166,7 +169,16 @@ impl Database {
         let plan = Shared::new(&engine, &options, &memory)?;
         let sessions = Mutex::new(HashMap::new());
         let started_us = engine.clock().now_us();
-        Ok(Arc::new(Database { engine, options, plan, memory, started_us, sessions, next_pid: AtomicI32::new(1) }))
+        Ok(Arc::new(Database {
+            engine,
+            options,
+            plan,
+            memory,
+            started_us,
+            sessions,
+            next_pid: AtomicI32::new(1),
+            turns: Arc::default(),
+        }))
     }
 
     /// Opens a session: finds tenant and role, checks LOGIN and CONNECT, counts the connection.

@@ -23,6 +23,7 @@ pub(crate) mod temporary;
 #[cfg(test)]
 mod tests;
 pub(crate) mod transaction;
+pub(crate) mod turns;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
@@ -34,7 +35,7 @@ use sightline_storage::catalog::{MetaCatalog, TenantCatalog};
 use sightline_storage::command::Op;
 use sightline_storage::engine::{Engine, TenantSnapshot};
 use sightline_storage::error::{Error, Result, SqlState};
-use sightline_storage::ids::{RoleId, TenantId};
+use sightline_storage::ids::{RoleId, TableId, TenantId};
 use sightline_storage::types::SqlType;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -53,9 +54,10 @@ pub(crate) use portal::{CursorInfo, Declared, Opened};
 pub(crate) use prepare::{Described, Kept, check_unchanged};
 pub(crate) use progress::{Progress, Shown as ShownProgress};
 use transaction::{Committed, Transaction, serialization_failure};
+use turns::Turn;
 
 /// How often a statement that lost a race runs again.
-const TRIES_MAX: usize = 10;
+const TRIES_MAX: usize = 100;
 
 /// How long the plan of `prepare` may be run, microseconds: `now()` in it is that of its making.
 const FIRST_PLAN_US: i64 = 1_000_000;
@@ -139,6 +141,10 @@ pub struct Session {
     /// Operations of a COPY that ended since the last statement.
     inbox: Arc<Inbox>,
     portals: BTreeMap<String, Portal>,
+    /// The turn of the running statement at the table that it changes.
+    turn: Option<Turn>,
+    /// How often the running statement lost a race.
+    losses: usize,
     temporary: temporary::Temporary,
     first_plan: Option<FirstPlan>,
     /// The memory of the statement that began last, while it holds any.
@@ -198,6 +204,8 @@ impl Session {
             repeatable: Repeatable::Nothing,
             inbox: Arc::default(),
             portals: BTreeMap::new(),
+            turn: None,
+            losses: 0,
             temporary: temporary::Temporary::default(),
             first_plan: None,
             running_pool: memory::none(),
@@ -376,6 +384,7 @@ impl Session {
         match (self.commit().await?, repeatable) {
             (Committed::Yes, _) => Ok(()),
             (Committed::Lost, Repeatable::One(prepared, parameters)) => {
+                self.losses = 1;
                 self.execute(&prepared, parameters).await.map(|_| ())
             }
             (Committed::Lost, _) => Err(serialization_failure()),
@@ -425,25 +434,41 @@ impl Session {
             };
         }
         if self.transaction.is_some() || self.implicit {
-            self.transaction();
+            let keep = self.keeps_snapshot();
+            let (database, tenant) = (self.database.clone(), self.identity.tenant);
+            self.transaction().settle(&database.engine, tenant, keep).await?;
             return self.limited(prepared, parameters).await;
         }
         let notices = self.notices.len();
-        for _ in 0..TRIES_MAX {
+        let before = std::mem::take(&mut self.losses);
+        for losses in before..TRIES_MAX {
+            self.losses = losses;
             self.transaction();
             let answer = match self.limited(prepared, parameters.clone()).await {
                 Ok(answer) => answer,
                 Err(e) => {
+                    self.losses = 0;
                     self.roll_back().await;
                     return Err(e);
                 }
             };
-            if self.commit().await? == Committed::Yes {
+            let committed = self.commit().await;
+            self.losses = 0;
+            if committed? == Committed::Yes {
                 return Ok(answer);
             }
             self.notices.truncate(notices);
         }
         Err(serialization_failure())
+    }
+
+    /// Waits for the statement's turn to change a table, if it must. What it sees is to be asked for afterwards.
+    pub(crate) async fn take_turn(&mut self, table: TableId) {
+        if self.in_explicit_block() || self.turn.is_some() {
+            return;
+        }
+        let (turns, tenant) = (self.database.turns.clone(), self.identity.tenant);
+        self.turn = turns.take(tenant, table, self.losses > 0).await;
     }
 
     /// Runs the statement under cancel and `statement_timeout`.
@@ -572,7 +597,7 @@ impl Session {
         &mut self,
         view: impl FnOnce(&mut Transaction, &Engine, TenantId, bool) -> Result<Arc<TenantSnapshot>>,
     ) -> Result<Arc<QueryContext>> {
-        let keep = !matches!(self.settings.get("transaction_isolation"), Some("read committed" | "read uncommitted"));
+        let keep = self.keeps_snapshot();
         let (database, tenant) = (self.database.clone(), self.identity.tenant);
         let transaction = self.transaction();
         transaction.used = true;
@@ -594,6 +619,11 @@ impl Session {
             memory,
             long: self.text_bytes > LONG_BYTES,
         }))
+    }
+
+    /// Whether all statements of a transaction see the same state.
+    fn keeps_snapshot(&self) -> bool {
+        !matches!(self.settings.get("transaction_isolation"), Some("read committed" | "read uncommitted"))
     }
 
     /// Memory for a statement that begins now.
@@ -694,9 +724,11 @@ impl Session {
                 return Err(e);
             }
         }
+        let turn = self.turn.take();
         let Some(transaction) = self.transaction.take() else { return Ok(Committed::Yes) };
         let (kept, before) = (transaction.settings_kept.clone(), transaction.settings_before.clone());
         let committed = transaction.commit(&self.database.engine, self.identity.tenant).await;
+        drop(turn);
         let done = matches!(committed, Ok(Committed::Yes));
         self.settings = if done { kept } else { before };
         self.end_portals(done);
@@ -704,6 +736,7 @@ impl Session {
     }
 
     async fn roll_back(&mut self) {
+        self.turn = None;
         let arrived = std::mem::take(&mut *self.inbox.arrived.lock());
         for (ops, ..) in arrived {
             transaction::discard_parts(&self.database.engine, &ops).await;

@@ -30,7 +30,8 @@ use crate::objects::{self, S3Options, S3Url, place};
 use crate::parts::{delete_all, deleter};
 use crate::published::{Published, no_tenant};
 use crate::store::Store;
-use crate::table::{PartMeta, PartStore};
+use crate::table::read::find_again;
+use crate::table::{Deletes, PartMeta, PartStore};
 use crate::writer::Writer;
 
 pub use crate::snapshot::TenantSnapshot;
@@ -257,6 +258,24 @@ impl Engine {
     /// What the local copies of parts in a bucket were good for, if there are any.
     pub fn part_cache(&self) -> Option<CacheCounts> {
         self.parts.cache.as_ref().map(|c| c.counts())
+    }
+
+    /// Rows of a table that were found in one state by where they are in a later one; none if all of them are where they
+    /// were.
+    ///
+    /// # Errors
+    /// 58030 from the store; XX001 if a part is damaged.
+    pub async fn find_again(
+        &self,
+        before: &TenantSnapshot,
+        now: &TenantSnapshot,
+        table: TableId,
+        rows: &Deletes,
+    ) -> Result<Option<Deletes>> {
+        match (before.tables.get(&table), now.tables.get(&table)) {
+            (Some(before), Some(now)) => find_again(&self.parts, before, now, rows).await,
+            _ => Ok(None),
+        }
     }
 
     /// Moves all hot rows of the table to parts now.

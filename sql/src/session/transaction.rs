@@ -5,6 +5,7 @@
 //! statement, the other levels keep the first one; so does a transaction that has changed the catalog, because its
 //! operations name ids and versions that hold for that catalog only.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::execution::memory_pool::MemoryReservation;
@@ -17,6 +18,8 @@ use crate::settings::Settings;
 
 /// The most bytes of rows that a transaction keeps in memory. Larger loads go through parts, which do not count.
 const BUFFER_BYTES_MAX: u64 = 256 << 20;
+/// How often a COMMIT looks again for rows that maintenance has moved.
+const MOVES_MAX: usize = 8;
 
 /// A running transaction: a block, an implicit one, or that of one statement.
 #[derive(Debug)]
@@ -30,6 +33,10 @@ pub(crate) struct Transaction {
     /// A statement has run: the isolation level is fixed.
     pub used: bool,
     ops: Vec<Op>,
+    /// For operations that delete rows, by their position in `ops`, the state in which the rows were found.
+    found_in: BTreeMap<usize, Arc<TenantSnapshot>>,
+    /// `base` is what the statement at hand is to see.
+    settled: bool,
     bytes: u64,
     /// Memory held by `ops`.
     reservations: Vec<MemoryReservation>,
@@ -71,6 +78,8 @@ impl Transaction {
             failed: false,
             used: false,
             ops: Vec::new(),
+            found_in: BTreeMap::new(),
+            settled: false,
             bytes: 0,
             reservations: Vec::new(),
             ddl: false,
@@ -116,7 +125,7 @@ impl Transaction {
     }
 
     fn base(&mut self, engine: &Engine, tenant: TenantId, keep: bool) -> Result<Arc<TenantSnapshot>> {
-        if let Some(base) = self.base.as_ref().filter(|_| keep || self.ddl) {
+        if let Some(base) = self.base.as_ref().filter(|_| keep || self.ddl || self.settled) {
             return Ok(base.clone());
         }
         let fresh = engine.snapshot(tenant)?;
@@ -128,6 +137,37 @@ impl Transaction {
                 Ok(fresh)
             }
         }
+    }
+
+    /// Before a statement of a block: takes a fresh state if it is to see one, and finds rows that it has deleted and that a flush
+    /// or a compaction has moved since. A state taken later could have moved them again.
+    ///
+    /// # Errors
+    /// Those of reading parts; 3D000 if the tenant is gone.
+    pub(crate) async fn settle(&mut self, engine: &Engine, tenant: TenantId, keep: bool) -> Result<()> {
+        self.settled = false;
+        if keep || self.ddl || self.found_in.is_empty() {
+            return Ok(());
+        }
+        let fresh = engine.snapshot(tenant)?;
+        if self.base.as_ref().is_some_and(|base| base.index == fresh.index) {
+            return Ok(());
+        }
+        self.find_again(engine, &fresh).await?;
+        (self.base, self.overlay, self.settled) = (Some(fresh), None, true);
+        Ok(())
+    }
+
+    /// Names deleted rows by where they are now.
+    async fn find_again(&mut self, engine: &Engine, now: &Arc<TenantSnapshot>) -> Result<()> {
+        for (position, before) in &mut self.found_in {
+            let Some(Op::Delete { table, rows }) = self.ops.get_mut(*position) else { continue };
+            if let Some(moved) = engine.find_again(before, now, *table, rows).await? {
+                *rows = moved;
+            }
+            *before = now.clone();
+        }
+        Ok(())
     }
 
     /// Adds operations.
@@ -142,6 +182,10 @@ impl Transaction {
         }
         self.ddl |= ops.iter().any(is_definition);
         self.bytes += bytes;
+        if let Some(base) = &self.base {
+            let deletes = ops.iter().enumerate().filter(|(_, op)| matches!(op, Op::Delete { .. }));
+            self.found_in.extend(deletes.map(|(n, _)| (self.ops.len() + n, base.clone())));
+        }
         self.ops.extend(ops);
         self.reservations.extend(reservation);
         Ok(())
@@ -192,6 +236,7 @@ impl Transaction {
         self.savepoints.truncate(at + 1);
         let savepoint = &self.savepoints[at];
         let undone = self.ops.split_off(savepoint.ops);
+        drop(self.found_in.split_off(&savepoint.ops));
         self.bytes = savepoint.bytes;
         self.reservations.truncate(savepoint.reservations);
         self.ddl = savepoint.ddl;
@@ -224,12 +269,25 @@ impl Transaction {
         };
         // Kept only to be deleted if nothing comes of it: parts are few, rows are shared.
         let parts = self.ops.iter().filter(|op| matches!(op, Op::AddParts { .. })).cloned().collect::<Vec<_>>();
-        let ops = std::mem::take(&mut self.ops);
-        let mut command = Command::new(Some(tenant), engine.clock().now_us(), base.index, ops);
-        if self.ddl {
-            command.catalog_version = Some(base.catalog.version);
+        let mut outcome = Ok(Outcome::Moved);
+        for _ in 0..MOVES_MAX {
+            let ops = match self.found_in.is_empty() {
+                true => std::mem::take(&mut self.ops),
+                false => self.ops.clone(),
+            };
+            let mut command = Command::new(Some(tenant), engine.clock().now_us(), base.index, ops);
+            if self.ddl {
+                command.catalog_version = Some(base.catalog.version);
+            }
+            outcome = engine.propose(command).await;
+            if !matches!(outcome, Ok(Outcome::Moved)) || self.found_in.is_empty() {
+                break;
+            }
+            // Maintenance moved rows: that is nobody's fault.
+            let now = engine.snapshot(tenant)?;
+            self.find_again(engine, &now).await?;
         }
-        match engine.propose(command).await {
+        match outcome {
             Ok(Outcome::Applied(_)) => Ok(Committed::Yes),
             Ok(Outcome::Conflict | Outcome::Moved | Outcome::Stale) => {
                 discard_parts(engine, &parts).await;

@@ -48,6 +48,8 @@ pub(super) async fn run(
     parameters: Vec<ScalarValue>,
 ) -> Result<Answer> {
     session.writable()?;
+    let ctx = session.write_context()?;
+    session.take_turn(Target::find(&ctx, change)?.table.id).await;
     let ctx = session.context()?;
     let target = Target::find(&ctx, change)?;
     if prepared.parameters.is_empty() {
@@ -70,11 +72,7 @@ pub(super) async fn run(
 }
 
 /// The types of its parameters, and of its columns if it returns some.
-pub(crate) fn describe(
-    ctx: &Arc<QueryContext>,
-    change: &Change,
-    declared: &[Option<SqlType>],
-) -> Result<Described> {
+pub(crate) fn describe(ctx: &Arc<QueryContext>, change: &Change, declared: &[Option<SqlType>]) -> Result<Described> {
     let target = Target::find(ctx, change)?;
     let planned = plan_query(ctx, &target.query(ctx)?, declared)?;
     let columns = match (&change.returning, &change.assignments) {

@@ -84,11 +84,7 @@ impl Node {
 
     /// A copy of the directory as a kill would leave it now, opened.
     async fn killed(&self) -> Node {
-        let mut dir = tempfile::tempdir().unwrap();
-        // RocksDB deletes files of its own meanwhile.
-        while copy(self.dir.path(), dir.path()).is_err() {
-            dir = tempfile::tempdir().unwrap();
-        }
+        let dir = copied(self.dir.path());
         let engine = open(dir.path()).await.unwrap();
         Node { dir, engine: Some(engine) }
     }
@@ -101,6 +97,17 @@ fn clock() -> Arc<ManualClock> {
 /// Without syncs: what a kill leaves is read from the system's cache.
 async fn open(dir: &Path) -> Result<Arc<Engine>> {
     Engine::open(Options { unsafe_no_sync: true, ..Options::new(dir) }, clock()).await
+}
+
+/// A copy of a directory that is in use: tried again if RocksDB deleted a file of its own meanwhile.
+fn copied(from: &Path) -> TempDir {
+    for _ in 0..20 {
+        let dir = tempfile::tempdir().unwrap();
+        if copy(from, dir.path()).is_ok() {
+            return dir;
+        }
+    }
+    panic!("the directory could not be copied");
 }
 
 fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
@@ -576,21 +583,20 @@ async fn damage_inside_the_log_is_told_and_a_torn_end_is_cut() {
     let table = node.table("t").await;
     node.insert(table, 0..50).await;
     node.insert(table, 50..100).await;
-    let copied = || {
-        let dir = tempfile::tempdir().unwrap();
-        copy(node.dir.path(), dir.path());
+    let spare = || {
+        let dir = copied(node.dir.path());
         let wal = newest_wal(dir.path());
         let bytes = std::fs::read(&wal).unwrap();
         (dir, wal, bytes)
     };
-    let (dir, wal, mut bytes) = copied();
+    let (dir, wal, mut bytes) = spare();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 0xff;
     std::fs::write(wal, bytes).unwrap();
     let e = open(dir.path()).await.unwrap_err();
     assert_eq!(e.code(), SqlState::DATA_CORRUPTED, "{e}");
     // The second insert as a power cut in its sync would leave it: it was not acknowledged then.
-    let (dir, wal, bytes) = copied();
+    let (dir, wal, bytes) = spare();
     std::fs::write(wal, &bytes[..bytes.len() - 10]).unwrap();
     let engine = open(dir.path()).await.unwrap();
     let torn = Node { dir, engine: Some(engine) };

@@ -15,9 +15,10 @@ use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuil
 use parquet::arrow::{ProjectionMask, parquet_to_arrow_schema};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use roaring::RoaringTreemap;
 
 use super::store::{PartStore, object_path};
-use super::{PartMeta, ROW_COLUMN};
+use super::{Deletes, PartMeta, ROW_COLUMN, TableSnapshot};
 use crate::error::{Error, Result};
 use crate::kv::damaged;
 
@@ -43,6 +44,55 @@ pub async fn row_numbers(store: &PartStore, part: &PartMeta) -> Result<Vec<u64>>
         return Err(damaged(&format!("part {}", part.path)));
     }
     Ok(numbers)
+}
+
+/// Rows that were found in `before` by where they are in `now`; none if all of them are where they were. A row that is
+/// nowhere any more was deleted and compacted away: it stays what it was called, and apply will not find it.
+///
+/// # Errors
+/// As for [`row_numbers`].
+pub(crate) async fn find_again(
+    store: &PartStore,
+    before: &TableSnapshot,
+    now: &TableSnapshot,
+    rows: &Deletes,
+) -> Result<Option<Deletes>> {
+    let listed = |snapshot: &TableSnapshot, path: &str| {
+        let at = snapshot.parts.binary_search_by(|p| p.meta.path.as_str().cmp(path)).ok()?;
+        Some(snapshot.parts[at].clone())
+    };
+    let mut found = Deletes { own: rows.own.clone(), ..Deletes::default() };
+    let mut lost = RoaringTreemap::new();
+    for row in &rows.hot {
+        if now.rows.holds(row) {
+            found.hot.insert(row)
+        } else {
+            lost.insert(row)
+        };
+    }
+    for (path, positions) in &rows.parts {
+        match (listed(now, path), listed(before, path)) {
+            // Parts that the transaction itself brings are in neither.
+            (Some(_), _) | (None, None) => drop(found.parts.insert(path.clone(), positions.clone())),
+            (None, Some(part)) => {
+                let numbers = row_numbers(store, &part.meta).await?;
+                lost.extend(positions.iter().filter_map(|p| numbers.get(p as usize)));
+            }
+        }
+    }
+    if lost.is_empty() {
+        return Ok(None);
+    }
+    for part in now.parts.iter().filter(|p| listed(before, &p.meta.path).is_none()) {
+        let numbers = row_numbers(store, &part.meta).await?;
+        for (number, position) in numbers.into_iter().zip(0_u32..) {
+            if lost.remove(number) {
+                found.parts.entry(part.meta.path.clone()).or_default().insert(position);
+            }
+        }
+    }
+    found.hot |= lost;
+    Ok(Some(found))
 }
 
 /// The rows of a part in the order of the file, deleted ones included, as they are stored: all columns or one.

@@ -219,19 +219,19 @@ async fn run(seed: u64) {
     let mut open: Vec<Open> = Vec::new();
     let (mut flushes, mut reopenings, mut commits, mut lost) = (0, 0, 0, 0);
     for step in 0..300 {
-        match random.below(20) {
-            0 => {
+        match random.below(60) {
+            0..=1 => {
                 let table = tables[random.below(2)];
                 node.engine().flush(node.tenant(), table).await.unwrap();
                 flushes += 1;
             }
-            1 if !mirrored => {
+            2 if !mirrored => {
                 node = node.killed().await;
                 open.clear();
                 reopenings += 1;
             }
-            2..=4 if open.len() < 3 => open.push(Open::new(&node)),
-            5..=8 if !open.is_empty() => {
+            3..=11 if open.len() < 3 => open.push(Open::new(&node)),
+            12..=23 if !open.is_empty() => {
                 let at = random.below(open.len());
                 let done = open.swap_remove(at);
                 let command = Command::new(Some(node.tenant()), 1, done.base.index, done.ops);
@@ -315,4 +315,24 @@ async fn random_histories_leave_what_they_should() {
     for seed in seeds() {
         run(seed).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_a_flush_moved_are_found_again() {
+    let node = Node::new().await;
+    let table = node.table("t").await;
+    node.insert(table, 0..10).await;
+    node.engine().flush(node.tenant(), table).await.unwrap();
+    node.insert(table, 10..20).await;
+    let before = node.snapshot();
+    let all = scan(&node, &before, table).await;
+    let some = deletes(all.iter().filter(|r| r.id % 5 == 2));
+    assert_eq!(node.engine().find_again(&before, &node.snapshot(), table, &some).await.unwrap(), None);
+    node.engine().flush(node.tenant(), table).await.unwrap();
+    assert_eq!(node.ops(vec![Op::Delete { table, rows: some.clone() }]).await.unwrap(), Outcome::Moved);
+    let now = node.snapshot();
+    let found = node.engine().find_again(&before, &now, table, &some).await.unwrap().unwrap();
+    assert_eq!((found.hot.len(), found.parts.len(), found.rows()), (0, 2, 4));
+    node.applied(vec![Op::Delete { table, rows: found }]).await;
+    assert_eq!(sorted_ids(&node, table).await, (0..20).filter(|i| i % 5 != 2).collect::<Vec<_>>());
 }
