@@ -58,6 +58,11 @@ pub(super) fn plain(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
                 | Keyword::INTERSECT
                 | Keyword::EXCEPT,
             ) => level.from = false,
+            (_, Keyword::DELETE) if matches!(after(1).map(keyword), Some(Keyword::FROM)) => {
+                *level = Level { selects: true, from: false };
+            }
+            (_, Keyword::UPDATE) if !level.from => *level = Level { selects: false, from: true },
+            (_, Keyword::SET) => level.from = false,
             (_, Keyword::ONLY) if level.from && begins(before) => match after(1).map(|t| &t.token) {
                 Some(Token::Word(_)) => blanks.push(*place),
                 Some(Token::LParen) if matches!(after(3).map(|t| &t.token), Some(Token::RParen)) => {
@@ -78,7 +83,8 @@ pub(super) fn plain(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
 /// Whether a relation may stand behind such a token of a FROM.
 fn begins(before: Option<&TokenWithSpan>) -> bool {
     before.is_some_and(|t| {
-        matches!(t.token, Token::Comma | Token::LParen) || matches!(keyword(t), Keyword::FROM | Keyword::JOIN)
+        matches!(t.token, Token::Comma | Token::LParen)
+            || matches!(keyword(t), Keyword::FROM | Keyword::JOIN | Keyword::UPDATE)
     })
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Schema};
 use datafusion::common::DFSchema;
+use datafusion::common::tree_node::TreeNode;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{Cast, ColumnarValue, Expr, ExprSchemable};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
@@ -59,10 +60,17 @@ fn constant(ctx: &QueryContext, expr: Expr, schema: &DFSchema) -> Result<ScalarV
     let simplifier = ExprSimplifier::new(
         datafusion::logical_expr::simplify::SimplifyContext::builder()
             .with_config_options(Arc::clone(ready.state.config_options()))
+            .with_schema(Arc::new(schema.clone()))
             .build(),
     );
     let coerced = simplifier.coerce(expr, schema).map_err(from_datafusion)?;
     let meant = meaning::with_meaning(coerced, schema, &ctx.settings.format()).map_err(from_datafusion)?;
+    // DataFusion knows coalesce as what the optimizer makes a CASE of.
+    let simplified = |e: &Expr| matches!(e, Expr::ScalarFunction(f) if f.func.name() == "coalesce");
+    let meant = match meant.exists(|e| Ok(simplified(e))).map_err(from_datafusion)? {
+        true => simplifier.simplify(meant).map_err(from_datafusion)?,
+        false => meant,
+    };
     if let Expr::Literal(value, _) = meant {
         return Ok(value);
     }

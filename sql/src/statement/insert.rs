@@ -66,6 +66,7 @@ pub(crate) fn is_plain(insert: &ast::Insert) -> bool {
         }
     }
     match rows_of(insert) {
+        _ if insert.returning.is_some() => false,
         Rows::Defaults => true,
         Rows::Values(rows) => rows.iter().flat_map(|row| &row.content).all(plain),
         Rows::Query => false,

@@ -74,7 +74,7 @@ pub(super) fn resolve(
 ) -> Result<(Prepared, Vec<ScalarValue>)> {
     let prepared = session.find_prepared(name)?;
     // The protocol's Parse keeps statements of any kind under the same names, EXECUTE among them, which could be its own.
-    if !matches!(prepared.statement.body, Body::Query(_) | Body::Insert(_)) {
+    if !matches!(prepared.statement.body, Body::Query(_) | Body::Insert(_) | Body::Change(_)) {
         let text = format!("prepared statement \"{name}\" cannot be run by EXECUTE");
         return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, text).hint("Run it by the protocol's Bind and Execute."));
     }

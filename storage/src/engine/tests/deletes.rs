@@ -304,10 +304,13 @@ async fn statement(node: &Node, open: &mut Open, tables: &[TableId; 2], random: 
         open.ops.push(Op::Delete { table, rows: deletes(&gone) });
         open.changes.extend(gone.iter().map(|r| (number, r.id, -1)));
     }
-    for id in new {
-        open.ops.push(append(table, id..id + 1));
-        open.changes.push((number, id, 1));
+    if !new.is_empty() {
+        let names = StringViewArray::from_iter_values(new.iter().map(|id| format!("row {id}")));
+        let columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(new.clone())), Arc::new(names)];
+        let rows = RecordBatch::try_new(table_def("").arrow_schema(), columns).unwrap();
+        open.ops.push(Op::Append { table, version: 1, rows });
     }
+    open.changes.extend(new.into_iter().map(|id| (number, id, 1)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
