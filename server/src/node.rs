@@ -142,6 +142,7 @@ impl Node {
         let Node { pg_address: _, http_address: _, database, engine, shared, pg, http } = self;
         shared.readiness.set(Phase::Stopping);
         pg.stop("pg").await;
+        database.settle_sequences();
         drop(database);
         let closed = engine.close().await;
         http.stop("http").await;

@@ -11,7 +11,7 @@
 #[cfg(test)]
 mod tests;
 
-use sightline_storage::catalog::{RoleDef, SchemaDef, TableDef, TenantDef, TypeDef, ViewDef};
+use sightline_storage::catalog::{RoleDef, SchemaDef, SequenceDef, TableDef, TenantDef, TypeDef, ViewDef};
 use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::ids::RoleId;
 
@@ -37,6 +37,9 @@ pub enum Action<'a> {
     /// ALTER, DROP, COMMENT ON.
     ChangeTable(&'a TableDef),
     ChangeView(&'a ViewDef),
+    ChangeSequence(&'a SequenceDef),
+    /// nextval, currval, setval.
+    UseSequence(&'a SequenceDef),
     ChangeSchema(&'a SchemaDef),
     ChangeType(&'a TypeDef),
     /// CREATE TABLE, VIEW, TYPE or DOMAIN in it.
@@ -73,6 +76,9 @@ pub fn authorize(identity: &Identity, action: Action) -> Result<Allowed> {
         Action::OwnSession | Action::Read(Relation::System(..)) => Ok(Allowed(())),
         Action::Read(Relation::Table(t)) => check(own(t.owner), || denied("table", &t.name)),
         Action::Read(Relation::View(v)) => check(own(v.owner), || denied("view", &v.name)),
+        Action::Read(Relation::Sequence(s)) => check(own(s.owner), || denied("sequence", &s.name)),
+        Action::UseSequence(s) => check(own(s.owner), || denied("sequence", &s.name)),
+        Action::ChangeSequence(s) => check(own(s.owner), || not_owner("sequence", &s.name)),
         Action::Insert(t) | Action::Update(t) | Action::Delete(t) | Action::Truncate(t) => {
             check(own(t.owner), || denied("table", &t.name))
         }

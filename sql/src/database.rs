@@ -17,6 +17,7 @@ use crate::files::S3Files;
 use crate::memory::Memory;
 use crate::password::Verifier;
 use crate::plan::Shared;
+use crate::sequence::Sequences;
 use crate::session::turns::Turns;
 use crate::session::{CursorInfo, Identity, Kept, Progress, Session, Startup};
 
@@ -50,6 +51,8 @@ pub struct Database {
     pub(crate) memory: Arc<Memory>,
     /// When it was opened, microseconds since 1970.
     pub started_us: i64,
+    /// The numbers of sequences that are reserved.
+    pub(crate) sequences: Sequences,
     sessions: Mutex<HashMap<i32, Arc<Registered>>>,
     next_pid: AtomicI32,
     /// Who changes which table in turn.
@@ -175,6 +178,7 @@ impl Database {
             plan,
             memory,
             started_us,
+            sequences: Sequences::default(),
             sessions,
             next_pid: AtomicI32::new(1),
             turns: Arc::default(),
@@ -340,6 +344,12 @@ impl Database {
             .collect::<Vec<_>>();
         all.sort_by_key(|a| a.pid);
         all
+    }
+
+    /// To be called when no session is left: gives back the numbers of sequences that were reserved and not drawn, so that the
+    /// next start goes on without a gap.
+    pub fn settle_sequences(&self) {
+        self.sequences.settle_all(&self.engine);
     }
 
     /// Bytes of the temporary files of all statements.

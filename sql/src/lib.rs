@@ -13,6 +13,7 @@ mod memory;
 pub mod parser;
 pub mod password;
 pub mod plan;
+mod sequence;
 pub mod session;
 pub mod settings;
 pub mod statement;

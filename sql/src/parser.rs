@@ -23,8 +23,10 @@ mod inherited;
 pub(crate) mod joins;
 pub mod key;
 pub(crate) mod marks;
+pub mod overriding;
 mod precedence;
 mod search;
+pub mod sequence;
 mod spelling;
 mod split;
 mod subqueries;
@@ -55,8 +57,9 @@ pub(crate) use self::search::{Clauses, clauses};
 use self::change::Change;
 use self::copy::Copy;
 use self::cursor::{Declare, Fetch};
-use self::definition::{AlterTable, CommentOn, CreateTable, CreateView, Drop, Rename, SchemaStatement};
+use self::definition::{AlterTable, CommentOn, CreateTable, CreateView, Drop, Rename, SchemaStatement, Truncate};
 use self::index::IndexStatement;
+use self::sequence::{AlterSequence, CreateSequence};
 use self::tenant::{GrantStatement, RoleStatement, TenantStatement};
 use self::user_type::{AlterDomain, AlterType, CreateDomain, CreateType};
 use self::utility::{Explain, Set, Transaction};
@@ -91,13 +94,15 @@ pub enum Body {
     Copy(Box<Copy>),
     /// An uploaded file; no text says it.
     Load(Box<Load>),
-    Truncate(Vec<ast::ObjectName>),
+    Truncate(Truncate),
     CreateTable(Box<CreateTable>),
     CreateView(Box<CreateView>),
     AlterTable(Box<AlterTable>),
     /// ALTER TABLE, VIEW or SCHEMA … RENAME TO, OWNER TO, SET SCHEMA.
     Rename(Box<Rename>),
     Drop(Drop),
+    CreateSequence(Box<CreateSequence>),
+    AlterSequence(Box<AlterSequence>),
     CreateType(Box<CreateType>),
     AlterType(Box<AlterType>),
     CreateDomain(Box<CreateDomain>),
@@ -158,6 +163,7 @@ impl Body {
             Body::AlterTable(_) => "ALTER TABLE",
             Body::Rename(rename) => match rename.kind {
                 definition::Kind::View => "ALTER VIEW",
+                definition::Kind::Sequence => "ALTER SEQUENCE",
                 definition::Kind::Schema => "ALTER SCHEMA",
                 definition::Kind::Type => "ALTER TYPE",
                 definition::Kind::Domain => "ALTER DOMAIN",
@@ -165,11 +171,14 @@ impl Body {
             },
             Body::Drop(drop) => match drop.kind {
                 definition::Kind::View => "DROP VIEW",
+                definition::Kind::Sequence => "DROP SEQUENCE",
                 definition::Kind::Schema => "DROP SCHEMA",
                 definition::Kind::Type => "DROP TYPE",
                 definition::Kind::Domain => "DROP DOMAIN",
                 _ => "DROP TABLE",
             },
+            Body::CreateSequence(_) => "CREATE SEQUENCE",
+            Body::AlterSequence(_) => "ALTER SEQUENCE",
             Body::CreateType(_) => "CREATE TYPE",
             Body::AlterType(_) => "ALTER TYPE",
             Body::CreateDomain(_) => "CREATE DOMAIN",
@@ -270,7 +279,7 @@ fn with_parser<T>(text: &str, offset: usize, rule: impl FnOnce(&mut Parser) -> R
     if let Some(fault) = grammar::check(&tokens) {
         return Err(grammar_error(&fault, &tokens, text, offset));
     }
-    let tokens = calls::plain_calls(spelling::respelled(tokens));
+    let tokens = sequence::plain(overriding::plain(calls::plain_calls(spelling::respelled(tokens))));
     let empty =
         |t: &&TokenWithSpan| matches!(&t.token, Token::Word(w) if w.quote_style.is_some() && w.value.is_empty());
     if let Some(token) = tokens.iter().find(empty) {
@@ -394,6 +403,7 @@ fn query_or_write(p: &mut Parser) -> Result<Body, ParserError> {
         ast::SetExpr::Merge(_) => Ok(not_yet("MERGE statements")),
         ast::SetExpr::Insert(ast::Statement::Insert(insert)) => {
             let mut insert = insert.clone();
+            overriding::taken(&mut insert);
             let (Some(with), Some(source)) = (query.with.take(), insert.source.as_mut()) else {
                 return p.expected("a statement", p.peek_token());
             };
@@ -435,6 +445,7 @@ fn insert(p: &mut Parser) -> Result<Body, ParserError> {
     }
     match p.parse_statement()? {
         ast::Statement::Insert(mut insert) => {
+            overriding::taken(&mut insert);
             precedence::mended(&mut insert);
             depth::balance(&mut insert);
             Ok(Body::Insert(Box::new(insert)))

@@ -19,6 +19,7 @@ pub mod portal;
 mod prepare;
 mod progress;
 pub(crate) mod scan;
+mod sequences;
 pub(crate) mod temporary;
 #[cfg(test)]
 mod tests;
@@ -46,6 +47,7 @@ use crate::database::{Database, Registered, Requested, Running, identity_of};
 use crate::memory::{self, Owner, StatementMemory};
 use crate::parser::{self, Body, Statement, utility};
 use crate::plan::{Planned, QueryContext};
+use crate::sequence::Drawn;
 use crate::settings::{self, Settings};
 use crate::statement;
 pub use limits::Limits;
@@ -146,6 +148,8 @@ pub struct Session {
     /// How often the running statement lost a race.
     losses: usize,
     temporary: temporary::Temporary,
+    /// What it has drawn from sequences.
+    pub(crate) drawn: Arc<Drawn>,
     first_plan: Option<FirstPlan>,
     /// The memory of the statement that began last, while it holds any.
     running_pool: Weak<dyn MemoryPool>,
@@ -207,6 +211,7 @@ impl Session {
             turn: None,
             losses: 0,
             temporary: temporary::Temporary::default(),
+            drawn: Arc::default(),
             first_plan: None,
             running_pool: memory::none(),
             text_bytes: 0,
@@ -617,6 +622,7 @@ impl Session {
             now_us,
             limits: self.limits(),
             memory,
+            drawn: self.drawn.clone(),
             long: self.text_bytes > LONG_BYTES,
         }))
     }
@@ -713,7 +719,7 @@ impl Session {
         if ready.is_ok() {
             ready = self.hold_portals().await;
         }
-        if let Err(e) = ready.and_then(|()| self.temporary_at_commit()) {
+        if let Err(e) = ready.and_then(|()| self.temporary_at_commit()).and_then(|()| self.sequences_at_commit()) {
             self.roll_back().await;
             return Err(e);
         }
@@ -731,6 +737,7 @@ impl Session {
         drop(turn);
         let done = matches!(committed, Ok(Committed::Yes));
         self.settings = if done { kept } else { before };
+        self.drawn.end(done);
         self.end_portals(done);
         committed
     }
@@ -749,6 +756,7 @@ impl Session {
     async fn drop_transaction(&mut self) {
         if let Some(transaction) = self.transaction.take() {
             self.settings = transaction.settings_before.clone();
+            self.drawn.end(false);
             transaction.rollback(&self.database.engine).await;
         }
     }

@@ -3,8 +3,8 @@
 
 use arrow::array::RecordBatch;
 
-use crate::catalog::{RoleDef, SchemaDef, TableDef, TenantDef, TypeDef, ViewDef};
-use crate::ids::{Index, RoleId, SchemaId, TableId, TenantId, TypeId, ViewId};
+use crate::catalog::{RoleDef, SchemaDef, SequenceDef, TableDef, TenantDef, TypeDef, ViewDef};
+use crate::ids::{Index, RoleId, SchemaId, SequenceId, TableId, TenantId, TypeId, ViewId};
 use crate::table::{Deletes, PartDeletes, PartMeta};
 
 /// What is proposed: all of its operations happen, or none.
@@ -61,6 +61,25 @@ pub enum Op {
     /// Replaces the view with the same id.
     PutView(ViewDef),
     DropView(ViewId),
+    /// 42P07 if a relation of the schema has the name. It stands at its start.
+    CreateSequence(SequenceDef),
+    /// Replaces the sequence with the same id; where it stands stays.
+    PutSequence(SequenceDef),
+    DropSequence(SequenceId),
+    /// Numbers were drawn, or are reserved to be. Accepted iff the sequence's state has still the version `seen`,
+    /// else `Stale`.
+    AdvanceSequence {
+        sequence: SequenceId,
+        seen: u64,
+        last: i64,
+        is_called: bool,
+    },
+    /// Sets where the sequence stands, wherever it stood: setval, RESTART.
+    SetSequence {
+        sequence: SequenceId,
+        last: i64,
+        is_called: bool,
+    },
     /// 42710 if a type of the schema has the name. Two OIDs are given out, its own and that of its array.
     CreateType(TypeDef),
     /// Replaces the type with the same id. What is held in columns stays as it is: labels keep their numbers.

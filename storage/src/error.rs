@@ -59,6 +59,7 @@ impl SqlState {
     pub const TOO_MANY_ARGUMENTS: SqlState = SqlState::new("54023");
     pub const INVALID_AUTHORIZATION: SqlState = SqlState::new("28000");
     pub const INVALID_CATALOG_NAME: SqlState = SqlState::new("3D000");
+    pub const INVALID_COLUMN_REFERENCE: SqlState = SqlState::new("42P10");
     pub const INVALID_CURSOR_NAME: SqlState = SqlState::new("34000");
     pub const INVALID_DATETIME_FORMAT: SqlState = SqlState::new("22007");
     pub const INVALID_PARAMETER_VALUE: SqlState = SqlState::new("22023");
@@ -79,6 +80,9 @@ impl SqlState {
     pub const PROTOCOL_VIOLATION: SqlState = SqlState::new("08P01");
     pub const QUERY_CANCELED: SqlState = SqlState::new("57014");
     pub const RESERVED_NAME: SqlState = SqlState::new("42939");
+    pub const GENERATED_ALWAYS: SqlState = SqlState::new("428C9");
+    pub const INVALID_OBJECT_DEFINITION: SqlState = SqlState::new("42P17");
+    pub const SEQUENCE_GENERATOR_LIMIT_EXCEEDED: SqlState = SqlState::new("2200H");
     pub const SERIALIZATION_FAILURE: SqlState = SqlState::new("40001");
     pub const STATEMENT_TOO_COMPLEX: SqlState = SqlState::new("54001");
     pub const STRING_DATA_RIGHT_TRUNCATION: SqlState = SqlState::new("22001");

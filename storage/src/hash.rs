@@ -9,6 +9,7 @@ use crate::apply::GroupState;
 use crate::error::Result;
 use crate::format::catalog::{RoleMessage, SchemaMessage, TableMessage, TenantMessage, ViewMessage};
 use crate::format::part::PartMessage;
+use crate::format::sequence::{SequenceMessage, SequenceStateMessage};
 use crate::format::state::{GroupMessage, HeaderMessage, TableMessage as TableStateMessage};
 use crate::format::user_type::TypeMessage;
 use crate::ids::Index;
@@ -42,6 +43,11 @@ fn tenant(hasher: &mut Hasher, tenant: &TenantSnapshot) -> Result<()> {
     catalog.views.values().for_each(|v| hasher.message(&ViewMessage::from(v.as_ref())));
     catalog.tables.values().for_each(|t| hasher.message(&TableMessage::from(t.as_ref())));
     catalog.types.values().for_each(|t| hasher.message(&TypeMessage::from(t.as_ref())));
+    catalog.sequences.values().for_each(|s| hasher.message(&SequenceMessage::from(s.as_ref())));
+    for (id, state) in tenant.sequences.iter() {
+        hasher.bytes(&id.0.to_le_bytes());
+        hasher.message(&SequenceStateMessage::from(state));
+    }
     let mut tables = tenant.tables.values().collect::<Vec<_>>();
     tables.sort_by_key(|t| t.def.id);
     tables.into_iter().try_for_each(|t| table(hasher, t))

@@ -45,6 +45,10 @@ id!(
     TypeId(u32)
 );
 id!(
+    /// A sequence; also its `pg_class.oid`.
+    SequenceId(u32)
+);
+id!(
     /// A role; also its `pg_roles.oid`. Operator roles and tenants' roles share one number space.
     RoleId(u32)
 );

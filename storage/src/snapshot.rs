@@ -1,17 +1,17 @@
 //! What readers see: immutable values behind an `Arc`, one for each tenant and table. They are the state itself: apply makes
 //! new ones beside them, so a reader costs a writer nothing.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::RecordBatch;
 
 use crate::apply::{Reject, Stage};
-use crate::catalog::{TableDef, TenantCatalog};
+use crate::catalog::{SequenceState, TableDef, TenantCatalog};
 use crate::command::{Applied, Op, Outcome};
 use crate::entry::log_ops;
 use crate::error::{Error, Result, SqlState};
-use crate::ids::{GroupId, Index, TableId, TenantId};
+use crate::ids::{GroupId, Index, SequenceId, TableId, TenantId};
 use crate::parts::Part;
 use crate::rows::Layout;
 use crate::table::HotRows;
@@ -141,13 +141,25 @@ pub struct TenantSnapshot {
     pub index: Index,
     pub catalog: Arc<TenantCatalog>,
     pub tables: HashMap<TableId, Arc<TableSnapshot>>,
+    /// Where the sequences stand.
+    pub sequences: Arc<BTreeMap<SequenceId, SequenceState>>,
+    /// Sequences that stand where a transaction has put them, for its own eyes.
+    pub own_sequences: Arc<BTreeSet<SequenceId>>,
     pub(crate) group: GroupId,
 }
 
 impl TenantSnapshot {
     /// A tenant without anything.
     pub(crate) fn empty(group: GroupId, tenant: TenantId) -> TenantSnapshot {
-        TenantSnapshot { tenant, index: Index(0), catalog: Arc::default(), tables: HashMap::new(), group }
+        TenantSnapshot {
+            tenant,
+            index: Index(0),
+            catalog: Arc::default(),
+            tables: HashMap::new(),
+            sequences: Arc::default(),
+            own_sequences: Arc::default(),
+            group,
+        }
     }
 
     /// This state with `ops` applied, for a transaction's own eyes: nothing durable changes. Ids given out are those
@@ -177,6 +189,9 @@ impl TenantSnapshot {
         }
         let mut snapshot = self.clone();
         snapshot.index = index;
+        if !changes.sequences.is_empty() {
+            Arc::make_mut(&mut snapshot.own_sequences).extend(changes.sequences.keys().copied());
+        }
         let pieces = changes.apply_to(&mut snapshot);
         for (table, pieces) in pieces {
             snapshot.append(table, &pieces, &batches)?;

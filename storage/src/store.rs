@@ -1,7 +1,7 @@
 //! A data directory on disk and the state in memory that goes with it: opening, replay, and the two steps of a write,
 //! [`Store::append`] to the log and [`Store::apply`].
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,16 +9,17 @@ use bytes::Bytes;
 
 use crate::apply::{EntryApplied, GroupState};
 use crate::budget::Sizes;
-use crate::catalog::{MetaCatalog, TableDef, TenantCatalog, ViewDef};
+use crate::catalog::{MetaCatalog, SequenceDef, SequenceState, TableDef, TenantCatalog, ViewDef};
 use crate::entry::Entry;
 use crate::error::{Error, Result};
 use crate::format::catalog::{RoleMessage, SchemaMessage, TableMessage, TenantMessage, ViewMessage};
 use crate::format::decode;
 use crate::format::entry::{decode_entry, encode_entry};
 use crate::format::part::PartMessage;
+use crate::format::sequence::{SequenceMessage, SequenceStateMessage};
 use crate::format::state::{GroupMessage, HeaderMessage, HotMessage, SeenMessage, TableMessage as TableStateMessage};
 use crate::format::user_type::TypeMessage;
-use crate::ids::{DATA_GROUPS, GroupId, Index, META_GROUP, TableId, TenantId};
+use crate::ids::{DATA_GROUPS, GroupId, Index, META_GROUP, SequenceId, TableId, TenantId};
 use crate::kv::hot::HotStore;
 use crate::kv::key::{self, Kind};
 use crate::kv::raft::{RaftStore, Record};
@@ -139,6 +140,7 @@ struct LoadedTenant {
     /// All versions of each table.
     versions: HashMap<TableId, HashMap<u32, Arc<TableDef>>>,
     tables: HashMap<TableId, TableSnapshot>,
+    sequences: BTreeMap<SequenceId, SequenceState>,
     layouts: HashMap<(TableId, u32), Arc<Layout>>,
 }
 
@@ -203,6 +205,12 @@ impl Loader {
                 table.marked_at = message.marked_at;
             }
             key::STATE_MARK => {}
+            key::STATE_SEQUENCE => {
+                let (id, _) = key::split_u32(rest).ok_or_else(bad)?;
+                let message: SequenceStateMessage = decode(v, "the state of a sequence")?;
+                let tenant = self.tenants.entry((group, tenant)).or_default();
+                tenant.sequences.insert(SequenceId(id), message.into());
+            }
             _ => return Err(bad()),
         }
         Ok(())
@@ -298,6 +306,10 @@ impl LoadedTenant {
                 let def = crate::catalog::TypeDef::try_from(decode::<TypeMessage>(v, "a type")?)?;
                 catalog.types.insert((def.schema, def.name.clone()), Arc::new(def));
             }
+            Kind::Sequence => {
+                let def = SequenceDef::try_from(decode::<SequenceMessage>(v, "a sequence")?)?;
+                catalog.sequences.insert((def.schema, def.name.clone()), Arc::new(def));
+            }
             Kind::Tenant => return Err(damaged("the catalog of a tenant")),
         }
         Ok(())
@@ -332,7 +344,13 @@ impl LoadedTenant {
 
     fn into_snapshot(self, group: GroupId, tenant: TenantId, index: Index) -> TenantSnapshot {
         let tables = self.tables.into_iter().map(|(id, t)| (id, Arc::new(t))).collect();
-        TenantSnapshot { tenant, index, catalog: Arc::new(self.catalog), tables, group }
+        TenantSnapshot {
+            tables,
+            index,
+            catalog: Arc::new(self.catalog),
+            sequences: Arc::new(self.sequences),
+            ..TenantSnapshot::empty(group, tenant)
+        }
     }
 }
 
@@ -350,7 +368,9 @@ fn load_meta(meta: &mut MetaCatalog, kind: Kind, v: &[u8]) -> Result<()> {
             let tenant = crate::catalog::TenantDef::from(decode::<TenantMessage>(v, "a tenant")?);
             meta.tenants.insert(tenant.name.clone(), Arc::new(tenant));
         }
-        Kind::Schema | Kind::Table | Kind::View | Kind::Type => return Err(damaged("the meta catalog")),
+        Kind::Schema | Kind::Table | Kind::View | Kind::Type | Kind::Sequence => {
+            return Err(damaged("the meta catalog"));
+        }
     }
     Ok(())
 }

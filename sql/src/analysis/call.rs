@@ -470,6 +470,7 @@ impl<'a> Analysis<'a> {
                 | Clause::Update
                 | Clause::Returning
                 | Clause::Default
+                | Clause::Generated
         );
         if refused {
             let message = format!("set-returning functions are not allowed in {}", clause.shown());

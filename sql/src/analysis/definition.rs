@@ -8,6 +8,7 @@ use super::types::{OPEN, Ty, UNKNOWN, of_sql};
 use super::{Analysis, Clause};
 use crate::parser::definition::CreateTable;
 use crate::plan::{fold, sql_type_in};
+use crate::statement::table::serial;
 
 impl<'a> Analysis<'a> {
     /// Looks at the columns and constraints of a new table.
@@ -17,7 +18,11 @@ impl<'a> Analysis<'a> {
     pub(super) fn table_definition(&mut self, table: &'a CreateTable) -> Result<()> {
         let mut columns = Vec::with_capacity(table.columns.len());
         for column in &table.columns {
-            let ty = match sql_type_in(self.ctx, &column.data_type) {
+            let ty = serial(&column.data_type).map_err(|e| {
+                let at = self.places.type_after(column.name.span.end, false);
+                self.placed(e, at)
+            })?;
+            let ty = match ty.map_or_else(|| sql_type_in(self.ctx, &column.data_type), Ok) {
                 Ok(ty) => of_sql(&ty),
                 Err(e) if matches!(e.code(), SqlState::INVALID_PARAMETER_VALUE | SqlState::UNDEFINED_OBJECT) => {
                     let digits = e.message().starts_with("precision for type");
@@ -39,8 +44,14 @@ impl<'a> Analysis<'a> {
         }
         self.scope().tables.push(Named { name, columns, open: false }.table());
         for option in table.columns.iter().flat_map(|c| &c.options) {
-            if let ColumnOption::Check(check) = &option.option {
-                self.within(Clause::Check, |a| a.condition(&check.expr, "CHECK"))?;
+            match &option.option {
+                ColumnOption::Check(check) => {
+                    self.within(Clause::Check, |a| a.condition(&check.expr, "CHECK"))?;
+                }
+                ColumnOption::Generated { generation_expr: Some(expr), .. } => {
+                    self.within(Clause::Generated, |a| a.expression(expr))?;
+                }
+                _ => {}
             }
         }
         for constraint in &table.constraints {

@@ -6,7 +6,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 use sightline_storage::error::{Error, Result, SqlState};
-use sightline_storage::types::SqlType;
+use sightline_storage::types::{RegKind, SqlType};
 
 use super::comparison::row_items;
 use super::overload::{Found, choose_operator};
@@ -274,6 +274,7 @@ impl<'a> Analysis<'a> {
         let what = match self.clause() {
             Clause::Check => "check constraint",
             Clause::Default => "DEFAULT expression",
+            Clause::Generated => "column generation expression",
             _ => return Ok(()),
         };
         let at = match expr {
@@ -552,6 +553,9 @@ impl<'a> Analysis<'a> {
             SqlType::Array(item) if is_text(item) => SqlType::Array(Box::new(SqlType::Text)),
             other => other.clone(),
         };
+        if plain == SqlType::Reg(RegKind::Class) {
+            return crate::catalog::relation_named(self.ctx, text).map(|_| ()).map_err(|e| self.placed(e, at));
+        }
         if !readable(&plain) {
             return Ok(());
         }

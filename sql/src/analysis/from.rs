@@ -12,7 +12,7 @@ use super::scope::{Column, Named, Table, open_column};
 use super::types::{OPEN, Ty, can_cast, common_type, of_sql, shown};
 use super::{Analysis, Clause, types};
 use crate::parser::joins;
-use crate::plan::{Relation, fold, resolve_relation};
+use crate::plan::{Relation, SEQUENCE_COLUMNS, fold, resolve_relation};
 
 /// The places of a join's tables among those of the query.
 type Side = std::ops::Range<usize>;
@@ -380,6 +380,10 @@ impl<'a> Analysis<'a> {
                 let of = |(name, ty): &(String, _)| Column { name: name.clone(), ty: of_sql(ty) };
                 (schema_of(view.schema), view.columns.iter().map(of).collect(), false)
             }
+            Relation::Sequence(def) => {
+                let of = |(name, ty): &(&str, _)| Column { name: (*name).to_string(), ty: of_sql(ty) };
+                (schema_of(def.schema), SEQUENCE_COLUMNS.iter().map(of).collect(), false)
+            }
             Relation::System(schema, name) => {
                 // Their types are simpler than PostgreSQL's here and there.
                 let columns = crate::catalog::system_columns(schema, name);
@@ -474,6 +478,7 @@ impl<'a> Analysis<'a> {
         match found {
             Relation::Table(def) => is(def.schema),
             Relation::View(view) => is(view.schema),
+            Relation::Sequence(def) => is(def.schema),
             Relation::System(of, _) => of == schema,
         }
     }

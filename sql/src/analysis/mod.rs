@@ -69,6 +69,8 @@ pub(super) enum Clause {
     /// What UPDATE sets.
     Update,
     Returning,
+    /// The expression of a generated column.
+    Generated,
 }
 
 impl Clause {
@@ -90,6 +92,7 @@ impl Clause {
             Clause::Default => "DEFAULT expressions",
             Clause::Update => "UPDATE",
             Clause::Returning => "RETURNING",
+            Clause::Generated => "column generation expressions",
         }
     }
 }

@@ -1,8 +1,12 @@
 //! DEFAULT expressions as PostgreSQL prints them: constants with their type, key words in capitals. Any other expression
 //! is printed as it was written.
 
+use datafusion::sql::sqlparser::ast::Expr;
 use sightline_storage::catalog::ColumnDef;
 use sightline_storage::types::SqlType;
+
+use crate::plan::QueryContext;
+use crate::sequence::reference;
 
 /// SQL's functions without brackets, which are printed in capitals.
 const KEYWORDS: [&str; 7] = [
@@ -16,12 +20,29 @@ const KEYWORDS: [&str; 7] = [
 ];
 
 /// The column's DEFAULT as text; none if it has none, which is what DEFAULT NULL means.
-pub(super) fn default(column: &ColumnDef) -> Option<String> {
+pub(super) fn default(ctx: &QueryContext, column: &ColumnDef) -> Option<String> {
     let written = column.default.as_deref()?.trim();
     if written.eq_ignore_ascii_case("null") {
         return None;
     }
-    Some(expression(written, &column.ty))
+    Some(reference::shown(ctx, &expression(written, &column.ty)))
+}
+
+/// The column's expression, if it is a generated one, in the brackets that PostgreSQL puts around an operator.
+pub(super) fn generated(column: &ColumnDef) -> Option<String> {
+    let text = column.generated.as_deref()?;
+    let operator = crate::parser::parse_expr(text).is_ok_and(|e| {
+        matches!(
+            e,
+            Expr::BinaryOp { .. }
+                | Expr::UnaryOp { .. }
+                | Expr::Like { .. }
+                | Expr::IsNull(_)
+                | Expr::IsNotNull(_)
+                | Expr::Between { .. }
+        )
+    });
+    Some(if operator { format!("({text})") } else { text.to_string() })
 }
 
 fn expression(written: &str, ty: &SqlType) -> String {

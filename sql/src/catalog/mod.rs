@@ -61,6 +61,32 @@ pub fn relation_oid(schema: &str, name: &str) -> Option<u32> {
     relation::find(schema, name).map(|r| r.oid)
 }
 
+/// The folded parts of a name as `regclass` reads it.
+///
+/// # Errors
+/// 42602 for what is no name.
+pub(crate) fn split_name(text: &str) -> sightline_storage::error::Result<Vec<String>> {
+    names::split(text)
+}
+
+/// The OID of the relation that a text names, as `regclass` reads it.
+///
+/// # Errors
+/// 42P01, 42602.
+pub(crate) fn relation_named(ctx: &QueryContext, text: &str) -> sightline_storage::error::Result<u32> {
+    names::regclass_in(ctx, text)
+}
+
+/// The name of the relation with this OID.
+pub(crate) fn relation_name(ctx: &QueryContext, oid: u32) -> Option<String> {
+    objects::relation(ctx, oid).map(|object| object.name().to_string())
+}
+
+/// A relation as `regclass` prints it: with its schema unless the search finds it.
+pub(crate) fn relation_shown(ctx: &QueryContext, oid: u32) -> String {
+    names::regclass_out(ctx, oid)
+}
+
 /// A function that needs the catalog or the session, bound to this statement; none if there is none of that name.
 pub fn system_function(ctx: &Arc<QueryContext>, name: &str) -> Option<Arc<ScalarUDF>> {
     functions::find(ctx, name)
@@ -69,6 +95,24 @@ pub fn system_function(ctx: &Arc<QueryContext>, name: &str) -> Option<Arc<Scalar
 /// The names of all functions that [`system_function`] knows.
 pub fn system_function_names() -> impl Iterator<Item = &'static str> {
     functions::names()
+}
+
+/// Whether PostgreSQL has functions of this name, and none of them is immutable.
+pub(crate) fn is_never_immutable(name: &str) -> bool {
+    const KEYWORDS: [&str; 11] = [
+        "current_catalog",
+        "current_date",
+        "current_role",
+        "current_schema",
+        "current_time",
+        "current_timestamp",
+        "current_user",
+        "localtime",
+        "localtimestamp",
+        "session_user",
+        "user",
+    ];
+    KEYWORDS.contains(&name) || pg_catalog::pg_proc::is_never_immutable(name)
 }
 
 /// Whether there is a collation of this name; those of ICU are taken, and sort by code point as all do.

@@ -5,11 +5,12 @@ use std::sync::{Arc, LazyLock};
 
 use datafusion::sql::sqlparser::ast;
 use sightline_storage::catalog::{
-    CheckDef, ColumnDef, ForeignKeyDef, IndexDef, RoleDef, TableDef, TenantDef, TypeBody, TypeDef, ViewDef,
+    CheckDef, ColumnDef, ForeignKeyDef, IndexDef, RoleDef, SequenceDef, TableDef, TenantDef, TypeBody, TypeDef, ViewDef,
 };
 use sightline_storage::error::Result;
 use sightline_storage::ids::{
-    IndexId, PG_CATALOG, READ_SERVER_FILES, RoleId, SUPERUSER, SchemaId, TableId, ViewId, WRITE_SERVER_FILES,
+    IndexId, PG_CATALOG, READ_SERVER_FILES, RoleId, SUPERUSER, SchemaId, SequenceId, TableId, ViewId,
+    WRITE_SERVER_FILES,
 };
 
 use super::deparse;
@@ -29,6 +30,7 @@ pub(super) enum Object<'a> {
     Table(&'a TableDef),
     View(&'a ViewDef),
     Index(&'a TableDef, &'a IndexDef),
+    Sequence(&'a SequenceDef),
     System(&'static Relation),
 }
 
@@ -38,6 +40,7 @@ impl Object<'_> {
             Object::Table(t) => t.id.0,
             Object::View(v) => v.id.0,
             Object::Index(_, i) => i.id.0,
+            Object::Sequence(s) => s.id.0,
             Object::System(r) => r.oid,
         }
     }
@@ -47,6 +50,7 @@ impl Object<'_> {
             Object::Table(t) => &t.name,
             Object::View(v) => &v.name,
             Object::Index(_, i) => &i.name,
+            Object::Sequence(s) => &s.name,
             Object::System(r) => r.name,
         }
     }
@@ -56,6 +60,7 @@ impl Object<'_> {
             Object::Table(t) => t.schema,
             Object::View(v) => v.schema,
             Object::Index(t, _) => t.schema,
+            Object::Sequence(s) => s.schema,
             Object::System(r) => SchemaId(r.schema_oid()),
         }
     }
@@ -65,6 +70,7 @@ impl Object<'_> {
             Object::Table(t) => t.owner,
             Object::View(v) => v.owner,
             Object::Index(t, _) => t.owner,
+            Object::Sequence(s) => s.owner,
             Object::System(_) => SUPERUSER,
         }
     }
@@ -74,6 +80,7 @@ impl Object<'_> {
             Object::Table(t) => t.comment.as_deref(),
             Object::View(v) => v.comment.as_deref(),
             Object::Index(_, i) => i.comment.as_deref(),
+            Object::Sequence(s) => s.comment.as_deref(),
             Object::System(_) => None,
         }
     }
@@ -85,7 +92,7 @@ impl Object<'_> {
                 t.columns.iter().find(|c| i64::from(c.id.0) == number).and_then(|c| c.comment.as_deref())
             }
             Object::View(v) => v.column_comments.iter().find(|(n, _)| i64::from(*n) == number).map(|(_, c)| c.as_str()),
-            Object::Index(..) | Object::System(_) => None,
+            Object::Index(..) | Object::Sequence(_) | Object::System(_) => None,
         }
     }
 }
@@ -105,9 +112,15 @@ pub(super) fn indexes(ctx: &QueryContext) -> impl Iterator<Item = (&TableDef, &I
     tables(ctx).flat_map(|t| t.indexes.iter().map(move |i| (t.as_ref(), i)))
 }
 
-/// All relations with rows: tables, views, then the system's.
+/// The sequences of the tenant.
+pub(super) fn sequences(ctx: &QueryContext) -> impl Iterator<Item = &Arc<SequenceDef>> {
+    ctx.snapshot.catalog.sequences.values()
+}
+
+/// All relations with rows: tables, views, sequences, then the system's.
 pub(super) fn relations(ctx: &QueryContext) -> impl Iterator<Item = Object<'_>> {
     let own = tables(ctx).map(|t| Object::Table(t)).chain(views(ctx).map(|v| Object::View(v)));
+    let own = own.chain(sequences(ctx).map(|s| Object::Sequence(s)));
     own.chain(relation::all().iter().map(Object::System))
 }
 
@@ -122,6 +135,9 @@ pub(super) fn relation(ctx: &QueryContext, oid: u32) -> Option<Object<'_>> {
     }
     if let Some((table, index)) = catalog.index(IndexId(oid)) {
         return Some(Object::Index(table, index));
+    }
+    if let Some(sequence) = catalog.sequence(SequenceId(oid)) {
+        return Some(Object::Sequence(sequence));
     }
     relation::by_oid(oid).map(Object::System)
 }
@@ -226,9 +242,9 @@ pub(super) fn domain_checks(ctx: &QueryContext) -> impl Iterator<Item = (u32, &T
 
 /// All defaults with their OIDs.
 pub(super) fn defaults(ctx: &QueryContext) -> impl Iterator<Item = (u32, &TableDef, &ColumnDef, String)> {
-    tables(ctx).flat_map(|t| {
-        t.columns.iter().filter_map(|c| {
-            let expr = deparse::default(c)?;
+    tables(ctx).flat_map(move |t| {
+        t.columns.iter().filter_map(move |c| {
+            let expr = deparse::generated(c).or_else(|| deparse::default(ctx, c))?;
             Some((derived_oid("default", t.id.0, &c.stored_name), t.as_ref(), c, expr))
         })
     })
@@ -259,6 +275,7 @@ pub(super) fn find(ctx: &QueryContext, parts: &[String]) -> Result<(u32, u32)> {
     Ok(match plan::resolve_relation(ctx, &ast::ObjectName::from(quoted))? {
         plan::Relation::Table(t) => (t.schema.0, t.id.0),
         plan::Relation::View(v) => (v.schema.0, v.id.0),
+        plan::Relation::Sequence(s) => (s.schema.0, s.id.0),
         plan::Relation::System(schema, name) => {
             relation::find(schema, &name).map_or((PG_CATALOG.0, 0), |r| (r.schema_oid(), r.oid))
         }

@@ -5,6 +5,7 @@
 //! to parts while they come ([`BulkWriter`]) and the command only names the parts. Either way nothing is visible or
 //! durable before the command is, and all of it is then.
 
+mod generated;
 mod shape;
 
 use std::sync::Arc;

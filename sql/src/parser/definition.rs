@@ -5,6 +5,7 @@ use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::key::KeyClause;
+use super::sequence::ColumnAction;
 use super::tokens::{cascade, expect, is_word, name, object, objects, one_of, options, query, string, words};
 use super::{Body, unsupported};
 
@@ -128,6 +129,8 @@ pub enum AlterAction {
     ClusterOn(Option<String>),
     /// Understood but not done.
     Unsupported(&'static str),
+    /// How a column gets its values.
+    Column(String, ColumnAction),
 }
 
 /// Which kind of thing is named.
@@ -135,6 +138,7 @@ pub enum AlterAction {
 pub enum Kind {
     Table,
     View,
+    Sequence,
     Schema,
     Type,
     Domain,
@@ -168,6 +172,15 @@ pub struct Drop {
     pub kind: Kind,
     pub if_exists: bool,
     pub names: Vec<ast::ObjectName>,
+    pub cascade: bool,
+}
+
+/// TRUNCATE.
+#[derive(Clone, Debug)]
+pub struct Truncate {
+    pub names: Vec<ast::ObjectName>,
+    /// RESTART IDENTITY.
+    pub restart: bool,
     pub cascade: bool,
 }
 
@@ -215,6 +228,9 @@ pub(super) fn create(p: &mut Parser) -> Result<Body, ParserError> {
     if !or_replace && words(p, &["DOMAIN"]) {
         return super::user_type::create_domain(p);
     }
+    if !or_replace && words(p, &["SEQUENCE"]) {
+        return super::sequence::create(p, temporary || global);
+    }
     if !or_replace && words(p, &["UNIQUE", "INDEX"]) {
         return super::index::create(p, true);
     }
@@ -226,7 +242,7 @@ pub(super) fn create(p: &mut Parser) -> Result<Body, ParserError> {
 
 /// A statement for a kind of object that PostgreSQL has and we have not; anything else is a syntax error.
 fn other(p: &mut Parser, verb: &str) -> Result<Body, ParserError> {
-    const KINDS: [&str; 30] = [
+    const KINDS: [&str; 29] = [
         "ACCESS",
         "AGGREGATE",
         "CAST",
@@ -245,7 +261,6 @@ fn other(p: &mut Parser, verb: &str) -> Result<Body, ParserError> {
         "PUBLICATION",
         "ROUTINE",
         "RULE",
-        "SEQUENCE",
         "SERVER",
         "STATISTICS",
         "SUBSCRIPTION",
@@ -483,8 +498,9 @@ fn create_schema(p: &mut Parser) -> Result<Body, ParserError> {
 }
 
 fn relation_kind(p: &mut Parser) -> Option<Kind> {
-    match one_of(p, &["TABLE", "VIEW", "SCHEMA", "TYPE", "DOMAIN"])? {
+    match one_of(p, &["TABLE", "VIEW", "SEQUENCE", "SCHEMA", "TYPE", "DOMAIN"])? {
         "TABLE" => Some(Kind::Table),
+        "SEQUENCE" => Some(Kind::Sequence),
         "VIEW" => Some(Kind::View),
         "TYPE" => Some(Kind::Type),
         "DOMAIN" => Some(Kind::Domain),
@@ -523,6 +539,7 @@ pub(super) fn alter(p: &mut Parser) -> Result<Body, ParserError> {
     match kind {
         Kind::Type => return super::user_type::alter_type(p, name),
         Kind::Domain => return super::user_type::alter_domain(p, name),
+        Kind::Sequence => return super::sequence::alter(p, name, if_exists),
         _ => {}
     }
     if kind != Kind::Table {
@@ -543,6 +560,9 @@ fn alter_action(p: &mut Parser) -> Result<Vec<AlterAction>, ParserError> {
     if is_word(p, 0, "RESET") {
         p.advance_token();
         return Ok(vec![AlterAction::ResetOptions(options(p)?.into_iter().map(|(k, _)| k).collect())]);
+    }
+    if let Some((column, action)) = super::sequence::column_action(p)? {
+        return Ok(vec![AlterAction::Column(column, action)]);
     }
     Ok(vec![AlterAction::Standard(Box::new(p.parse_alter_table_operation()?))])
 }
@@ -567,11 +587,12 @@ pub(super) fn truncate(p: &mut Parser) -> Result<Body, ParserError> {
         super::tokens::optional(p, &Token::Mul);
         Ok(name)
     })?;
-    if !words(p, &["RESTART", "IDENTITY"]) {
+    let restart = words(p, &["RESTART", "IDENTITY"]);
+    if !restart {
         words(p, &["CONTINUE", "IDENTITY"]);
     }
-    cascade(p);
-    Ok(Body::Truncate(names))
+    let cascade = cascade(p);
+    Ok(Body::Truncate(Truncate { names, restart, cascade }))
 }
 
 pub(super) fn comment(p: &mut Parser) -> Result<Body, ParserError> {
@@ -580,19 +601,21 @@ pub(super) fn comment(p: &mut Parser) -> Result<Body, ParserError> {
     if let Some(kind) = one_of(p, &["INDEX", "CONSTRAINT"]) {
         return super::index::comment(p, kind == "CONSTRAINT");
     }
-    let kind =
-        match one_of(p, &["TABLE", "COLUMN", "VIEW", "SCHEMA", "TYPE", "DOMAIN", "DATABASE", "TENANT", "ROLE", "USER"])
-        {
-            Some("TABLE") => Kind::Table,
-            Some("COLUMN") => Kind::Column,
-            Some("VIEW") => Kind::View,
-            Some("SCHEMA") => Kind::Schema,
-            Some("TYPE") => Kind::Type,
-            Some("DOMAIN") => Kind::Domain,
-            Some("DATABASE" | "TENANT") => Kind::Database,
-            Some(_) => Kind::Role,
-            None => return other(p, "COMMENT ON"),
-        };
+    let kind = match one_of(
+        p,
+        &["TABLE", "COLUMN", "VIEW", "SEQUENCE", "SCHEMA", "TYPE", "DOMAIN", "DATABASE", "TENANT", "ROLE", "USER"],
+    ) {
+        Some("TABLE") => Kind::Table,
+        Some("SEQUENCE") => Kind::Sequence,
+        Some("COLUMN") => Kind::Column,
+        Some("VIEW") => Kind::View,
+        Some("SCHEMA") => Kind::Schema,
+        Some("TYPE") => Kind::Type,
+        Some("DOMAIN") => Kind::Domain,
+        Some("DATABASE" | "TENANT") => Kind::Database,
+        Some(_) => Kind::Role,
+        None => return other(p, "COMMENT ON"),
+    };
     let name = object(p)?;
     expect(p, "IS")?;
     let text = if words(p, &["NULL"]) { None } else { Some(string(p)?).filter(|s| !s.is_empty()) };

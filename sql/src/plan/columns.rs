@@ -203,6 +203,6 @@ fn origin(ctx: &QueryContext, column: &Column, tables: &[(TableReference, TableR
             let found = def.column(&column.name)?;
             Some((def.id.0, i16::try_from(found.id.0).ok()?))
         }
-        Relation::View(_) | Relation::System(_, _) => None,
+        Relation::View(_) | Relation::Sequence(_) | Relation::System(_, _) => None,
     }
 }

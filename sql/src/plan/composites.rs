@@ -10,7 +10,7 @@ use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use sightline_storage::error::{Error, SqlState};
-use sightline_storage::ids::{TableId, TypeId, ViewId};
+use sightline_storage::ids::{SequenceId, TableId, TypeId, ViewId};
 use sightline_storage::types::{SqlType, TypeName};
 
 use super::{QueryContext, Relation};
@@ -33,7 +33,9 @@ pub(super) fn function(ctx: &QueryContext, name: &str) -> Option<Arc<ScalarUDF>>
         Some((relation, _)) => {
             let catalog = &ctx.snapshot.catalog;
             let table = catalog.table(TableId(relation)).map(|t| Relation::Table(t.clone()));
-            let found = table.or_else(|| catalog.view(ViewId(relation)).map(|v| Relation::View(v.clone())))?;
+            let view = || catalog.view(ViewId(relation)).map(|v| Relation::View(v.clone()));
+            let sequence = || catalog.sequence(SequenceId(relation)).map(|s| Relation::Sequence(s.clone()));
+            let found = table.or_else(view).or_else(sequence)?;
             super::records::row_type(ctx, &found)?
         }
         None => ctx.snapshot.catalog.sql_type(ctx.snapshot.catalog.user_type(TypeId(oid))?),

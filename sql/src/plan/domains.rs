@@ -27,6 +27,7 @@ use super::{QueryContext, compile, plan_expr};
 use crate::codec::input::only_scalar;
 use crate::error::{from_datafusion, to_datafusion};
 use crate::parser;
+use crate::sequence::reference;
 
 /// What the value is called in a condition.
 pub(crate) const VALUE: &str = "value";
@@ -181,7 +182,8 @@ pub(crate) fn column_default(ctx: &QueryContext, column: &ColumnDef) -> Option<S
         },
         _ => None,
     };
-    column.default.clone().or_else(of_domain)
+    let of_identity = column.identity.map(|identity| reference::written(identity.sequence));
+    of_identity.or_else(|| column.default.clone()).or_else(of_domain)
 }
 
 /// The prefix of the names of the functions that check; no user can write it with the blank behind it and call it.

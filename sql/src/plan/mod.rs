@@ -47,6 +47,7 @@ mod records;
 mod relations;
 mod rewrite;
 mod run;
+mod sequences;
 mod series;
 mod shared;
 mod sleep;
@@ -70,7 +71,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast;
 use sightline_storage::catalog::table::COLUMNS_MAX;
-use sightline_storage::catalog::{MetaCatalog, TableDef, ViewDef};
+use sightline_storage::catalog::{MetaCatalog, SequenceDef, TableDef, ViewDef};
 use sightline_storage::engine::TenantSnapshot;
 use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::ids::RoleId;
@@ -82,6 +83,7 @@ use crate::authorize::{Action, Allowed, authorize};
 use crate::database::{Database, identity_of};
 use crate::error::from_datafusion;
 use crate::memory::StatementMemory;
+use crate::sequence::Drawn;
 use crate::session::{Identity, Limits};
 use crate::settings::Settings;
 
@@ -96,6 +98,7 @@ pub use position::positioned;
 pub(crate) use rewrite::{is_row, needs_type};
 pub(crate) use run::conform;
 pub use run::{explain, run};
+pub(crate) use sequences::{COLUMNS as SEQUENCE_COLUMNS, NAMES as SEQUENCE_FUNCTIONS, may_draw};
 pub use shared::Shared;
 pub(crate) use sleep::NAMES as SLEEPS;
 pub use types::sql_type;
@@ -117,6 +120,8 @@ pub struct QueryContext {
     pub limits: Limits,
     /// What it holds.
     pub memory: Arc<StatementMemory>,
+    /// What the session has drawn from sequences.
+    pub(crate) drawn: Arc<Drawn>,
     /// The statement is long, so planning it may take a while.
     pub long: bool,
 }
@@ -169,6 +174,7 @@ impl QueryContext {
             now_us: self.now_us,
             limits: self.limits.clone(),
             memory: self.memory.clone(),
+            drawn: self.drawn.clone(),
             long: self.long,
         })
     }
@@ -196,6 +202,7 @@ pub struct Planned {
 pub enum Relation {
     Table(Arc<TableDef>),
     View(Arc<ViewDef>),
+    Sequence(Arc<SequenceDef>),
     /// A relation of `pg_catalog`, `information_schema` or `sys`: schema and name.
     System(&'static str, String),
 }
@@ -216,7 +223,7 @@ pub fn plan_query(ctx: &Arc<QueryContext>, query: &ast::Query, declared: &[Optio
 }
 
 /// Does work that takes a while, and that nothing can interrupt, so that the other tasks of this thread go on elsewhere.
-fn aside<T>(long: bool, work: impl FnOnce() -> T) -> T {
+pub(crate) fn aside<T>(long: bool, work: impl FnOnce() -> T) -> T {
     use tokio::runtime::{Handle, RuntimeFlavor};
     let moves = || Handle::try_current().is_ok_and(|h| h.runtime_flavor() == RuntimeFlavor::MultiThread);
     if long && moves() { tokio::task::block_in_place(work) } else { work() }
@@ -381,7 +388,7 @@ fn meant(ctx: &Arc<QueryContext>, plan: LogicalPlan) -> Result<LogicalPlan> {
         .and_then(keys::keyed)
         .and_then(|plan| frames::framed(plan, ctx))
         .map_err(from_datafusion)?;
-    let plan = blanks::insignificant(plan).map_err(from_datafusion)?;
+    let plan = blanks::insignificant(plan).and_then(sequences::behind_sorts).map_err(from_datafusion)?;
     dependent::rewrite(ctx, lateral::rewrite(ctx, plan)?)
 }
 

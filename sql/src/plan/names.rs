@@ -76,6 +76,8 @@ fn target(ctx: &QueryContext, name: &[String]) -> Option<Relation> {
         default: None,
         missing: None,
         comment: None,
+        identity: None,
+        generated: None,
     };
     table.columns.extend([hidden(Place::PART), hidden(Place::POSITION)]);
     Some(Relation::Table(Arc::new(table)))
@@ -169,6 +171,9 @@ fn in_schema(ctx: &QueryContext, schema: &str, name: &str) -> Option<Relation> {
     let key = (id, name.to_string());
     if let Some(table) = catalog.tables.get(&key) {
         return Some(Relation::Table(table.clone()));
+    }
+    if let Some(sequence) = catalog.sequences.get(&key) {
+        return Some(Relation::Sequence(sequence.clone()));
     }
     catalog.views.get(&key).map(|view| Relation::View(view.clone()))
 }

@@ -18,7 +18,9 @@ use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use sightline_storage::catalog::ViewDef;
 
 use super::types::PgTypePlanner;
-use super::{QueryContext, Relation, composites, domains, enum_functions, functions, json, names, records, sleep};
+use super::{
+    QueryContext, Relation, composites, domains, enum_functions, functions, json, names, records, sequences, sleep,
+};
 use crate::authorize::{Action, authorize};
 use crate::session::Identity;
 
@@ -87,6 +89,9 @@ impl ContextProvider for Provider<'_> {
                 let renamed = LogicalPlanBuilder::from(plan).build()?;
                 Ok(provider_as_source(Arc::new(datafusion::datasource::ViewTable::new(renamed, None))))
             }
+            Relation::Sequence(def) => {
+                Ok(provider_as_source(Arc::new(sequences::SequenceRelation { ctx: self.ctx.clone(), def })))
+            }
             Relation::System(schema, table) => match crate::catalog::system_table(self.ctx, schema, &table) {
                 Some(provider) => Ok(provider_as_source(provider)),
                 None => plan_err!("relation {schema}.{table} is not built"),
@@ -129,6 +134,7 @@ impl ContextProvider for Provider<'_> {
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
         functions::session_function(self.ctx, name)
             .or_else(|| sleep::function(self.ctx, name))
+            .or_else(|| sequences::function(self.ctx, name))
             .or_else(|| enum_functions::find(name))
             .or_else(|| domains::function(self.ctx, name))
             .or_else(|| super::steps::function(name))

@@ -96,6 +96,10 @@ pub(super) fn row_type(ctx: &QueryContext, relation: &Relation) -> Option<SqlTyp
             (TypeName::of_rows(def.id.0, &schema(def.schema), &def.name), fields)
         }
         Relation::View(def) => (TypeName::of_rows(def.id.0, &schema(def.schema), &def.name), def.columns.clone()),
+        Relation::Sequence(def) => {
+            let fields = super::SEQUENCE_COLUMNS.iter().map(|(name, ty)| ((*name).to_string(), ty.clone())).collect();
+            (TypeName::of_rows(def.id.0, &schema(def.schema), &def.name), fields)
+        }
         Relation::System(..) => return None,
     };
     Some(SqlType::Composite(Arc::new(CompositeType { id, fields })))

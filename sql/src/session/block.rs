@@ -46,6 +46,7 @@ impl Session {
                 // The savepoint itself stays.
                 let before = block.depth() - 1;
                 self.settings = settings;
+                self.sequences_after_rollback()?;
                 self.end_portals_since(before);
                 done("ROLLBACK")
             }

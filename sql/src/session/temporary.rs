@@ -156,8 +156,16 @@ async fn drop_schemas(engine: &Arc<Engine>, tenant: TenantId, chosen: impl Fn(&s
 fn drops(catalog: &TenantCatalog, schema: &SchemaDef) -> Vec<Op> {
     let views = catalog.views.values().filter(|v| v.schema == schema.id).map(|v| Op::DropView(v.id));
     let tables = catalog.tables.values().filter(|t| t.schema == schema.id).map(|t| Op::DropTable(t.id));
+    // Those that columns own go with their tables.
+    let sequences = catalog.sequences.values().filter(|s| s.schema == schema.id && s.owned_by.is_none());
+    let sequences = sequences.map(|s| Op::DropSequence(s.id));
     // A type comes before those it is made of: it is younger, and has a greater number.
     let mut types = catalog.types.values().filter(|t| t.schema == schema.id).map(|t| t.id).collect::<Vec<_>>();
     types.sort_unstable_by(|a, b| b.cmp(a));
-    views.chain(tables).chain(types.into_iter().map(Op::DropType)).chain([Op::DropSchema(schema.id)]).collect()
+    views
+        .chain(tables)
+        .chain(sequences)
+        .chain(types.into_iter().map(Op::DropType))
+        .chain([Op::DropSchema(schema.id)])
+        .collect()
 }

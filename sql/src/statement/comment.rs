@@ -6,7 +6,7 @@ use datafusion::sql::sqlparser::ast;
 use sightline_storage::command::Op;
 use sightline_storage::error::{Error, Result, SqlState};
 
-use super::{done, names, role, tenant, user_type};
+use super::{done, names, role, sequence, tenant, user_type};
 use crate::answer::Answer;
 use crate::authorize::{Action, authorize};
 use crate::parser::definition::{CommentOn, Kind};
@@ -31,6 +31,7 @@ pub(super) async fn run(session: &mut Session, on: &CommentOn) -> Result<Answer>
             view.comment = text;
             session.apply(allowed, vec![Op::PutView(view)])?;
         }
+        Kind::Sequence => sequence::comment(session, &ctx, on)?,
         Kind::Schema => {
             let old = names::schema(&ctx, &names::single(&on.name, &ctx.identity)?)?;
             let allowed = authorize(&ctx.identity, Action::ChangeSchema(&old))?;
@@ -73,6 +74,10 @@ fn column(session: &mut Session, ctx: &Arc<QueryContext>, name: &ast::ObjectName
             view.column_comments.retain(|(n, _)| *n != number);
             view.column_comments.extend(text.map(|t| (number, t)));
             session.apply(allowed, vec![Op::PutView(view)])
+        }
+        Relation::Sequence(old) => {
+            let text = format!("cannot set comment on relation \"{}\"", old.name);
+            Err(Error::new(SqlState::WRONG_OBJECT_TYPE, text).detail("This operation is not supported for sequences."))
         }
         Relation::System(_, name) => Err(Error::new(
             SqlState::INSUFFICIENT_PRIVILEGE,

@@ -15,6 +15,7 @@ use arrow::array::RecordBatch;
 
 use bytes::Bytes;
 use datafusion::sql::sqlparser::ast;
+use sightline_functions::text::quote::quote_ident;
 use sightline_storage::catalog::TableDef;
 use sightline_storage::error::{Error, Result, SqlState};
 
@@ -80,7 +81,15 @@ fn table_query(ctx: &QueryContext, name: &ast::ObjectName, columns: &[ast::Ident
             return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, text).hint("Try the COPY (SELECT ...) TO variant."));
         }
         Relation::Table(table) => {
-            insert::columns(&table, insert::folded(columns))?;
+            let targets = copied(&table, columns)?;
+            if targets.len() < table.columns.len() && columns.is_empty() {
+                let list = targets.iter().map(|at| quote_ident(&table.columns[*at].name)).collect::<Vec<_>>();
+                return parser::query(&format!("SELECT {} FROM {name}", list.join(", ")));
+            }
+        }
+        Relation::Sequence(def) => {
+            let text = format!("cannot copy from sequence \"{}\"", def.name);
+            return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, text));
         }
         Relation::System(schema, name) if is_system_view(schema, &name) => {
             let text = format!("cannot copy from view \"{name}\"");
@@ -90,6 +99,25 @@ fn table_query(ctx: &QueryContext, name: &ast::ObjectName, columns: &[ast::Ident
     }
     let list = columns.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     parser::query(&format!("SELECT {} FROM {name}", if list.is_empty() { "*" } else { &list }))
+}
+
+/// The positions of the columns that COPY of a table reads or writes: generated ones are no part of it.
+///
+/// # Errors
+/// 42703, 42701, 42P10.
+fn copied(table: &TableDef, columns: &[ast::Ident]) -> Result<Vec<usize>> {
+    let mut targets = insert::columns(table, insert::folded(columns))?;
+    if columns.is_empty() {
+        targets.retain(|at| table.columns[*at].generated.is_none());
+    }
+    match targets.iter().map(|at| &table.columns[*at]).find(|c| c.generated.is_some()) {
+        Some(column) => {
+            let text = format!("column \"{}\" is a generated column", column.name);
+            let error = Error::new(SqlState::INVALID_COLUMN_REFERENCE, text);
+            Err(error.detail("Generated columns cannot be used in COPY."))
+        }
+        None => Ok(targets),
+    }
 }
 
 /// COPY … TO.
@@ -127,7 +155,12 @@ fn incoming(
     columns: &[ast::Ident],
     copy: &Copy,
 ) -> Result<CopyIn> {
-    if let Relation::View(view) = resolve_relation(ctx, name)? {
+    let relation = resolve_relation(ctx, name)?;
+    if let Relation::Sequence(def) = &relation {
+        let text = format!("cannot copy to sequence \"{}\"", def.name);
+        return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, text));
+    }
+    if let Relation::View(view) = relation {
         let text = format!("cannot copy to view \"{}\"", view.name);
         return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, text)
             .hint("To enable copying to a view, provide an INSTEAD OF INSERT trigger."));
@@ -136,7 +169,7 @@ fn incoming(
     let allowed = authorize(&ctx.identity, Action::Insert(&table))?;
     // Refuses a read-only transaction before the client sends anything.
     session.writable()?;
-    let targets = insert::columns(&table, insert::folded(columns))?;
+    let targets = copied(&table, columns)?;
     let columns = described(&table, &targets);
     let mut writer = TableWriter::new(ctx, &table, targets)?;
     if let Some(condition) = &copy.filter {

@@ -80,6 +80,7 @@ fn find(ctx: &QueryContext, name: &ast::ObjectName) -> Result<(Arc<TableDef>, In
     let other = match resolve_relation(ctx, name).map_err(|e| table::in_schema(ctx, name, e))? {
         Relation::Table(table) => table.name.clone(),
         Relation::View(view) => view.name.clone(),
+        Relation::Sequence(sequence) => sequence.name.clone(),
         Relation::System(_, name) => name,
     };
     Err(Error::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{other}\" is not an index")))
@@ -92,6 +93,7 @@ fn no_index(ctx: &QueryContext, name: &ast::ObjectName, e: Error) -> Error {
         SqlState::UNDEFINED_TABLE => Error::new(SqlState::UNDEFINED_OBJECT, format!("index \"{last}\" does not exist")),
         SqlState::WRONG_OBJECT_TYPE => match resolve_relation(ctx, name) {
             Ok(Relation::View(_)) => e.hint("Use DROP VIEW to remove a view."),
+            Ok(Relation::Sequence(_)) => e.hint("Use DROP SEQUENCE to remove a sequence."),
             _ => e.hint("Use DROP TABLE to remove a table."),
         },
         _ => e,

@@ -4,6 +4,7 @@
 //! value of its column directly. Everything else is planned as a query whose rows go through a
 //! [`TableWriter`].
 
+mod filled;
 mod values;
 
 use std::ops::ControlFlow;
@@ -83,6 +84,9 @@ async fn insert_rows(
     let table = target(ctx, insert)?;
     let allowed = authorize(&ctx.identity, Action::Insert(&table))?;
     let targets = targets(&table, insert)?;
+    let filled = filled::Filled::of(&table, &targets, insert)?;
+    let replaced = filled.replaced(insert);
+    let insert = replaced.as_ref().unwrap_or(insert);
     let mut returning = returning(ctx, insert, &table)?;
     let named = !insert.columns.is_empty();
     let direct = match rows_of(insert) {
@@ -100,7 +104,7 @@ async fn insert_rows(
             }
             written
         }
-        None => from_query(ctx, &table, targets, insert, types, parameters, returning.as_mut()).await?,
+        None => from_query(ctx, &table, (targets, &filled), insert, types, parameters, returning.as_mut()).await?,
     };
     let rows = written.rows;
     finish(session, allowed, written).await?;
@@ -194,6 +198,7 @@ pub(crate) fn parameters(
     supported(insert)?;
     let table = target(ctx, insert)?;
     let targets = targets(&table, insert)?;
+    filled::Filled::of(&table, &targets, insert)?;
     let Some(source) = &insert.source else { return Ok(Vec::new()) };
     let mut known = declared.to_vec();
     let mut learn = |n: usize, position: Option<&usize>| {
@@ -249,7 +254,7 @@ fn supported(insert: &ast::Insert) -> Result<()> {
         return Err(Error::unsupported("INSERT … ON CONFLICT is not supported")
             .hint("Tables have no unique keys yet, so nothing can conflict."));
     }
-    if insert.or.is_some() || insert.overwrite || insert.replace_into || insert.partitioned.is_some() {
+    if insert.overwrite || insert.replace_into || insert.partitioned.is_some() {
         return refuse("this form of INSERT");
     }
     Ok(())
@@ -259,7 +264,12 @@ fn target(ctx: &QueryContext, insert: &ast::Insert) -> Result<Arc<TableDef>> {
     let ast::TableObject::TableName(name) = &insert.table else {
         return Err(Error::unsupported("INSERT into a function or query is not supported"));
     };
-    if let Relation::View(view) = resolve_relation(ctx, name)? {
+    let relation = resolve_relation(ctx, name)?;
+    if let Relation::Sequence(sequence) = &relation {
+        let text = format!("cannot change sequence \"{}\"", sequence.name);
+        return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, text));
+    }
+    if let Relation::View(view) = relation {
         return Err(Error::unsupported(format!("cannot insert into view \"{}\"", view.name))
             .hint("Insert into the table that it reads."));
     }
@@ -310,7 +320,7 @@ fn check_width(width: usize, targets: &[usize], named: bool) -> Result<()> {
 async fn from_query(
     ctx: &Arc<QueryContext>,
     table: &Arc<TableDef>,
-    mut targets: Vec<usize>,
+    (mut targets, filled): (Vec<usize>, &filled::Filled),
     insert: &ast::Insert,
     types: &[SqlType],
     parameters: Vec<ScalarValue>,
@@ -323,6 +333,7 @@ async fn from_query(
     let columns = source_columns(&planned);
     check_width(planned.columns.len(), &targets, !insert.columns.is_empty())?;
     targets.truncate(planned.columns.len());
+    filled.leave_out(&mut targets);
     let mut writer = TableWriter::new(ctx, table, targets)?;
     let mut rows = run_plan(ctx, planned, parameters).await?;
     while let Some(batch) = rows.try_next().await? {

@@ -42,7 +42,8 @@ pub(super) async fn run(session: &mut Session, load: &Load) -> Result<Answer> {
     let style = ctx.settings.style().clone();
     let looked = tokio::task::spawn_blocking(move || files::Upload::new(folder, file, &format, options, &style));
     let mut upload = looked.await.map_err(|e| Error::internal(format!("looking at a file ended early: {e}")))??;
-    let wanted = table.columns.iter().map(|c| (c.name.clone(), c.ty.clone())).collect::<Vec<_>>();
+    let wanted = table.columns.iter().filter(|c| c.generated.is_none());
+    let wanted = wanted.map(|c| (c.name.clone(), c.ty.clone())).collect::<Vec<_>>();
     let columns = upload.fit(&wanted)?;
     let targets = insert::columns(&table, columns.iter().cloned())?;
     let mut writer = TableWriter::new(&ctx, &table, targets)?;

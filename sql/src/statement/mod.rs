@@ -16,6 +16,7 @@ pub mod query;
 mod returning;
 pub mod role;
 pub mod schema;
+mod sequence;
 pub mod set;
 pub mod table;
 pub mod tenant;
@@ -41,7 +42,7 @@ pub(crate) async fn run(session: &mut Session, prepared: &Prepared, parameters: 
         Body::Change(change) => Box::pin(change::run(session, prepared, change, parameters)).await,
         Body::Copy(copy) => Box::pin(copy::run(session, copy)).await,
         Body::Load(load) => load::run(session, load).await,
-        Body::Truncate(names) => table::truncate(session, names),
+        Body::Truncate(truncate) => table::truncate(session, truncate),
         Body::CreateTable(table) if table.execute.is_some() => prepare::create_as(session, table).await,
         Body::CreateTable(table) if table.query.is_some() => {
             table::create_as(session, table, &prepared.parameters, parameters).await
@@ -49,6 +50,9 @@ pub(crate) async fn run(session: &mut Session, prepared: &Prepared, parameters: 
         Body::CreateTable(table) => table::create(session, table),
         Body::CreateView(view) => view::create(session, view),
         Body::AlterTable(alter) => table::alter(session, alter).await,
+        Body::CreateSequence(create) => sequence::create(session, &prepared.statement.text, create),
+        Body::AlterSequence(alter) => sequence::alter(session, &prepared.statement.text, alter),
+        Body::Rename(rename) if rename.kind == Kind::Sequence => sequence::rename(session, rename),
         Body::Rename(rename) if rename.kind == Kind::Schema => schema::rename(session, rename),
         Body::Rename(rename) if matches!(rename.kind, Kind::Type | Kind::Domain) => user_type::rename(session, rename),
         Body::Rename(rename) => table::rename(session, rename),
@@ -102,11 +106,15 @@ fn discard(session: &mut Session, discard: utility::Discard) -> Result<Answer> {
             session.close_portals(true);
             session.forget_all_prepared();
             session.discard_temporary()?;
+            session.drawn.discard();
             session.change_settings(false, |s| s.reset(None))?;
             Ok(done("DISCARD ALL"))
         }
         utility::Discard::Plans => Ok(done("DISCARD PLANS")),
-        utility::Discard::Sequences => Ok(done("DISCARD SEQUENCES")),
+        utility::Discard::Sequences => {
+            session.drawn.discard();
+            Ok(done("DISCARD SEQUENCES"))
+        }
         utility::Discard::Temporary => {
             session.discard_temporary()?;
             Ok(done("DISCARD TEMP"))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast;
-use sightline_storage::catalog::{RoleDef, SchemaDef, TableDef, ViewDef};
+use sightline_storage::catalog::{RoleDef, SchemaDef, SequenceDef, TableDef, ViewDef};
 use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::ids::{RoleId, SchemaId};
 use sightline_storage::types::SqlType;
@@ -43,6 +43,7 @@ pub(crate) fn table(ctx: &QueryContext, name: &ast::ObjectName) -> Result<Arc<Ta
     match in_schema(ctx, name)? {
         Relation::Table(table) => Ok(table),
         Relation::View(view) => Err(wrong_kind(&view.name, "table")),
+        Relation::Sequence(sequence) => Err(wrong_kind(&sequence.name, "table")),
         Relation::System(_, name) => Err(system(&name)),
     }
 }
@@ -55,7 +56,21 @@ pub(crate) fn view(ctx: &QueryContext, name: &ast::ObjectName) -> Result<Arc<Vie
     match in_schema(ctx, name)? {
         Relation::View(view) => Ok(view),
         Relation::Table(table) => Err(wrong_kind(&table.name, "view")),
+        Relation::Sequence(sequence) => Err(wrong_kind(&sequence.name, "view")),
         Relation::System(_, name) => Err(system(&name)),
+    }
+}
+
+/// A sequence to be changed.
+///
+/// # Errors
+/// As [`table`].
+pub(crate) fn sequence(ctx: &QueryContext, name: &ast::ObjectName) -> Result<Arc<SequenceDef>> {
+    match in_schema(ctx, name)? {
+        Relation::Sequence(sequence) => Ok(sequence),
+        Relation::Table(table) => Err(wrong_kind(&table.name, "sequence")),
+        Relation::View(view) => Err(wrong_kind(&view.name, "sequence")),
+        Relation::System(_, name) => Err(wrong_kind(&name, "sequence")),
     }
 }
 

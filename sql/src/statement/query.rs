@@ -96,6 +96,7 @@ impl Visitor for Named<'_> {
         match resolve_relation(self.ctx, name) {
             Ok(Relation::Table(table)) => self.oids.push(table.id.0),
             Ok(Relation::View(view)) => self.oids.push(view.id.0),
+            Ok(Relation::Sequence(sequence)) => self.oids.push(sequence.id.0),
             Ok(Relation::System(..)) | Err(_) => {}
         }
         ControlFlow::Continue(())

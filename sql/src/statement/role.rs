@@ -219,7 +219,9 @@ fn owns_nothing(ctx: &QueryContext, role: &RoleDef) -> Result<()> {
         catalog.schemas.values().filter(|s| s.owner == role.id).map(|s| format!("owner of schema {}", s.name));
     let tables = catalog.tables.values().filter(|t| t.owner == role.id).map(|t| format!("owner of table {}", t.name));
     let views = catalog.views.values().filter(|v| v.owner == role.id).map(|v| format!("owner of view {}", v.name));
-    let owned = tenants.chain(schemas).chain(tables).chain(views).collect::<Vec<_>>();
+    let sequences = catalog.sequences.values().filter(|s| s.owner == role.id);
+    let sequences = sequences.map(|s| format!("owner of sequence {}", s.name));
+    let owned = tenants.chain(schemas).chain(tables).chain(views).chain(sequences).collect::<Vec<_>>();
     if owned.is_empty() {
         return Ok(());
     }

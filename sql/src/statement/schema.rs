@@ -85,7 +85,9 @@ pub(super) fn rename(session: &mut Session, rename: &Rename) -> Result<Answer> {
 fn relations(ctx: &QueryContext, schema: SchemaId) -> Vec<u32> {
     let catalog = &ctx.snapshot.catalog;
     let tables = catalog.tables.values().filter(|t| t.schema == schema).map(|t| t.id.0);
-    tables.chain(catalog.views.values().filter(|v| v.schema == schema).map(|v| v.id.0)).collect()
+    let sequences = catalog.sequences.values().filter(|s| s.schema == schema).map(|s| s.id.0);
+    let views = catalog.views.values().filter(|v| v.schema == schema).map(|v| v.id.0);
+    tables.chain(views).chain(sequences).collect()
 }
 
 pub(super) fn drop(session: &mut Session, drop: &Drop) -> Result<Answer> {
@@ -137,10 +139,13 @@ fn described(ctx: &QueryContext, schema: &SchemaDef) -> impl Iterator<Item = Str
     let tables = catalog.tables.values().filter(move |t| t.schema == id);
     let views = catalog.views.values().filter(move |v| v.schema == id);
     let types = catalog.types.values().filter(move |t| t.schema == id);
-    let (view_prefix, type_prefix) = (prefix.clone(), prefix.clone());
+    // One that a column owns goes without a word.
+    let sequences = catalog.sequences.values().filter(move |s| s.schema == id && s.owned_by.is_none());
+    let (view_prefix, type_prefix, sequence_prefix) = (prefix.clone(), prefix.clone(), prefix.clone());
     tables
         .map(move |t| format!("table {prefix}{}", names::quoted(&t.name)))
         .chain(views.map(move |v| format!("view {view_prefix}{}", names::quoted(&v.name))))
+        .chain(sequences.map(move |s| format!("sequence {sequence_prefix}{}", names::quoted(&s.name))))
         .chain(types.map(move |t| format!("type {type_prefix}{}", names::quoted(&t.name))))
 }
 

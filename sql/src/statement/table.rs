@@ -4,7 +4,10 @@ mod alter;
 mod constraints;
 mod create;
 mod dependents;
+mod filled;
+mod filling;
 mod foreign_keys;
+mod generated;
 mod keys;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
@@ -15,10 +18,10 @@ use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::types::SqlType;
 use std::sync::Arc;
 
-use super::{done, names};
+use super::{done, names, sequence};
 use crate::answer::{Answer, Column, Notice};
 use crate::authorize::{Action, authorize};
-use crate::parser::definition::{Drop, Kind};
+use crate::parser::definition::{Drop, Kind, Truncate};
 use crate::plan::{QueryContext, Relation, find_index, fold, resolve_relation};
 use crate::session::Session;
 
@@ -26,22 +29,35 @@ pub(super) use alter::{alter, any_row, drop_column, new_schema, no_new_rows, ren
 pub(super) use constraints::{cluster_on, drop_broken};
 pub(super) use create::{column_type, create, create_as, default_text, exists};
 pub(crate) use dependents::{check_views, dependent_views};
+pub(crate) use filled::serial;
 pub(super) use keys::{free_name, joined};
 
-pub(super) fn truncate(session: &mut Session, tables: &[ast::ObjectName]) -> Result<Answer> {
+/// TRUNCATE. RESTART IDENTITY sets the sequences that columns own to their start, as part of the transaction.
+pub(super) fn truncate(session: &mut Session, truncate: &Truncate) -> Result<Answer> {
     let ctx = session.write_context()?;
-    for name in tables {
+    for name in &truncate.names {
         let table = names::table(&ctx, name)?;
         let allowed = authorize(&ctx.identity, Action::Truncate(&table))?;
-        session.apply(allowed, vec![Op::Truncate(table.id)])?;
+        let mut ops = vec![Op::Truncate(table.id)];
+        for owned in sequence::owned(&ctx, table.id).filter(|_| truncate.restart) {
+            authorize(&ctx.identity, Action::ChangeSequence(owned))?;
+            ctx.drawn.forget_cached(owned.id);
+            ops.push(Op::SetSequence { sequence: owned.id, last: owned.start, is_called: false });
+        }
+        session.apply(allowed, ops)?;
     }
     Ok(done("TRUNCATE TABLE"))
 }
 
-/// DROP TABLE and DROP VIEW.
+/// DROP TABLE, DROP VIEW and DROP SEQUENCE.
 pub(super) fn drop(session: &mut Session, drop: &Drop) -> Result<Answer> {
     let ctx = session.context()?;
-    let (kind, tag) = if drop.kind == Kind::Table { ("table", "DROP TABLE") } else { ("view", "DROP VIEW") };
+    let kind = kind_word(drop.kind);
+    let tag = match drop.kind {
+        Kind::Table => "DROP TABLE",
+        Kind::Sequence => "DROP SEQUENCE",
+        _ => "DROP VIEW",
+    };
     let mut oids = Vec::new();
     for name in &drop.names {
         match find(&ctx, name, drop.kind).map_err(|e| in_schema(&ctx, name, e)) {
@@ -68,6 +84,15 @@ pub(super) fn drop(session: &mut Session, drop: &Drop) -> Result<Answer> {
     Ok(done(tag))
 }
 
+/// What a kind of relation is called in messages.
+fn kind_word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Table => "table",
+        Kind::Sequence => "sequence",
+        _ => "view",
+    }
+}
+
 /// The error of a missing relation, if what is missing is its schema.
 pub(super) fn in_schema(ctx: &QueryContext, name: &ast::ObjectName, e: Error) -> Error {
     let schema = name.0.iter().rev().nth(1).and_then(|part| part.as_ident()).map(fold);
@@ -85,14 +110,16 @@ fn find(ctx: &QueryContext, name: &ast::ObjectName, kind: Kind) -> Result<u32> {
     };
     if let Ok(Some((table, id))) = find_index(ctx, name) {
         let index = table.indexes.iter().find(|i| i.id == id).map(|i| i.name.as_str()).unwrap_or_default();
-        let text = format!("\"{index}\" is not a {}", if kind == Kind::Table { "table" } else { "view" });
+        let text = format!("\"{index}\" is not a {}", kind_word(kind));
         return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, text).hint("Use DROP INDEX to remove an index."));
     }
     match (resolve_relation(ctx, name)?, kind) {
         (Relation::Table(table), Kind::Table) => Ok(table.id.0),
         (Relation::View(view), Kind::View) => Ok(view.id.0),
-        (Relation::Table(table), _) => Err(wrong(&table.name, "view", "TABLE")),
-        (Relation::View(view), _) => Err(wrong(&view.name, "table", "VIEW")),
+        (Relation::Sequence(sequence), Kind::Sequence) => Ok(sequence.id.0),
+        (Relation::Table(table), _) => Err(wrong(&table.name, kind_word(kind), "TABLE")),
+        (Relation::View(view), _) => Err(wrong(&view.name, kind_word(kind), "VIEW")),
+        (Relation::Sequence(sequence), _) => Err(wrong(&sequence.name, kind_word(kind), "SEQUENCE")),
         (Relation::System(_, name), _) => Err(Error::new(
             SqlState::INSUFFICIENT_PRIVILEGE,
             format!("permission denied: \"{name}\" is a system catalog"),
@@ -113,8 +140,12 @@ pub(super) fn drop_relations(
     let catalog = &ctx.snapshot.catalog;
     let mut drops = Vec::new();
     let mut allowed = authorize(&ctx.identity, Action::OwnSession)?;
-    let dependents = dependent_views(ctx, oids);
-    dependents::refuse_or_tell(session, ctx, oids, &dependents, cascade)?;
+    let (sequences, owned) = dependents::sequences(ctx, oids)?;
+    let gone = oids.iter().copied().chain(owned.iter().map(|id| id.0)).collect::<Vec<_>>();
+    let dependents = dependent_views(ctx, &gone);
+    let defaults = dependents::defaults(ctx, oids, &[sequences.clone(), owned].concat());
+    dependents::refuse_or_tell(session, ctx, oids, &defaults, &dependents, cascade)?;
+    drops.extend(dependents::without_defaults(&defaults).into_iter().map(Op::PutTable));
     for view in dependents.iter().rev() {
         drops.push(Op::DropView(view.id));
     }
@@ -127,6 +158,10 @@ pub(super) fn drop_relations(
     for table in catalog.tables.values().filter(|t| oids.contains(&t.id.0)) {
         allowed = authorize(&ctx.identity, Action::ChangeTable(table))?;
         drops.push(Op::DropTable(table.id));
+    }
+    for def in catalog.sequences.values().filter(|s| sequences.contains(&s.id)) {
+        allowed = authorize(&ctx.identity, Action::ChangeSequence(def))?;
+        drops.push(Op::DropSequence(def.id));
     }
     session.apply(allowed, drops)
 }

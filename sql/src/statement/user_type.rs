@@ -87,7 +87,7 @@ fn new_type(session: &mut Session, name: &ast::ObjectName, body: TypeBody) -> Re
     let allowed = authorize(&ctx.identity, Action::CreateIn(&*names::schema_by_id(&ctx, schema)?))?;
     let catalog = &ctx.snapshot.catalog;
     let key = (schema, name);
-    let relation = catalog.tables.contains_key(&key) || catalog.views.contains_key(&key);
+    let relation = catalog.has_relation(key.0, &key.1);
     if relation && matches!(body, TypeBody::Composite(_)) {
         let text = format!("relation \"{}\" already exists", key.1);
         return Err(Error::new(SqlState::DUPLICATE_TABLE, text));
@@ -282,8 +282,7 @@ pub(super) fn rename(session: &mut Session, rename: &Rename) -> Result<Answer> {
         RenameTo::Column(..) => return Err(Error::new(SqlState::SYNTAX_ERROR, "a type has no columns")),
     }
     let key = (def.schema, def.name.clone());
-    let taken =
-        catalog.types.contains_key(&key) || catalog.tables.contains_key(&key) || catalog.views.contains_key(&key);
+    let taken = catalog.types.contains_key(&key) || catalog.has_relation(key.0, &key.1);
     if taken && (old.schema, &old.name) != (def.schema, &def.name) {
         let text = match &rename.to {
             RenameTo::Schema(schema) => format!("type \"{}\" already exists in schema \"{schema}\"", def.name),

@@ -85,10 +85,11 @@ pub(super) fn create(session: &mut Session, create: &CreateView) -> Result<Answe
         session.apply(allowed, vec![Op::PutView(view)])?;
         return Ok(done("CREATE VIEW"));
     }
-    if catalog.tables.contains_key(&key) && create.or_replace {
+    let other = catalog.tables.contains_key(&key) || catalog.sequences.contains_key(&key);
+    if other && create.or_replace {
         return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is not a view", key.1)));
     }
-    if catalog.views.contains_key(&key) || catalog.tables.contains_key(&key) {
+    if catalog.has_relation(key.0, &key.1) {
         return Err(Error::new(SqlState::DUPLICATE_TABLE, format!("relation \"{}\" already exists", key.1)));
     }
     session.apply(allowed, vec![Op::CreateView(view)])?;
@@ -126,8 +127,7 @@ pub(super) fn rename(session: &mut Session, ctx: &Arc<QueryContext>, old: &Arc<V
     match to {
         RenameTo::Name(name) => {
             view.name = names::new_name(name)?;
-            let key = (view.schema, view.name.clone());
-            if ctx.snapshot.catalog.tables.contains_key(&key) || ctx.snapshot.catalog.views.contains_key(&key) {
+            if ctx.snapshot.catalog.has_relation(view.schema, &view.name) {
                 let text = format!("relation \"{}\" already exists", view.name);
                 return Err(Error::new(SqlState::DUPLICATE_TABLE, text));
             }

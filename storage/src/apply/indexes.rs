@@ -58,6 +58,7 @@ impl Stage<'_> {
         let table = catalog.tables.get(&key).is_some_and(|t| t.id != own);
         table
             || catalog.views.contains_key(&key)
+            || catalog.sequences.contains_key(&key)
             || catalog.index_named(schema, name).is_some_and(|(table, _)| table.id != own)
     }
 

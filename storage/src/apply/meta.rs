@@ -67,6 +67,11 @@ impl MetaStage {
             | Op::CreateType(_)
             | Op::PutType(_)
             | Op::DropType(_)
+            | Op::CreateSequence(_)
+            | Op::PutSequence(_)
+            | Op::DropSequence(_)
+            | Op::AdvanceSequence { .. }
+            | Op::SetSequence { .. }
             | Op::Append { .. }
             | Op::AddParts { .. }
             | Op::Truncate(_)

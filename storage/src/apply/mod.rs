@@ -10,6 +10,7 @@ mod deleted;
 mod indexes;
 mod meta;
 mod seen;
+mod sequences;
 mod stage;
 mod tables;
 mod user_types;

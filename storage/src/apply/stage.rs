@@ -7,13 +7,13 @@ use prost::Message;
 use roaring::RoaringTreemap;
 
 use super::deleted::DeletedSets;
-use crate::catalog::{RoleDef, SchemaDef, TableDef, TenantCatalog, ViewDef};
+use crate::catalog::{RoleDef, SchemaDef, SequenceState, TableDef, TenantCatalog, ViewDef};
 use crate::command::{Op, Outcome};
 use crate::entry::LogOp;
 use crate::error::{Error, Result, SqlState};
 use crate::format::catalog::{RoleMessage, SchemaMessage, TableMessage, ViewMessage};
 use crate::format::state::HeaderMessage;
-use crate::ids::{FIRST_TENANT_OID, Index, PUBLIC_SCHEMA, RoleId, SchemaId, TableId, TypeId, ViewId};
+use crate::ids::{FIRST_TENANT_OID, Index, PUBLIC_SCHEMA, RoleId, SchemaId, SequenceId, TableId, TypeId, ViewId};
 use crate::kv::key::{self, Kind};
 use crate::kv::{Effect, Family};
 use crate::parts::{Deleter, Part};
@@ -81,6 +81,8 @@ pub(crate) struct Stage<'a> {
     catalog: Option<TenantCatalog>,
     /// Changed tables; none if dropped.
     tables: BTreeMap<TableId, Option<TableSnapshot>>,
+    /// States of sequences that changed; none if dropped.
+    pub(super) sequences: BTreeMap<SequenceId, Option<SequenceState>>,
     /// Made by this command last: what `TableId(0)` stands for.
     pub(super) made: Option<TableId>,
     pub(super) effects: Vec<Effect>,
@@ -99,6 +101,7 @@ pub(crate) struct Stage<'a> {
 pub(crate) struct Changes {
     catalog: Option<TenantCatalog>,
     pub(crate) tables: BTreeMap<TableId, Option<TableSnapshot>>,
+    pub(crate) sequences: BTreeMap<SequenceId, Option<SequenceState>>,
     pub(crate) effects: Vec<Effect>,
     pub(crate) removed: Vec<Arc<Part>>,
     /// Tables that lost all rows, also those of earlier commands in the entry.
@@ -122,6 +125,15 @@ impl Changes {
                 None => drop(snapshot.tables.remove(&id)),
             }
         }
+        if !self.sequences.is_empty() {
+            let states = Arc::make_mut(&mut snapshot.sequences);
+            for (id, state) in self.sequences {
+                match state {
+                    Some(state) => drop(states.insert(id, state)),
+                    None => drop(states.remove(&id)),
+                }
+            }
+        }
         let mut pieces: BTreeMap<TableId, Vec<Piece>> = BTreeMap::new();
         for (table, piece) in self.pieces {
             piece.join(pieces.entry(table).or_default());
@@ -137,6 +149,7 @@ impl<'a> Stage<'a> {
             index,
             catalog: None,
             tables: BTreeMap::new(),
+            sequences: BTreeMap::new(),
             made: None,
             effects: Vec::new(),
             removed: Vec::new(),
@@ -174,6 +187,7 @@ impl<'a> Stage<'a> {
         Ok(Changes {
             catalog: self.catalog,
             tables: self.tables,
+            sequences: self.sequences,
             effects: self.effects,
             removed: self.removed,
             cleared: self.cleared,
@@ -202,6 +216,13 @@ impl<'a> Stage<'a> {
             Op::CreateType(def) => self.create_type(def),
             Op::PutType(def) => self.put_type(def),
             Op::DropType(id) => self.drop_type(*id),
+            Op::CreateSequence(def) => self.create_sequence(def),
+            Op::PutSequence(def) => self.put_sequence(def),
+            Op::DropSequence(id) => self.drop_sequence(*id),
+            Op::AdvanceSequence { sequence, seen, last, is_called } => {
+                self.advance_sequence(*sequence, *seen, *last, *is_called)
+            }
+            Op::SetSequence { sequence, last, is_called } => self.set_sequence(*sequence, *last, *is_called),
             Op::AddParts { table, version, parts } => self.add_parts(*table, *version, parts),
             Op::Truncate(id) => self.truncate(*id),
             Op::NoNewRows { table, next_row } => self.no_new_rows(*table, *next_row),
@@ -286,6 +307,18 @@ impl<'a> Stage<'a> {
     pub(super) fn store_table(&mut self, def: &TableDef) {
         let key = key::table_version(self.base.group, self.base.tenant, def.id, def.version);
         self.effects.push(Effect::Put(Family::Catalog, key, TableMessage::from(def).encode_to_vec()));
+    }
+
+    /// Where a sequence stands, as the command sees it.
+    pub(super) fn sequence(&self, id: SequenceId) -> Option<SequenceState> {
+        match self.sequences.get(&id) {
+            Some(changed) => *changed,
+            None => self.base.sequences.get(&id).copied(),
+        }
+    }
+
+    pub(super) fn sequence_key(&self, id: SequenceId) -> Vec<u8> {
+        key::sequence_state(self.base.group, self.base.tenant, id)
     }
 
     /// Forgets everything stored of a table.
@@ -389,8 +422,10 @@ impl<'a> Stage<'a> {
         let tables = catalog.tables.values().filter(|t| t.schema == id).map(|t| ("table", &t.name));
         let views = catalog.views.values().filter(|v| v.schema == id).map(|v| ("view", &v.name));
         let types = catalog.types.values().filter(|t| t.schema == id).map(|t| ("type", &t.name));
+        let sequences = catalog.sequences.values().filter(|s| s.schema == id).map(|s| ("sequence", &s.name));
         let inside = tables
             .chain(views)
+            .chain(sequences)
             .chain(types)
             .map(|(kind, name)| format!("{kind} {}.{name} depends on schema {}", schema.name, schema.name));
         let inside = inside.collect::<Vec<_>>();
@@ -439,7 +474,9 @@ impl<'a> Stage<'a> {
     fn check_dependencies(&self, view: &ViewDef) -> Result<(), Reject> {
         let catalog = self.catalog();
         let known = |oid: u32| {
-            let relation = self.table(TableId(oid)).is_some() || catalog.view(ViewId(oid)).is_some();
+            let relation = self.table(TableId(oid)).is_some()
+                || catalog.view(ViewId(oid)).is_some()
+                || catalog.sequence(SequenceId(oid)).is_some();
             relation || catalog.user_type(TypeId(oid)).is_some()
         };
         // Relations of the system catalog have lower numbers and cannot go.
@@ -481,5 +518,7 @@ fn owned_by(catalog: &TenantCatalog, role: RoleId) -> Vec<String> {
     let tables = catalog.tables.values().filter(|t| t.owner == role).map(|t| format!("owner of table {}", t.name));
     let views = catalog.views.values().filter(|v| v.owner == role).map(|v| format!("owner of view {}", v.name));
     let types = catalog.types.values().filter(|t| t.owner == role).map(|t| format!("owner of type {}", t.name));
-    schemas.chain(tables).chain(views).chain(types).collect()
+    let sequences = catalog.sequences.values().filter(|s| s.owner == role);
+    let sequences = sequences.map(|s| format!("owner of sequence {}", s.name));
+    schemas.chain(tables).chain(views).chain(sequences).chain(types).collect()
 }

@@ -50,6 +50,7 @@ impl Stage<'_> {
         if (old.schema, &old.name) != (def.schema, &def.name) {
             self.check_relation_name(def.schema, &def.name)?;
         }
+        self.drop_owned_sequences(def.id, |column| def.column_by_id(column).is_none())?;
         let def = self.whole_table(def)?;
         let def = self.with_keys(def, Some(&old))?;
         self.catalog_mut().tables.remove(&(old.schema, old.name.clone()));
@@ -72,6 +73,7 @@ impl Stage<'_> {
         self.drop_referring(def.id, None);
         self.catalog_mut().tables.remove(&(def.schema, def.name.clone()));
         self.delete_table(def.id);
+        self.drop_owned_sequences(def.id, |_| true)?;
         self.forget_rows(def.id, &parts);
         self.set_table(def.id, None);
         Ok(())

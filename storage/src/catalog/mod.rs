@@ -1,11 +1,12 @@
 //! The catalog: definitions only, as immutable values behind an `Arc`. The state of jobs and all rows are elsewhere.
 //!
 //! [`MetaCatalog`] is the meta group's: tenants and operator roles. [`TenantCatalog`] is one tenant's: schemas, tables,
-//! views, types, roles. Both change only in [`apply`](crate::apply); a reader holds an `Arc` of the one it started with.
+//! views, sequences, types, roles. Both change only in [`apply`](crate::apply); a reader holds an `Arc` of the one it started with.
 
 pub mod index;
 pub mod role;
 pub mod schema;
+pub mod sequence;
 pub mod table;
 pub mod tenant;
 pub mod user_type;
@@ -17,12 +18,13 @@ use std::sync::Arc;
 pub use index::{ForeignKeyAction, ForeignKeyDef, IndexColumn, IndexDef, IndexKey, KeyConstraint};
 pub use role::RoleDef;
 pub use schema::SchemaDef;
-pub use table::{CheckDef, ColumnDef, PartitionExpr, TableDef};
+pub use sequence::{SequenceDef, SequenceOwner, SequenceState};
+pub use table::{CheckDef, ColumnDef, Identity, PartitionExpr, TableDef};
 pub use tenant::TenantDef;
 pub use user_type::{DomainDef, TypeBody, TypeDef};
 pub use view::ViewDef;
 
-use crate::ids::{IndexId, RoleId, SchemaId, TableId, TenantId, TypeId, ViewId};
+use crate::ids::{IndexId, RoleId, SchemaId, SequenceId, TableId, TenantId, TypeId, ViewId};
 
 /// What the meta group holds.
 #[derive(Clone, Debug, Default)]
@@ -44,7 +46,7 @@ impl MetaCatalog {
     }
 }
 
-/// What one tenant's catalog holds. Relations (tables, views, and the indexes of
+/// What one tenant's catalog holds. Relations (tables, views, sequences, and the indexes of
 /// tables) of a schema share one name space.
 #[derive(Clone, Debug, Default)]
 pub struct TenantCatalog {
@@ -56,6 +58,8 @@ pub struct TenantCatalog {
     pub tables: BTreeMap<(SchemaId, String), Arc<TableDef>>,
     /// Views by schema and name.
     pub views: BTreeMap<(SchemaId, String), Arc<ViewDef>>,
+    /// Sequences by schema and name.
+    pub sequences: BTreeMap<(SchemaId, String), Arc<SequenceDef>>,
     /// Types by schema and name.
     pub types: BTreeMap<(SchemaId, String), Arc<TypeDef>>,
     /// The tenant's own roles by name.
@@ -95,6 +99,20 @@ impl TenantCatalog {
     /// The view with this id.
     pub fn view(&self, id: ViewId) -> Option<&Arc<ViewDef>> {
         self.views.values().find(|v| v.id == id)
+    }
+
+    /// Whether a relation of the schema has the name.
+    pub fn has_relation(&self, schema: SchemaId, name: &str) -> bool {
+        let key = (schema, name.to_string());
+        self.tables.contains_key(&key)
+            || self.views.contains_key(&key)
+            || self.sequences.contains_key(&key)
+            || self.index_named(schema, name).is_some()
+    }
+
+    /// The sequence with this id.
+    pub fn sequence(&self, id: SequenceId) -> Option<&Arc<SequenceDef>> {
+        self.sequences.values().find(|s| s.id == id)
     }
 
     /// The type with this id.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::{Schema, SchemaRef};
 
 use super::{ForeignKeyDef, IndexDef};
-use crate::ids::{ColumnId, RoleId, SchemaId, TableId};
+use crate::ids::{ColumnId, RoleId, SchemaId, SequenceId, TableId};
 use crate::types::SqlType;
 
 /// The most columns of a table. PostgreSQL's limit is 1600, what a page of a heap holds; tables for analysis are wider.
@@ -49,9 +49,22 @@ pub struct ColumnDef {
     pub not_null: bool,
     /// The DEFAULT expression as SQL text.
     pub default: Option<String>,
+    /// It fills itself from a sequence: GENERATED … AS IDENTITY.
+    pub identity: Option<Identity>,
+    /// GENERATED ALWAYS AS (…) STORED: the expression over the table's other columns, as SQL text.
+    pub generated: Option<String>,
     /// What rows written before the column existed hold: an Arrow IPC stream of one row, one column; none is NULL.
     pub missing: Option<Vec<u8>>,
     pub comment: Option<String>,
+}
+
+/// How a column fills itself from a sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The sequence, which is owned by the column.
+    pub sequence: SequenceId,
+    /// GENERATED ALWAYS: only OVERRIDING SYSTEM VALUE writes another value.
+    pub always: bool,
 }
 
 /// One CHECK constraint.

@@ -3,10 +3,11 @@
 use super::index::{ForeignKeyMessage, IndexMessage};
 use super::{narrow, required};
 use crate::catalog::{
-    CheckDef, ColumnDef, ForeignKeyDef, IndexDef, PartitionExpr, RoleDef, SchemaDef, TableDef, TenantDef, ViewDef,
+    CheckDef, ColumnDef, ForeignKeyDef, Identity, IndexDef, PartitionExpr, RoleDef, SchemaDef, TableDef, TenantDef,
+    ViewDef,
 };
 use crate::error::Result;
-use crate::ids::{ColumnId, GroupId, RoleId, SchemaId, TableId, TenantId, ViewId};
+use crate::ids::{ColumnId, GroupId, RoleId, SchemaId, SequenceId, TableId, TenantId, ViewId};
 use crate::kv::damaged;
 use crate::secret::Secret;
 use crate::types::SqlType;
@@ -323,6 +324,18 @@ struct ColumnMessage {
     missing: Option<Vec<u8>>,
     #[prost(string, optional, tag = "8")]
     comment: Option<String>,
+    #[prost(message, optional, tag = "29")]
+    identity: Option<IdentityMessage>,
+    #[prost(string, optional, tag = "30")]
+    generated: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+struct IdentityMessage {
+    #[prost(uint32, tag = "1")]
+    sequence: u32,
+    #[prost(bool, tag = "2")]
+    always: bool,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -369,6 +382,8 @@ impl From<&ColumnDef> for ColumnMessage {
             default: c.default.clone(),
             missing: c.missing.clone(),
             comment: c.comment.clone(),
+            identity: c.identity.map(|i| IdentityMessage { sequence: i.sequence.0, always: i.always }),
+            generated: c.generated.clone(),
         }
     }
 }
@@ -386,6 +401,8 @@ impl TryFrom<ColumnMessage> for ColumnDef {
             default: c.default,
             missing: c.missing,
             comment: c.comment,
+            identity: c.identity.map(|i| Identity { sequence: SequenceId(i.sequence), always: i.always }),
+            generated: c.generated,
         })
     }
 }

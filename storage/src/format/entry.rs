@@ -7,12 +7,13 @@ use roaring::{RoaringBitmap, RoaringTreemap};
 
 use super::catalog::{RoleMessage, SchemaMessage, TableMessage, TenantMessage, ViewMessage};
 use super::part::PartMessage;
+use super::sequence::{MoveMessage, SequenceMessage};
 use super::user_type::TypeMessage;
 use super::{decode, required};
 use crate::command::Op;
 use crate::entry::{AppendRef, Entry, LogCommand, LogOp, RowsBatch};
 use crate::error::Result;
-use crate::ids::{GroupId, Index, RoleId, SchemaId, TableId, TenantId, TypeId, ViewId};
+use crate::ids::{GroupId, Index, RoleId, SchemaId, SequenceId, TableId, TenantId, TypeId, ViewId};
 use crate::kv::damaged;
 use crate::kv::raft::TERM;
 use crate::table::delete::{decode_positions, decode_rows, encode_positions, encode_rows};
@@ -68,7 +69,7 @@ struct CommandMessage {
 struct OpMessage {
     #[prost(
         oneof = "OpKind",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 47, 48, 49, 50, 51"
     )]
     kind: Option<OpKind>,
 }
@@ -130,6 +131,16 @@ enum OpKind {
     NoNewRows(NoNewRowsMessage),
     #[prost(message, tag = "27")]
     Delete(DeleteMessage),
+    #[prost(message, tag = "47")]
+    CreateSequence(SequenceMessage),
+    #[prost(message, tag = "48")]
+    PutSequence(SequenceMessage),
+    #[prost(uint32, tag = "49")]
+    DropSequence(u32),
+    #[prost(message, tag = "50")]
+    AdvanceSequence(MoveMessage),
+    #[prost(message, tag = "51")]
+    SetSequence(MoveMessage),
 }
 
 #[derive(Clone, Copy, PartialEq, prost::Message)]
@@ -338,6 +349,18 @@ fn op_kind(op: &LogOp) -> Result<OpKind> {
         Op::CreateType(t) => OpKind::CreateType(t.into()),
         Op::PutType(t) => OpKind::PutType(t.into()),
         Op::DropType(id) => OpKind::DropType(id.0),
+        Op::CreateSequence(s) => OpKind::CreateSequence(s.into()),
+        Op::PutSequence(s) => OpKind::PutSequence(s.into()),
+        Op::DropSequence(id) => OpKind::DropSequence(id.0),
+        Op::AdvanceSequence { sequence, seen, last, is_called } => OpKind::AdvanceSequence(MoveMessage {
+            sequence: sequence.0,
+            seen: *seen,
+            last: *last,
+            is_called: *is_called,
+        }),
+        Op::SetSequence { sequence, last, is_called } => {
+            OpKind::SetSequence(MoveMessage { sequence: sequence.0, seen: 0, last: *last, is_called: *is_called })
+        }
         Op::Append { .. } => unreachable!("rows were taken out of the command when it was proposed"),
         Op::AddParts { table, version, parts } => {
             OpKind::AddParts(AddPartsMessage { table: table.0, version: *version, parts: parts_message(parts)? })
@@ -390,6 +413,15 @@ fn log_op(kind: OpKind) -> Result<LogOp> {
         OpKind::CreateType(t) => Op::CreateType(t.try_into()?),
         OpKind::PutType(t) => Op::PutType(t.try_into()?),
         OpKind::DropType(id) => Op::DropType(TypeId(id)),
+        OpKind::CreateSequence(s) => Op::CreateSequence(s.try_into()?),
+        OpKind::PutSequence(s) => Op::PutSequence(s.try_into()?),
+        OpKind::DropSequence(id) => Op::DropSequence(SequenceId(id)),
+        OpKind::AdvanceSequence(m) => {
+            Op::AdvanceSequence { sequence: SequenceId(m.sequence), seen: m.seen, last: m.last, is_called: m.is_called }
+        }
+        OpKind::SetSequence(m) => {
+            Op::SetSequence { sequence: SequenceId(m.sequence), last: m.last, is_called: m.is_called }
+        }
         OpKind::AddParts(a) => {
             Op::AddParts { table: TableId(a.table), version: a.version, parts: part_metas(a.parts)? }
         }

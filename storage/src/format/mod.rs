@@ -7,6 +7,7 @@ pub(crate) mod catalog;
 pub(crate) mod entry;
 mod index;
 pub(crate) mod part;
+pub(crate) mod sequence;
 pub(crate) mod state;
 pub(crate) mod user_type;
 

@@ -7,10 +7,13 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use super::catalog::RoleMessage;
 use super::decode;
 use super::entry::{decode_entry, encode_entry};
-use crate::catalog::{CheckDef, ColumnDef, PartitionExpr, RoleDef, SchemaDef, TableDef, TenantDef, ViewDef};
+use crate::catalog::{
+    CheckDef, ColumnDef, Identity, PartitionExpr, RoleDef, SchemaDef, SequenceDef, SequenceOwner, TableDef, TenantDef,
+    ViewDef,
+};
 use crate::command::{Command, Op};
 use crate::entry::{Draft, EntryBuilder, LogOp};
-use crate::ids::{ColumnId, GroupId, Index, RoleId, SchemaId, TableId, TenantId, ViewId};
+use crate::ids::{ColumnId, GroupId, Index, RoleId, SchemaId, SequenceId, TableId, TenantId, ViewId};
 use crate::rows::Layout;
 use crate::secret::Secret;
 use crate::table::{ColumnStats, PartMeta};
@@ -29,6 +32,8 @@ fn table() -> TableDef {
         default: (id == 2).then(|| "'x'::text".to_string()),
         missing: (id == 2).then(|| vec![1, 2, 3]),
         comment: Some("a column".to_string()),
+        identity: None,
+        generated: None,
     };
     TableDef {
         id: TableId(1_048_600),
@@ -250,5 +255,41 @@ fn a_later_operation_is_read() {
         hex(&bytes)
     );
     let stored = decode_entry(GroupId(1), Index(7), &bytes).unwrap();
+    assert_eq!(format!("{:?}", stored.commands), format!("{:?}", entry.commands));
+}
+
+#[test]
+fn sequences_and_the_columns_they_fill_are_read() {
+    let sequence = SequenceDef {
+        id: SequenceId(1_048_601),
+        schema: SchemaId(2200),
+        name: "flights_id_seq".to_string(),
+        owner: RoleId(10),
+        ty: SqlType::SmallInt,
+        start: -5,
+        increment: -1,
+        min: i64::MIN,
+        max: -1,
+        cache: 3,
+        cycle: true,
+        owned_by: Some(SequenceOwner { table: TableId(1_048_600), column: ColumnId(1), identity: true }),
+        comment: Some("numbers".to_string()),
+    };
+    let mut filled = table();
+    filled.columns[0].identity = Some(Identity { sequence: sequence.id, always: true });
+    filled.columns[1].generated = Some("upper('x')".to_string());
+    let id = sequence.id;
+    let ops = vec![
+        Op::CreateSequence(sequence.clone()),
+        Op::PutSequence(SequenceDef { owned_by: None, comment: None, ..sequence }),
+        Op::AdvanceSequence { sequence: id, seen: 7, last: i64::MIN, is_called: true },
+        Op::SetSequence { sequence: id, last: -5, is_called: false },
+        Op::CreateTable(filled),
+        Op::DropSequence(id),
+    ];
+    let mut builder = EntryBuilder::default();
+    builder.push(Draft::new(Command::new(Some(TenantId(2)), 0, Index(0), ops)).unwrap());
+    let entry = builder.finish(GroupId(1), Index(7)).unwrap();
+    let stored = decode_entry(GroupId(1), Index(7), &encode_entry(&entry).unwrap()).unwrap();
     assert_eq!(format!("{:?}", stored.commands), format!("{:?}", entry.commands));
 }

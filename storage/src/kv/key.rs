@@ -1,7 +1,7 @@
 //! Keys that order as what they stand for. Group and tenant come first in every one, so that all of a tenant is one range;
 //! what belongs to a group as a whole has tenant 0, which no tenant has.
 
-use crate::ids::{GroupId, Index, TableId, TenantId};
+use crate::ids::{GroupId, Index, SequenceId, TableId, TenantId};
 
 /// What a key of the catalog family stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,10 +15,11 @@ pub(crate) enum Kind {
     Tenant,
     View,
     Type,
+    Sequence,
 }
 
 impl Kind {
-    const ALL: [(Kind, u8); 7] = [
+    const ALL: [(Kind, u8); 8] = [
         (Kind::Header, b'h'),
         (Kind::Role, b'r'),
         (Kind::Schema, b's'),
@@ -26,6 +27,7 @@ impl Kind {
         (Kind::Tenant, b'n'),
         (Kind::View, b'v'),
         (Kind::Type, b'y'),
+        (Kind::Sequence, b'q'),
     ];
 
     fn byte(self) -> u8 {
@@ -132,6 +134,9 @@ pub(crate) const STATE_MARK: u8 = b'm';
 /// Where a table stands.
 pub(crate) const STATE_TABLE: u8 = b't';
 
+/// Where a sequence stands.
+pub(crate) const STATE_SEQUENCE: u8 = b'q';
+
 /// Where a group stands.
 pub(crate) fn group_state(g: GroupId) -> Vec<u8> {
     state(g, TenantId(0), STATE_GROUP)
@@ -148,6 +153,13 @@ pub(crate) fn seen(g: GroupId, index: Index) -> Vec<u8> {
 pub(crate) fn table_state(g: GroupId, t: TenantId, table: TableId) -> Vec<u8> {
     let mut key = state(g, t, STATE_TABLE);
     key.extend(table.0.to_be_bytes());
+    key
+}
+
+/// Where a sequence stands.
+pub(crate) fn sequence_state(g: GroupId, t: TenantId, sequence: SequenceId) -> Vec<u8> {
+    let mut key = state(g, t, STATE_SEQUENCE);
+    key.extend(sequence.0.to_be_bytes());
     key
 }
 

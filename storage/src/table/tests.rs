@@ -39,6 +39,8 @@ fn column(id: u16, name: &str, ty: SqlType) -> ColumnDef {
         default: None,
         missing: None,
         comment: None,
+        identity: None,
+        generated: None,
     }
 }
 

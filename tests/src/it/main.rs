@@ -27,6 +27,7 @@ mod proxy;
 mod races;
 mod read_files;
 mod reading;
+mod sequences;
 mod server;
 mod slt;
 mod support;
@@ -70,6 +71,7 @@ fn trials() -> Vec<Trial> {
     login::trials(&mut trials);
     encodings::trials(&mut trials);
     races::trials(&mut trials);
+    sequences::trials(&mut trials);
     tenants::trials(&mut trials);
     copy::trials(&mut trials);
     files::trials(&mut trials);

@@ -23,7 +23,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("pg_get_partition_constraintdef", &[Arg::Oid], returns::text, null),
     Function::new("pg_get_statisticsobjdef", &[Arg::Oid], returns::text, null),
     Function::new("pg_get_statisticsobjdef_columns", &[Arg::Oid], returns::text, null),
-    Function::new("pg_get_serial_sequence", &[Arg::Text, Arg::Text], returns::text, null),
     Function::new("pg_relation_is_publishable", &[Arg::Named], returns::bool, no),
     Function::new("pg_relation_is_updatable", &[Arg::Named, Arg::Bool], returns::int4, updatable),
     Function::new("pg_column_is_updatable", &[Arg::Named, Arg::Int, Arg::Bool], returns::bool, no),
@@ -60,13 +59,35 @@ fn format_type(ctx: &QueryContext, args: &[Value]) -> Result<Value> {
 }
 
 fn pg_get_expr(_: &QueryContext, args: &[Value]) -> Result<Value> {
-    Ok(args[0].clone())
+    let pretty = args.get(2).and_then(Value::bool).unwrap_or(false);
+    Ok(match (&args[0], pretty) {
+        (Value::Text(text), true) => without_brackets(text).to_string().into(),
+        (other, _) => other.clone(),
+    })
+}
+
+/// An expression without the brackets around all of it.
+fn without_brackets(text: &str) -> &str {
+    let Some(inner) = text.strip_prefix('(').and_then(|t| t.strip_suffix(')')) else { return text };
+    let (mut depth, mut quoted) = (0_i32, false);
+    for c in inner.chars() {
+        match c {
+            '\'' => quoted = !quoted,
+            '(' if !quoted => depth += 1,
+            ')' if !quoted => depth -= 1,
+            _ => {}
+        }
+        if depth < 0 {
+            return text;
+        }
+    }
+    inner
 }
 
 fn pg_get_viewdef(ctx: &QueryContext, args: &[Value]) -> Result<Value> {
     match class(ctx, &args[0])?.and_then(|oid| objects::relation(ctx, oid)) {
         Some(Object::View(view)) => Ok(pg_views::view_definition(view).into()),
-        Some(Object::Table(_) | Object::Index(..) | Object::System(_)) | None => Ok(Value::Null),
+        Some(Object::Table(_) | Object::Index(..) | Object::Sequence(_) | Object::System(_)) | None => Ok(Value::Null),
     }
 }
 

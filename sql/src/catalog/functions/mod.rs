@@ -7,6 +7,7 @@ mod function_definition;
 mod pg_typeof;
 mod privilege;
 mod reg;
+mod sequence;
 mod session;
 mod setting;
 mod size;
@@ -132,12 +133,13 @@ mod returns {
     }
 }
 
-const FAMILIES: [&[Function]; 9] = [
+const FAMILIES: [&[Function]; 10] = [
     comment::FUNCTIONS,
     definition::FUNCTIONS,
     function_definition::FUNCTIONS,
     privilege::FUNCTIONS,
     reg::FUNCTIONS,
+    sequence::FUNCTIONS,
     session::FUNCTIONS,
     setting::FUNCTIONS,
     size::FUNCTIONS,

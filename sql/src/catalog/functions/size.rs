@@ -6,7 +6,7 @@ use sightline_storage::ids::TableId;
 
 use super::definition::class;
 use super::{Arg, Function, returns};
-use crate::catalog::objects;
+use crate::catalog::objects::{self, Object};
 use crate::catalog::rows::Value;
 use crate::catalog::system::table_bytes;
 use crate::plan::QueryContext;
@@ -29,6 +29,8 @@ fn relation(ctx: &QueryContext, args: &[Value]) -> Result<Value> {
         return Ok(bytes(table_bytes(table)));
     }
     Ok(match objects::relation(ctx, oid) {
+        // One row, on a page of its own.
+        Some(Object::Sequence(_)) => 8192.into(),
         Some(_) => 0.into(),
         None => Value::Null,
     })

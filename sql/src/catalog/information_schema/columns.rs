@@ -1,6 +1,7 @@
 //! `information_schema.columns`: positions from 1, and types in the standard's words with PostgreSQL's in `udt_name`.
 
 use arrow::array::RecordBatch;
+use sightline_storage::catalog::SequenceDef;
 use sightline_storage::error::Result;
 use sightline_storage::types::SqlType;
 
@@ -11,7 +12,7 @@ use crate::catalog::relation::Relation;
 use crate::catalog::rows::{Rows, Value};
 use crate::plan::{QueryContext, type_name};
 
-const COLUMNS: [&str; 25] = [
+const COLUMNS: [&str; 31] = [
     "table_catalog",
     "table_schema",
     "table_name",
@@ -32,8 +33,14 @@ const COLUMNS: [&str; 25] = [
     "dtd_identifier",
     "is_self_referencing",
     "is_identity",
+    "identity_generation",
+    "identity_start",
+    "identity_increment",
+    "identity_maximum",
+    "identity_minimum",
     "identity_cycle",
     "is_generated",
+    "generation_expression",
     "is_updatable",
     "collation_name",
     "collation_schema",
@@ -47,31 +54,47 @@ struct Column<'a> {
     not_null: bool,
     default: Option<String>,
     updatable: bool,
+    identity: Option<(bool, &'a SequenceDef)>,
+    generated: Option<String>,
 }
 
 pub(super) fn build(ctx: &QueryContext, relation: &'static Relation) -> Result<RecordBatch> {
     let mut rows = Rows::new(relation, COLUMNS);
     for object in relations(ctx) {
-        for column in columns(&object) {
+        for column in columns(ctx, &object) {
             rows.push(values(ctx, &object, &column));
         }
     }
     rows.finish()
 }
 
-fn columns<'a>(object: &Object<'a>) -> Vec<Column<'a>> {
-    let plain = |name, position, ty, not_null| Column { name, position, ty, not_null, default: None, updatable: false };
+fn columns<'a>(ctx: &'a QueryContext, object: &Object<'a>) -> Vec<Column<'a>> {
+    let plain = |name, position, ty, not_null| Column {
+        name,
+        position,
+        ty,
+        not_null,
+        default: None,
+        updatable: false,
+        identity: None,
+        generated: None,
+    };
     match object {
         Object::Table(t) => {
             let column = |c: &'a sightline_storage::catalog::ColumnDef| Column {
-                default: deparse::default(c),
-                updatable: true,
+                default: deparse::default(ctx, c),
+                updatable: c.generated.is_none(),
+                generated: deparse::generated(c),
+                identity: c.identity.and_then(|i| {
+                    let sequence = ctx.snapshot.catalog.sequence(i.sequence)?;
+                    Some((i.always, sequence.as_ref()))
+                }),
                 ..plain(&c.name, c.id.0, &c.ty, c.not_null)
             };
             t.columns.iter().map(column).collect()
         }
         Object::View(v) => (1..).zip(&v.columns).map(|(n, (name, ty))| plain(name, n, ty, false)).collect(),
-        Object::Index(..) => Vec::new(),
+        Object::Index(..) | Object::Sequence(_) => Vec::new(),
         Object::System(r) => (1..).zip(&r.columns).map(|(n, c)| plain(c.name, n, &c.ty, c.not_null)).collect(),
     }
 }
@@ -110,9 +133,15 @@ fn values(ctx: &QueryContext, object: &Object<'_>, c: &Column<'_>) -> [Value; CO
         type_name(c.ty).into(),
         c.position.to_string().into(),
         "NO".into(),
-        "NO".into(),
-        "NO".into(),
-        "NEVER".into(),
+        (if c.identity.is_some() { "YES" } else { "NO" }).into(),
+        c.identity.map(|(always, _)| if always { "ALWAYS" } else { "BY DEFAULT" }).into(),
+        c.identity.map(|(_, s)| s.start.to_string()).into(),
+        c.identity.map(|(_, s)| s.increment.to_string()).into(),
+        c.identity.map(|(_, s)| s.max.to_string()).into(),
+        c.identity.map(|(_, s)| s.min.to_string()).into(),
+        (if c.identity.is_some_and(|(_, s)| s.cycle) { "YES" } else { "NO" }).into(),
+        (if c.generated.is_some() { "ALWAYS" } else { "NEVER" }).into(),
+        c.generated.clone().into(),
         (if c.updatable { "YES" } else { "NO" }).into(),
         collation.into(),
         collation.map(|_| "pg_catalog").into(),

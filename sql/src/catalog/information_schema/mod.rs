@@ -8,6 +8,7 @@ mod key_column_usage;
 mod referential_constraints;
 mod roles;
 mod schemata;
+mod sequences;
 mod table_constraints;
 mod tables;
 mod views;
@@ -34,6 +35,7 @@ pub(super) fn builder(name: &str) -> Option<Build> {
         "key_column_usage" => key_column_usage::build,
         "referential_constraints" => referential_constraints::build,
         "schemata" => schemata::build,
+        "sequences" => sequences::build,
         "table_constraints" => table_constraints::build,
         "tables" => tables::build,
         "views" => views::build,

@@ -15,8 +15,11 @@ pub(super) fn build(ctx: &QueryContext, relation: &'static Relation) -> Result<R
         ["table_catalog", "table_schema", "table_name", "table_type", "is_insertable_into", "is_typed"],
     );
     for object in relations(ctx) {
+        if matches!(object, Object::Sequence(_)) {
+            continue;
+        }
         let view = match &object {
-            Object::Table(_) => false,
+            Object::Table(_) | Object::Sequence(_) => false,
             Object::View(_) => true,
             Object::Index(..) => continue,
             Object::System(r) => r.kind == "v",

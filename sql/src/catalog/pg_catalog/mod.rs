@@ -19,6 +19,7 @@ mod pg_namespace;
 mod pg_prepared_statements;
 pub(super) mod pg_proc;
 mod pg_roles;
+pub(super) mod pg_sequence;
 mod pg_settings;
 pub(super) mod pg_shdescription;
 mod pg_stat_activity;
@@ -56,6 +57,8 @@ pub(super) fn builder(name: &str) -> Option<Build> {
         "pg_prepared_statements" => pg_prepared_statements::build,
         "pg_proc" => pg_proc::build,
         "pg_roles" => pg_roles::build_roles,
+        "pg_sequence" => pg_sequence::build,
+        "pg_sequences" => pg_sequence::build_view,
         "pg_settings" => pg_settings::build,
         "pg_shdescription" => pg_shdescription::build,
         "pg_stat_activity" => pg_stat_activity::build,

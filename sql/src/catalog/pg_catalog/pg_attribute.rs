@@ -9,7 +9,7 @@ use super::pg_type;
 use crate::catalog::relation::{self, Relation};
 use crate::catalog::rows::{Rows, Value};
 use crate::catalog::{deparse, objects};
-use crate::plan::QueryContext;
+use crate::plan::{QueryContext, SEQUENCE_COLUMNS};
 
 const COLUMNS: [&str; 20] = [
     "attrelid",
@@ -42,6 +42,8 @@ struct Attribute<'a> {
     number: u16,
     not_null: bool,
     has_default: bool,
+    identity: &'static str,
+    generated: &'static str,
 }
 
 pub(super) fn build(ctx: &QueryContext, relation: &'static Relation) -> Result<RecordBatch> {
@@ -54,7 +56,9 @@ pub(super) fn build(ctx: &QueryContext, relation: &'static Relation) -> Result<R
                 ty: &column.ty,
                 number: column.id.0,
                 not_null: column.not_null,
-                has_default: deparse::default(column).is_some(),
+                has_default: column.generated.is_some() || deparse::default(ctx, column).is_some(),
+                identity: column.identity.map_or("", |i| if i.always { "a" } else { "d" }),
+                generated: if column.generated.is_some() { "s" } else { "" },
             }));
         }
     }
@@ -67,6 +71,22 @@ pub(super) fn build(ctx: &QueryContext, relation: &'static Relation) -> Result<R
                 number,
                 not_null: false,
                 has_default: false,
+                identity: "",
+                generated: "",
+            }));
+        }
+    }
+    for sequence in objects::sequences(ctx) {
+        for (number, (name, ty)) in (1..).zip(&SEQUENCE_COLUMNS) {
+            rows.push(values(&Attribute {
+                relation: sequence.id.0,
+                name,
+                ty,
+                number,
+                not_null: true,
+                has_default: false,
+                identity: "",
+                generated: "",
             }));
         }
     }
@@ -83,6 +103,8 @@ pub(super) fn build(ctx: &QueryContext, relation: &'static Relation) -> Result<R
                 number,
                 not_null: false,
                 has_default: false,
+                identity: "",
+                generated: "",
             }));
         }
     }
@@ -95,6 +117,8 @@ pub(super) fn build(ctx: &QueryContext, relation: &'static Relation) -> Result<R
                 number,
                 not_null: column.not_null,
                 has_default: false,
+                identity: "",
+                generated: "",
             }));
         }
     }
@@ -126,8 +150,8 @@ fn values(a: &Attribute<'_>) -> [Value; COLUMNS.len()] {
         "".into(),
         a.not_null.into(),
         a.has_default.into(),
-        "".into(),
-        "".into(),
+        a.identity.into(),
+        a.generated.into(),
         false.into(),
         true.into(),
         ty.map_or(0, |t| t.collation).into(),

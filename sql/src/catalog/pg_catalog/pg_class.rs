@@ -9,7 +9,7 @@ use super::pg_am;
 use crate::catalog::objects::{self, Object};
 use crate::catalog::relation::Relation;
 use crate::catalog::rows::{Rows, Value};
-use crate::plan::QueryContext;
+use crate::plan::{QueryContext, SEQUENCE_COLUMNS};
 use crate::session::temporary::is_temporary;
 
 /// The page size that clients multiply `relpages` by.
@@ -52,6 +52,7 @@ fn values(ctx: &QueryContext, object: &Object<'_>) -> [Value; COLUMNS.len()] {
         Object::Table(t) => ("r", t.columns.len(), t.checks.len()),
         Object::View(v) => ("v", v.columns.len(), 0),
         Object::Index(_, i) => ("i", i.columns.len() + i.include.len(), 0),
+        Object::Sequence(_) => ("S", SEQUENCE_COLUMNS.len(), 0),
         Object::System(r) => (r.kind, r.columns.len(), 0),
     };
     let (rows, bytes) = size(ctx, object);
@@ -101,6 +102,8 @@ fn size(ctx: &QueryContext, object: &Object<'_>) -> (f64, u64) {
     let table = match object {
         Object::Table(table) => table,
         Object::Index(table, _) => return (size(ctx, &Object::Table(table)).0, 0),
+        // A page with one row.
+        Object::Sequence(_) => return (1.0, PAGE_BYTES),
         Object::View(_) | Object::System(_) => return (-1.0, 0),
     };
     match ctx.snapshot.tables.get(&TableId(table.id.0)) {
@@ -114,7 +117,7 @@ fn options(object: &Object<'_>) -> Option<Vec<String>> {
     let options = match object {
         Object::Table(table) => crate::catalog::system::table_options(table),
         Object::Index(_, index) => index.options.iter().map(|(n, v)| (n.as_str(), v.clone())).collect(),
-        Object::View(_) | Object::System(_) => return None,
+        Object::View(_) | Object::Sequence(_) | Object::System(_) => return None,
     };
     if options.is_empty() {
         return None;

@@ -39,7 +39,7 @@ pub(super) fn build(ctx: &QueryContext, relation: &'static Relation) -> Result<R
                     push(v.id.0, PG_CLASS, *number, comment);
                 }
             }
-            Object::Index(..) | Object::System(_) => {}
+            Object::Index(..) | Object::Sequence(_) | Object::System(_) => {}
         }
     }
     for (_, index) in objects::indexes(ctx) {

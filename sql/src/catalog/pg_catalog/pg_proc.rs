@@ -126,8 +126,20 @@ fn callable() -> BTreeMap<String, &'static str> {
         names.insert(f.name().to_string(), "f");
     }
     let session = ["clock_timestamp", "transaction_timestamp", "statement_timestamp", "generate_series"];
-    names.extend(functions::names().chain(session).chain(crate::plan::SLEEPS).map(|n| (n.to_string(), "f")));
+    names.extend(
+        functions::names()
+            .chain(session)
+            .chain(crate::plan::SLEEPS)
+            .chain(crate::plan::SEQUENCE_FUNCTIONS)
+            .map(|n| (n.to_string(), "f")),
+    );
     names
+}
+
+/// Whether there are functions of this name, and none of them is immutable.
+pub(in crate::catalog) fn is_never_immutable(name: &str) -> bool {
+    let mut named = ALL.iter().filter(|f| f.name == name && f.kind == "f").peekable();
+    named.peek().is_some() && named.all(|f| f.volatile != "i")
 }
 
 static ALL: LazyLock<Vec<Function>> = LazyLock::new(|| {

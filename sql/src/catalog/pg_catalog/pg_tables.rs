@@ -14,7 +14,7 @@ pub(super) fn build(ctx: &QueryContext, relation: &'static Relation) -> Result<R
         ["schemaname", "tablename", "tableowner", "hasindexes", "hasrules", "hastriggers", "rowsecurity"],
     );
     for object in objects::relations(ctx) {
-        if matches!(object, objects::Object::View(_)) || is_system_view(&object) {
+        if matches!(object, objects::Object::View(_) | objects::Object::Sequence(_)) || is_system_view(&object) {
             continue;
         }
         let has_indexes = matches!(&object, objects::Object::Table(t) if !t.indexes.is_empty());

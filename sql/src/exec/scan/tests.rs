@@ -35,6 +35,8 @@ fn column(id: u16, name: &str, ty: SqlType) -> ColumnDef {
         default: None,
         missing: None,
         comment: None,
+        identity: None,
+        generated: None,
     }
 }
 

@@ -12,12 +12,15 @@ use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast;
 use sightline_storage::catalog::TableDef;
 use sightline_storage::error::{Error, Object, Result, SqlState};
+use sightline_storage::ids::SequenceId;
 use sightline_storage::types::SqlType;
 
+use super::generated::Generated;
 use crate::codec::{Cells, Style};
 use crate::error::from_datafusion;
 use crate::parser;
 use crate::plan::{DomainChecks, QueryContext, assignment_cast, column_default, compile, evaluate, plan_expr};
+use crate::sequence;
 
 /// Bytes of one value that an error shows.
 const SHOWN_MAX: usize = 64;
@@ -34,6 +37,7 @@ pub(crate) struct Shape {
     domains: Vec<(usize, DomainChecks)>,
     /// Rows it does not hold for are left out.
     filter: Option<Arc<dyn PhysicalExpr>>,
+    generated: Generated,
     /// The columns of the last batch, and how each is cast to its target; none needs no cast.
     known: Option<(SchemaRef, Casts)>,
 }
@@ -48,6 +52,8 @@ enum Fill {
     Constant(ScalarValue),
     /// A default worked out for each row, like `random()`.
     Each(Arc<dyn PhysicalExpr>),
+    /// Numbers of a sequence.
+    Sequence(SequenceId, SqlType),
 }
 
 struct Check {
@@ -63,6 +69,16 @@ impl Shape {
     pub(crate) fn new(ctx: &Arc<QueryContext>, table: &Arc<TableDef>, targets: Vec<usize>) -> Result<Shape> {
         let mut fills = Vec::with_capacity(table.columns.len());
         for (position, column) in table.columns.iter().enumerate() {
+            if column.generated.is_some() {
+                // It is computed of the others.
+                fills.push(Fill::Constant(crate::codec::input::null(&column.ty)?));
+                continue;
+            }
+            let source = targets.contains(&position);
+            if let Some(id) = if source { None } else { sequence::filling(ctx, column)? } {
+                fills.push(Fill::Sequence(id, column.ty.clone()));
+                continue;
+            }
             fills.push(match (targets.iter().position(|t| *t == position), &column_default(ctx, column)) {
                 (Some(source), _) => Fill::Source(source),
                 (None, Some(text)) => default_fill(ctx, text, &column.ty, &column.name)?,
@@ -82,6 +98,7 @@ impl Shape {
             checks,
             domains,
             filter: None,
+            generated: Generated::of(ctx, table)?,
             known: None,
         })
     }
@@ -124,6 +141,7 @@ impl Shape {
                 Fill::Source(position) => sources[*position].clone(),
                 Fill::Constant(value) => value.to_array_of_size(rows).map_err(from_datafusion)?,
                 Fill::Each(expr) => evaluated(expr.as_ref(), &empty)?,
+                Fill::Sequence(id, ty) => sequence::column(&self.ctx, *id, rows, ty)?,
             };
             in_type(array, field.data_type())
         };
@@ -139,11 +157,12 @@ impl Shape {
         self.checked(left.columns().to_vec(), left.num_rows())
     }
 
-    /// Checks columns that are already in the table's types.
+    /// Checks columns that are already in the table's types, generated ones computed.
     ///
     /// # Errors
-    /// 23502, 23514.
-    pub(crate) fn checked(&self, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+    /// 23502, 23514, those of generated columns.
+    pub(crate) fn checked(&self, mut columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+        self.generated.compute(&mut columns, rows)?;
         for (position, domain) in &self.domains {
             domain.check(&columns[*position])?;
         }
@@ -239,13 +258,13 @@ fn checks(ctx: &Arc<QueryContext>, table: &TableDef) -> Result<Vec<Check>> {
     table.checks.iter().map(|c| Ok(Check { name: c.name.clone(), holds: compiled(&c.expr)? })).collect()
 }
 
-fn evaluated(expr: &dyn PhysicalExpr, batch: &RecordBatch) -> Result<ArrayRef> {
+pub(super) fn evaluated(expr: &dyn PhysicalExpr, batch: &RecordBatch) -> Result<ArrayRef> {
     let value = expr.evaluate(batch).map_err(from_datafusion)?;
     value.into_array(batch.num_rows()).map_err(from_datafusion)
 }
 
 /// The array in exactly this Arrow type.
-fn in_type(array: ArrayRef, ty: &DataType) -> Result<ArrayRef> {
+pub(super) fn in_type(array: ArrayRef, ty: &DataType) -> Result<ArrayRef> {
     if array.data_type() == ty { Ok(array) } else { Ok(cast(&array, ty)?) }
 }
 

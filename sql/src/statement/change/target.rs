@@ -32,6 +32,10 @@ impl<'a> Target<'a> {
                 let text = format!("cannot {verb} view \"{}\"", view.name);
                 return Err(Error::unsupported(text).hint("Change the table that it reads."));
             }
+            Relation::Sequence(sequence) => {
+                let text = format!("cannot change sequence \"{}\"", sequence.name);
+                return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, text));
+            }
             Relation::System(_, name) => {
                 let text = format!("permission denied for table {name}");
                 return Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, text));
@@ -261,6 +265,19 @@ fn of_subquery(query: &ast::Query, columns: usize) -> Result<Vec<Expr>> {
     (0..columns).map(one).collect()
 }
 
+/// Refuses another value than DEFAULT for a column that takes none.
+fn fills_itself(column: &ColumnDef) -> Result<()> {
+    let detail = match (&column.identity, &column.generated) {
+        (Some(identity), _) if identity.always => {
+            format!("Column \"{}\" is an identity column defined as GENERATED ALWAYS.", column.name)
+        }
+        (_, Some(_)) => format!("Column \"{}\" is a generated column.", column.name),
+        _ => return Ok(()),
+    };
+    let text = format!("column \"{}\" can only be updated to DEFAULT", column.name);
+    Err(Error::new(SqlState::GENERATED_ALWAYS, text).detail(detail))
+}
+
 /// The value of a column as the query says it.
 fn assigned(ctx: &QueryContext, value: Expr, column: &ColumnDef) -> Result<Expr> {
     if is_default(&value) {
@@ -269,6 +286,7 @@ fn assigned(ctx: &QueryContext, value: Expr, column: &ColumnDef) -> Result<Expr>
             None => Ok(Expr::value(ast::Value::Null)),
         };
     }
+    fills_itself(column)?;
     let timed = matches!(column.ty.plain(), SqlType::Date | SqlType::Time | SqlType::Timestamp | SqlType::TimestampTz);
     let users = !column.ty.users().is_empty();
     if (timed && is_text_literal(&value)) || (users && (is_row(&value) || is_null(&value))) {

@@ -17,14 +17,16 @@ use crate::error::from_datafusion;
 use crate::exec::write::{Shape, TableWriter, Written, append};
 use crate::parser;
 use crate::plan::{QueryContext, column_default, evaluate, is_row};
+use crate::sequence;
 
 /// More rows than this go through the writer, which knows what to do with large amounts, so many at a time.
 pub(super) const ROWS_MAX: usize = 8192;
 
 /// `INSERT … DEFAULT VALUES`.
 pub(super) fn defaults(ctx: &Arc<QueryContext>, table: &Arc<TableDef>) -> Result<Written> {
-    let row = (0..table.columns.len()).map(|column| default_value(ctx, table, column)).collect::<Result<Vec<_>>>()?;
-    build(ctx, table, row.into_iter().map(|v| vec![v]).collect())
+    let row =
+        (0..table.columns.len()).map(|column| default_values(ctx, table, column, 1)).collect::<Result<Vec<_>>>()?;
+    build(ctx, table, row)
 }
 
 /// The rows, or none if they need a query to be worked out.
@@ -83,9 +85,7 @@ fn values(
     }
     for (position, values) in columns.iter_mut().enumerate() {
         if values.is_empty() {
-            for _ in 0..rows.len() {
-                values.push(default_value(ctx, table, position)?);
-            }
+            *values = default_values(ctx, table, position, rows.len())?;
         }
     }
     Ok(Some(columns))
@@ -106,8 +106,22 @@ fn arrays(table: &TableDef, columns: Vec<Vec<ScalarValue>>) -> Result<Vec<ArrayR
     columns.into_iter().zip(&table.columns).map(array).collect()
 }
 
+/// What fills a column in so many rows.
+fn default_values(ctx: &Arc<QueryContext>, table: &TableDef, position: usize, rows: usize) -> Result<Vec<ScalarValue>> {
+    let column = &table.columns[position];
+    let Some(id) = sequence::filling(ctx, column)? else {
+        return (0..rows).map(|_| default_value(ctx, table, position)).collect();
+    };
+    let numbers = sequence::column(ctx, id, rows, &column.ty)?;
+    (0..rows).map(|row| ScalarValue::try_from_array(&numbers, row).map_err(from_datafusion)).collect()
+}
+
 fn default_value(ctx: &Arc<QueryContext>, table: &TableDef, position: usize) -> Result<ScalarValue> {
     let column = &table.columns[position];
+    if let Some(id) = sequence::filling(ctx, column)? {
+        let number = sequence::column(ctx, id, 1, &column.ty)?;
+        return ScalarValue::try_from_array(&number, 0).map_err(from_datafusion);
+    }
     match column_default(ctx, column) {
         Some(text) => evaluate(ctx, &parser::parse_expr(&text)?, &column.ty),
         None => input::null(&column.ty),

@@ -15,17 +15,19 @@ use sightline_storage::ids::{ColumnId, TableId};
 use sightline_storage::types::SqlType;
 
 use super::super::index::check_unique;
-use super::super::{done, layout, names};
+use super::super::{done, layout, names, sequence};
 use super::check_views;
 use super::constraints;
 use super::create::{add_check, add_column, check_constraint, column_def, column_type, default_text, exists};
-use super::keys;
+use super::filled::NewSequences;
+use super::{filling, generated, keys};
 use crate::answer::{Answer, Notice};
 use crate::authorize::{Action, authorize};
 use crate::error::from_datafusion;
 use crate::parser;
 use crate::parser::definition::{AlterAction, AlterTable, Kind, Rename, RenameTo};
 use crate::plan::{QueryContext, Relation, evaluate, fold, plan_expr, plan_query, resolve_relation, run as run_plan};
+use crate::sequence::reference;
 use crate::session::Session;
 
 /// Rows that must not exist for an ALTER to be right.
@@ -48,6 +50,7 @@ pub(in crate::statement) async fn alter(session: &mut Session, alter: &AlterTabl
     let mut table = (*old).clone();
     let mut scans = Vec::new();
     let mut added = Vec::new();
+    let (mut made, mut more) = (NewSequences::default(), Vec::new());
     for action in &alter.actions {
         match action {
             // Once all columns are there.
@@ -65,7 +68,13 @@ pub(in crate::statement) async fn alter(session: &mut Session, alter: &AlterTabl
             AlterAction::Unsupported(text) => return Err(Error::unsupported(*text)),
             AlterAction::SetOptions(options) => layout::set_options(&mut table, options, true)?,
             AlterAction::ResetOptions(names) => layout::reset_options(&mut table, names)?,
-            AlterAction::Standard(operation) => apply(session, &ctx, &mut table, operation, &mut scans)?,
+            AlterAction::Column(name, action) => {
+                let what = (name.as_str(), action);
+                more.extend(filling::apply(session, &ctx, allowed, &mut table, what, &mut made)?);
+            }
+            AlterAction::Standard(operation) => {
+                apply(session, &ctx, &mut table, operation, &mut scans, &mut made, &mut more)?
+            }
         }
     }
     let asked = keys::add(session, &ctx, &mut table, &added)?;
@@ -75,7 +84,10 @@ pub(in crate::statement) async fn alter(session: &mut Session, alter: &AlterTabl
         return Ok(done("ALTER TABLE"));
     }
     table.version = old.version + 1;
-    session.apply(allowed, vec![Op::PutTable(table.clone())])?;
+    let mut ops = made.ops(table.id);
+    ops.push(Op::PutTable(table.clone()));
+    ops.extend(more);
+    session.apply(allowed, ops)?;
     let changed = session.context()?;
     check_views(&changed, &[table.id.0], |view| {
         Error::unsupported(format!("cannot alter table {} because view {} depends on it", table.name, view.name))
@@ -133,7 +145,7 @@ fn found(
     }
 }
 
-fn no_column(table: &TableDef, name: &str) -> Error {
+pub(super) fn no_column(table: &TableDef, name: &str) -> Error {
     let text = format!("column \"{name}\" of relation \"{}\" does not exist", table.name);
     Error::new(SqlState::UNDEFINED_COLUMN, text)
 }
@@ -145,18 +157,20 @@ fn apply(
     table: &mut TableDef,
     operation: &ast::AlterTableOperation,
     scans: &mut Vec<MustBeEmpty>,
+    made: &mut NewSequences,
+    more: &mut Vec<Op>,
 ) -> Result<()> {
     use ast::AlterTableOperation as Alter;
     match operation {
         Alter::AddColumn { if_not_exists, column_def, .. } => {
-            add(session, ctx, table, column_def, *if_not_exists, scans)
+            add(session, ctx, table, column_def, *if_not_exists, scans, made)
         }
         Alter::DropColumn { column_names, if_exists, drop_behavior, .. } => {
             let cascade = *drop_behavior == Some(ast::DropBehavior::Cascade);
             let mut drop = |name| drop_column(session, ctx, table, &fold(name), (*if_exists, cascade));
             column_names.iter().try_for_each(&mut drop)
         }
-        Alter::AlterColumn { column_name, op } => alter_column(ctx, table, &fold(column_name), op, scans),
+        Alter::AlterColumn { column_name, op } => alter_column(ctx, table, &fold(column_name), op, scans, more),
         Alter::AddConstraint { constraint, not_valid } => {
             if *not_valid {
                 return Err(Error::unsupported("NOT VALID constraints are not supported"));
@@ -207,25 +221,35 @@ fn add(
     column: &ast::ColumnDef,
     if_not_exists: bool,
     scans: &mut Vec<MustBeEmpty>,
+    made: &mut NewSequences,
 ) -> Result<()> {
-    let (mut def, checks) = column_def(ctx, table, column, false)?;
-    if if_not_exists && table.column(&def.name).is_some() {
-        let text = format!("column \"{}\" of relation \"{}\" already exists, skipping", def.name, table.name);
+    if if_not_exists && table.column(&fold(&column.name)).is_some() {
+        let text = format!("column \"{}\" of relation \"{}\" already exists, skipping", fold(&column.name), table.name);
         session.notice(Notice::new(SqlState::DUPLICATE_COLUMN, text));
         return Ok(());
     }
-    if let Some(text) = &def.default {
+    let (mut def, checks) = column_def(ctx, table, column, false, made)?;
+    let differs = || {
+        Error::unsupported("a column that is added cannot have a default that differs from row to row")
+            .hint("Add the column first, then use ALTER COLUMN … SET DEFAULT for rows to come.")
+    };
+    if def.identity.is_some() || def.generated.is_some() {
+        scans.push(MustBeEmpty { condition: "true".to_string(), before: true, error: differs() });
+    } else if let Some(text) = &def.default {
         let expr = parser::parse_expr(text)?;
-        if plan_expr(ctx, &expr, &DFSchema::empty())?.is_volatile() {
-            return Err(Error::unsupported(
-                "a column that is added cannot have a default that differs from row to row",
-            )
-            .hint("Add the column first, then use ALTER COLUMN … SET DEFAULT for rows to come."));
+        if reference::only(text).is_some() || plan_expr(ctx, &expr, &DFSchema::empty())?.is_volatile() {
+            // Rows that are there would have to be written again.
+            scans.push(MustBeEmpty { condition: "true".to_string(), before: true, error: differs() });
+        } else {
+            def.missing = Some(one_value(&evaluate(ctx, &expr, &def.ty)?, &def.ty)?);
         }
-        def.missing = Some(one_value(&evaluate(ctx, &expr, &def.ty)?, &def.ty)?);
     }
+    let computed = def.generated.is_some();
     let (name, empty_only) = (def.name.clone(), def.not_null && def.missing.is_none());
     add_column(table, def)?;
+    if computed {
+        generated::check(ctx, table)?;
+    }
     if empty_only {
         scans.push(MustBeEmpty { condition: "true".to_string(), ..nulls(table, &name) });
     }
@@ -247,7 +271,8 @@ fn one_value(value: &datafusion::scalar::ScalarValue, ty: &SqlType) -> Result<Ve
 /// Takes a column out of the definition, and what rests on it.
 ///
 /// # Errors
-/// 42703, 42P16 for a column that decides where rows lie, 0A000 for the last one.
+/// 42703, 42P16 for a column that decides where rows lie, 0A000 for the last one; 2BP01 without `cascade` if a generated
+/// column is computed of it.
 pub(in crate::statement) fn drop_column(
     session: &mut Session,
     ctx: &Arc<QueryContext>,
@@ -268,6 +293,8 @@ pub(in crate::statement) fn drop_column(
         let text = format!("cannot drop column \"{name}\" named in partition or cluster key");
         return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, text));
     }
+    let depending = generated::depending(table, name)?.into_iter().map(|c| c.name.clone()).collect::<Vec<_>>();
+    drop_depending(session, ctx, table, (name, id), &depending, cascade)?;
     // As in PostgreSQL, the constraints on a column go with it.
     let schema = DFSchema::try_from(table.arrow_schema().as_ref().clone()).map_err(from_datafusion)?;
     let mut kept = Vec::with_capacity(table.checks.len());
@@ -283,6 +310,48 @@ pub(in crate::statement) fn drop_column(
         return Err(Error::unsupported("tables without columns are not supported"));
     }
     constraints::without_column(session, ctx, table, (id, name), cascade)
+}
+
+/// Drops generated columns that a column is computed into, with `cascade`; and refuses to drop a sequence that others use.
+fn drop_depending(
+    session: &mut Session,
+    ctx: &Arc<QueryContext>,
+    table: &mut TableDef,
+    (name, id): (&str, ColumnId),
+    depending: &[String],
+    cascade: bool,
+) -> Result<()> {
+    let shown = |column: &str| format!("column {} of table {}", names::quoted(column), names::quoted(&table.name));
+    let owned = sequence::owned(ctx, table.id).filter(|s| s.owned_by.is_some_and(|o| o.column == id));
+    let owned = owned.map(|s| s.id).collect::<Vec<_>>();
+    let mut lines =
+        depending.iter().map(|other| format!("{} depends on {}", shown(other), shown(name))).collect::<Vec<_>>();
+    for (other, column, _) in sequence::defaults_of(ctx, &owned) {
+        if (other.id, column.id) != (table.id, id) {
+            lines.push(format!(
+                "default value for column {} of table {} depends on {}",
+                names::quoted(&column.name),
+                names::quoted(&other.name),
+                shown(name)
+            ));
+        }
+    }
+    if lines.is_empty() {
+        return Ok(());
+    }
+    if !cascade || lines.len() > depending.len() {
+        let text = format!("cannot drop {} because other objects depend on it", shown(name));
+        return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, text)
+            .detail(lines.join("\n"))
+            .hint("Use DROP ... CASCADE to drop the dependent objects too."));
+    }
+    let cascades = depending.iter().map(|other| format!("drop cascades to {}", shown(other))).collect::<Vec<_>>();
+    session.notice(match cascades.as_slice() {
+        [one] => Notice::new(SqlState::new("00000"), one.clone()),
+        many => Notice::new(SqlState::new("00000"), format!("drop cascades to {} other objects", many.len()))
+            .detail(many.join("\n")),
+    });
+    depending.iter().try_for_each(|other| drop_column(session, ctx, table, other, (false, true)))
 }
 
 /// True if the column decides where rows lie.
@@ -304,6 +373,7 @@ fn alter_column(
     name: &str,
     op: &ast::AlterColumnOperation,
     scans: &mut Vec<MustBeEmpty>,
+    widened: &mut Vec<Op>,
 ) -> Result<()> {
     use ast::AlterColumnOperation as Alter;
     let Some(at) = table.columns.iter().position(|c| c.name == name) else { return Err(no_column(table, name)) };
@@ -311,6 +381,10 @@ fn alter_column(
         Alter::SetNotNull => {
             table.columns[at].not_null = true;
             scans.push(nulls(table, name));
+        }
+        Alter::DropNotNull if table.columns[at].identity.is_some() => {
+            let text = format!("column \"{name}\" of relation \"{}\" is an identity column", table.name);
+            return Err(Error::new(SqlState::SYNTAX_ERROR, text));
         }
         Alter::DropNotNull => {
             if table.primary_key().is_some_and(|k| k.has_column(table.columns[at].id)) {
@@ -320,11 +394,23 @@ fn alter_column(
             table.columns[at].not_null = false;
         }
         Alter::SetDefault { value } => {
+            filling::refuse_default(table, at, false)?;
             table.columns[at].default = default_text(ctx, value, &table.columns[at].ty, name)?;
         }
-        Alter::DropDefault => table.columns[at].default = None,
+        Alter::DropDefault => {
+            filling::refuse_default(table, at, true)?;
+            table.columns[at].default = None;
+        }
         Alter::SetDataType { data_type, using, .. } => {
             let (old, new) = (table.columns[at].ty.clone(), column_type(ctx, data_type)?);
+            if let Some(other) = generated::depending(table, name)?.first() {
+                let text = "cannot alter type of a column used by a generated column";
+                let detail = format!("Column \"{name}\" is used by generated column \"{}\".", other.name);
+                return Err(Error::unsupported(text).detail(detail));
+            }
+            if let Some(identity) = table.columns[at].identity.filter(|_| old != new) {
+                widened.extend(sequence::widened(ctx, identity.sequence, &new));
+            }
             if using.is_some() || !widens(&old, &new) || in_layout(table, table.columns[at].id) {
                 return Err(Error::unsupported(format!(
                     "cannot alter the type of column \"{name}\" from {old} to {new}"
@@ -392,6 +478,13 @@ pub(in crate::statement) fn rename(session: &mut Session, rename: &Rename) -> Re
             return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, text));
         }
         Some(Relation::View(view)) => super::super::view::rename(session, &ctx, &view, &rename.to)?,
+        Some(Relation::Sequence(def)) if rename.kind == Kind::Table => {
+            sequence::rename_to(session, &ctx, &def, &rename.to)?;
+        }
+        Some(Relation::Sequence(def)) => {
+            let text = format!("\"{}\" is not a view", def.name);
+            return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, text));
+        }
         Some(Relation::System(..)) => {}
     }
     Ok(done(tag))
@@ -418,7 +511,9 @@ fn rename_table(session: &mut Session, ctx: &Arc<QueryContext>, old: &Arc<TableD
     if matches!(to, RenameTo::Column(..)) {
         table.version += 1;
     }
-    session.apply(allowed, vec![Op::PutTable(table)])?;
+    let mut ops = sequence::follow(ctx, &table);
+    ops.insert(0, Op::PutTable(table));
+    session.apply(allowed, ops)?;
     let changed = session.context()?;
     check_views(&changed, &[old.id.0], |view| {
         Error::unsupported(format!("cannot rename in table {} because view {} depends on it", old.name, view.name))
@@ -455,8 +550,10 @@ fn rename_column(table: &mut TableDef, from: &str, to: &str) -> Result<()> {
         return Err(Error::new(SqlState::UNDEFINED_COLUMN, format!("column \"{from}\" does not exist")));
     };
     column.name = to.clone();
-    for check in &mut table.checks {
-        check.expr = constraints::renamed(&check.expr, from, &to)?;
+    let checks = table.checks.iter_mut().map(|c| &mut c.expr);
+    let generated = table.columns.iter_mut().filter_map(|c| c.generated.as_mut());
+    for text in checks.chain(generated) {
+        *text = constraints::renamed(text, from, &to)?;
     }
     constraints::rename_in_indexes(table, from, &to)
 }

@@ -16,7 +16,8 @@ use sightline_storage::ids::{ColumnId, SchemaId, TableId};
 use sightline_storage::types::SqlType;
 
 use super::super::{done, insert, layout, names, query};
-use super::keys;
+use super::filled::{Clauses, NewSequences, serial};
+use super::{generated, keys};
 use crate::answer::{Answer, Column, Notice};
 use crate::authorize::{Action, Allowed, authorize};
 use crate::codec::Style;
@@ -25,10 +26,12 @@ use crate::codec::input::parse_text_styled;
 use crate::error::from_datafusion;
 use crate::exec::write::TableWriter;
 use crate::parser::definition::CreateTable;
+use crate::parser::sequence::identity_options;
 use crate::plan::{
     QueryContext, assignment_cast, evaluate, fold, needs_type, plan_expr, resolve_creation, resolve_temporary,
     run as run_plan, sql_type_in,
 };
+use crate::sequence::reference;
 use crate::session::Session;
 
 /// Columns that every table of PostgreSQL has.
@@ -42,11 +45,13 @@ pub(in crate::statement) fn create(session: &mut Session, create: &CreateTable) 
         return Err(Error::unsupported("tables without columns are not supported"));
     }
     let mut checks = Vec::new();
+    let mut made = NewSequences::default();
     for column in &create.columns {
-        let (def, its_checks) = column_def(&ctx, &table, column, true)?;
+        let (def, its_checks) = column_def(&ctx, &table, column, true, &mut made)?;
         add_column(&mut table, def)?;
         checks.extend(its_checks);
     }
+    generated::check(&ctx, &table)?;
     for constraint in &create.constraints {
         checks.push(check_constraint(constraint)?);
     }
@@ -56,7 +61,7 @@ pub(in crate::statement) fn create(session: &mut Session, create: &CreateTable) 
     keys::add(session, &ctx, &mut table, &create.keys.iter().collect::<Vec<_>>())?;
     set_layout(&mut table, create)?;
     at_commit(session, create, &table);
-    session.apply(allowed, vec![Op::CreateTable(table)])?;
+    session.apply(allowed, made.with_table(&ctx, table)?)?;
     Ok(done("CREATE TABLE"))
 }
 
@@ -82,7 +87,18 @@ pub(in crate::statement) async fn create_as(
         let stored_name = stored_name(&name, id, true);
         add_column(
             &mut table,
-            ColumnDef { id, stored_name, name, ty, not_null: false, default: None, missing: None, comment: None },
+            ColumnDef {
+                id,
+                stored_name,
+                name,
+                ty,
+                not_null: false,
+                default: None,
+                missing: None,
+                comment: None,
+                identity: None,
+                generated: None,
+            },
         )?;
     }
     set_layout(&mut table, create)?;
@@ -174,6 +190,7 @@ pub(super) fn exists_beside(ctx: &QueryContext, schema: SchemaId, name: &str, ow
     let catalog = &ctx.snapshot.catalog;
     catalog.tables.contains_key(&key)
         || catalog.views.contains_key(&key)
+        || catalog.sequences.contains_key(&key)
         || catalog.index_named(schema, name).is_some_and(|(table, _)| table.id != own)
 }
 
@@ -254,21 +271,34 @@ pub(super) fn column_def(
     table: &TableDef,
     column: &ast::ColumnDef,
     first: bool,
+    made: &mut NewSequences,
 ) -> Result<(ColumnDef, Vec<NewCheck>)> {
     let name = names::new_name(&fold(&column.name))?;
-    let ty = column_type(ctx, &column.data_type)?;
+    let clauses = Clauses::of(table, column)?;
+    let serial = serial(&column.data_type)?;
+    let ty = match &serial {
+        Some(ty) => ty.clone(),
+        None => column_type(ctx, &column.data_type)?,
+    };
     let id = ColumnId(table.next_column);
-    let mut nullable = None;
+    // What draws from a sequence is never NULL.
+    let mut nullable = (serial.is_some() || clauses.identity.is_some()).then_some(false);
     let mut def = ColumnDef {
         id,
         stored_name: stored_name(&name, id, first),
         name,
         ty,
-        not_null: false,
+        not_null: nullable == Some(false),
         default: None,
         missing: None,
         comment: None,
+        identity: None,
+        generated: None,
     };
+    if serial.is_some() {
+        made.serial(ctx, table, &mut def)?;
+    }
+    let mut defaults = usize::from(serial.is_some());
     let mut checks = Vec::new();
     for option in &column.options {
         match &option.option {
@@ -285,7 +315,8 @@ pub(super) fn column_def(
                 def.not_null = not_null;
             }
             ast::ColumnOption::Default(expr) => {
-                if def.default.is_some() {
+                defaults += 1;
+                if defaults > 1 {
                     let text = format!(
                         "multiple default values specified for column \"{}\" of table \"{}\"",
                         def.name, table.name
@@ -298,9 +329,17 @@ pub(super) fn column_def(
                 let given = check.name.as_ref().or(option.name.as_ref()).map(fold);
                 checks.push((given, (*check.expr).clone(), Some(def.name.clone())));
             }
+            ast::ColumnOption::Generated { .. } => {}
+            ast::ColumnOption::Comment(text) if identity_options(text).is_some() => {}
             other => return Err(unsupported_option(other)),
         }
     }
+    clauses.check(table, &def, defaults > 0)?;
+    if let Some((always, options)) = &clauses.identity {
+        made.identity(ctx, table, &mut def, *always, options)?;
+    }
+    // Looked at when all columns are known.
+    def.generated = clauses.expression.map(ToString::to_string);
     Ok((def, checks))
 }
 
@@ -336,9 +375,6 @@ pub(in crate::statement) fn column_type(ctx: &QueryContext, ty: &ast::DataType) 
 
 fn unsupported_option(option: &ast::ColumnOption) -> Error {
     match option {
-        ast::ColumnOption::Generated { .. } | ast::ColumnOption::Identity(_) => {
-            Error::unsupported("generated columns are not supported").hint("Use a DEFAULT, or a view.")
-        }
         ast::ColumnOption::Collation(name) => Error::unsupported(format!("COLLATE {name} is not supported")),
         other => Error::unsupported(format!("the column option {other} is not supported")),
     }
@@ -381,7 +417,14 @@ pub(in crate::statement) fn default_text(
         evaluate(ctx, expr, ty).map(|_| ())
     };
     checked.map_err(|e| default_error(e, ty, column))?;
-    Ok(Some(expr.to_string()))
+    let mut resolved = expr.clone();
+    reference::resolve(ctx, &mut resolved)?;
+    // One that only draws is known by its text.
+    let text = resolved.to_string();
+    Ok(Some(match reference::named(&ctx.snapshot.catalog, &text).as_slice() {
+        [id] if text.eq_ignore_ascii_case(&reference::written(*id)) => reference::written(*id),
+        _ => text,
+    }))
 }
 
 /// `'today'` and the like, for a column of dates or times, as the literal that they are now.
@@ -408,7 +451,7 @@ fn time_now(ctx: &Arc<QueryContext>, expr: &ast::Expr, ty: &SqlType) -> Result<O
 }
 
 /// Where an expression stands that has a subquery or an aggregate in it.
-fn placed(e: Error, one: &str, many: &str) -> Error {
+pub(super) fn placed(e: Error, one: &str, many: &str) -> Error {
     match e.message() {
         "cannot use subquery in this expression" => Error::unsupported(format!("cannot use subquery in {one}")),
         "aggregate functions are not allowed in this expression" => {
@@ -419,7 +462,7 @@ fn placed(e: Error, one: &str, many: &str) -> Error {
 }
 
 /// PostgreSQL says what a DEFAULT of another type is a little differently from a value.
-fn default_error(e: Error, ty: &SqlType, column: &str) -> Error {
+pub(super) fn default_error(e: Error, ty: &SqlType, column: &str) -> Error {
     match e.message().split_once("but expression is of type ") {
         Some((_, from)) if e.code() == SqlState::DATATYPE_MISMATCH => Error::new(
             SqlState::DATATYPE_MISMATCH,

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use sightline_storage::catalog::ViewDef;
+use sightline_storage::catalog::{ColumnDef, SequenceDef, TableDef, ViewDef};
 use sightline_storage::error::{Error, Result, SqlState};
-use sightline_storage::ids::TableId;
+use sightline_storage::ids::{SequenceId, TableId};
 
 use super::constraints::{still_needed, tell};
+use crate::catalog::relation_shown;
 use crate::parser;
 use crate::plan::{QueryContext, plan_query};
 use crate::session::Session;
 use crate::statement::names::quoted;
+use crate::statement::sequence::{cannot_drop_identity, defaults_of};
 
 /// Views that read any of these relations, directly or through other views, without those named; in an order in which
 /// each comes after what it reads.
@@ -45,9 +47,54 @@ pub(super) fn readers_first<'a>(views: &[&'a Arc<ViewDef>]) -> Vec<&'a Arc<ViewD
     ordered
 }
 
+/// The sequences among these relations that do not go with a table among them, and those that do go with one.
+///
+/// # Errors
+/// 2BP01 for that of an identity column which stays.
+pub(super) fn sequences(ctx: &QueryContext, oids: &[u32]) -> Result<(Vec<SequenceId>, Vec<SequenceId>)> {
+    let with_table = |s: &SequenceDef| s.owned_by.is_some_and(|o| oids.contains(&o.table.0));
+    let (mut alone, mut owned) = (Vec::new(), Vec::new());
+    for sequence in ctx.snapshot.catalog.sequences.values() {
+        if with_table(sequence) {
+            owned.push(sequence.id);
+        } else if oids.contains(&sequence.id.0) {
+            if let Some(e) = cannot_drop_identity(ctx, sequence.id) {
+                return Err(e);
+            }
+            alone.push(sequence.id);
+        }
+    }
+    Ok((alone, owned))
+}
+
+/// A DEFAULT of a table that stays, and the sequence that goes.
+pub(super) type DefaultOf<'a> = (&'a Arc<TableDef>, &'a ColumnDef, SequenceId);
+
+/// Defaults that draw from the sequences, of tables that stay.
+pub(super) fn defaults<'a>(ctx: &'a QueryContext, oids: &[u32], sequences: &[SequenceId]) -> Vec<DefaultOf<'a>> {
+    let all = defaults_of(ctx, sequences).into_iter();
+    all.filter(|(table, ..)| !oids.contains(&table.id.0)).collect()
+}
+
+/// The tables without those defaults.
+pub(super) fn without_defaults(defaults: &[DefaultOf<'_>]) -> Vec<TableDef> {
+    let mut changed: Vec<TableDef> = Vec::new();
+    for (table, column, _) in defaults {
+        let at = changed.iter().position(|t| t.id == table.id).unwrap_or_else(|| {
+            changed.push(TableDef { version: table.version + 1, ..(***table).clone() });
+            changed.len() - 1
+        });
+        changed[at].columns.iter_mut().filter(|c| c.id == column.id).for_each(|c| c.default = None);
+    }
+    changed
+}
+
 /// How a relation is called in a message.
 fn shown(ctx: &QueryContext, oid: u32) -> String {
     let catalog = &ctx.snapshot.catalog;
+    if catalog.sequence(SequenceId(oid)).is_some() {
+        return format!("sequence {}", relation_shown(ctx, oid));
+    }
     let table = catalog.tables.values().find(|t| t.id.0 == oid).map(|t| format!("table {}", quoted(&t.name)));
     let view = || catalog.views.values().find(|v| v.id.0 == oid).map(|v| format!("view {}", quoted(&v.name)));
     table.or_else(view).unwrap_or_default()
@@ -58,19 +105,25 @@ pub(super) fn refuse_or_tell(
     session: &mut Session,
     ctx: &QueryContext,
     oids: &[u32],
+    defaults: &[DefaultOf<'_>],
     dependents: &[Arc<ViewDef>],
     cascade: bool,
 ) -> Result<()> {
     let keys = referring(ctx, oids);
-    if dependents.is_empty() && keys.is_empty() {
+    if dependents.is_empty() && keys.is_empty() && defaults.is_empty() {
         return Ok(());
     }
+    let default = |(table, column, _): &DefaultOf<'_>| {
+        format!("default value for column {} of table {}", quoted(&column.name), relation_shown(ctx, table.id.0))
+    };
     if cascade {
         let views = dependents.iter().map(|v| format!("view {}", quoted(&v.name)));
-        tell(session, &keys.iter().map(|(key, _)| key.clone()).chain(views).collect::<Vec<_>>());
+        let keys = keys.iter().map(|(key, _)| key.clone());
+        tell(session, &defaults.iter().map(default).chain(keys).chain(views).collect::<Vec<_>>());
         return Ok(());
     }
     let mut lines = keys.iter().map(|(key, on)| format!("{key} depends on {}", shown(ctx, *on))).collect::<Vec<_>>();
+    lines.extend(defaults.iter().map(|d| format!("{} depends on {}", default(d), shown(ctx, d.2.0))));
     for view in dependents {
         for read in &view.depends_on {
             let reached = oids.contains(read) || dependents.iter().any(|d| d.id.0 == *read);

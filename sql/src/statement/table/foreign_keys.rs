@@ -119,6 +119,10 @@ fn referenced(ctx: &QueryContext, table: &TableDef, name: &ast::ObjectName) -> R
             let text = format!("referenced relation \"{}\" is not a table", view.name);
             Err(Error::new(SqlState::WRONG_OBJECT_TYPE, text))
         }
+        Relation::Sequence(sequence) => {
+            let text = format!("referenced relation \"{}\" is not a table", sequence.name);
+            Err(Error::new(SqlState::WRONG_OBJECT_TYPE, text))
+        }
         Relation::System(_, name) => Err(Error::new(
             SqlState::INSUFFICIENT_PRIVILEGE,
             format!("permission denied: \"{name}\" is a system catalog"),
