@@ -471,6 +471,8 @@ impl<'a> Analysis<'a> {
                 | Clause::Returning
                 | Clause::Default
                 | Clause::Generated
+                | Clause::Key
+                | Clause::Predicate
         );
         if refused {
             let message = format!("set-returning functions are not allowed in {}", clause.shown());

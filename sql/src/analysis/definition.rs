@@ -1,12 +1,14 @@
-//! CREATE TABLE: the types of its columns, DEFAULT and CHECK.
+//! CREATE TABLE: the types of its columns, DEFAULT and CHECK; CREATE INDEX: its expressions.
 
 use datafusion::sql::sqlparser::ast::{ColumnOption, Expr, TableConstraint};
+use sightline_storage::catalog::TableDef;
 use sightline_storage::error::{Result, SqlState};
 
 use super::scope::{Column, Named, Scope};
 use super::types::{OPEN, Ty, UNKNOWN, of_sql};
 use super::{Analysis, Clause};
 use crate::parser::definition::CreateTable;
+use crate::parser::index::{CreateIndex, PartOf};
 use crate::plan::{fold, sql_type_in};
 use crate::statement::table::serial;
 
@@ -58,6 +60,26 @@ impl<'a> Analysis<'a> {
             if let TableConstraint::Check(check) = constraint {
                 self.within(Clause::Check, |a| a.condition(&check.expr, "CHECK"))?;
             }
+        }
+        self.scopes.pop();
+        Ok(())
+    }
+
+    /// Looks at the expressions of a new index.
+    ///
+    /// # Errors
+    /// Those of expressions; 0A000 and 42803 for what these may not hold; 42804.
+    pub(super) fn index_definition(&mut self, index: &'a CreateIndex, table: &TableDef) -> Result<()> {
+        let columns = table.columns.iter().map(|c| Column { name: c.name.clone(), ty: of_sql(&c.ty) }).collect();
+        self.scopes.push(Scope::new());
+        self.scope().tables.push(Named { name: table.name.clone(), columns, open: false }.table());
+        for part in &index.columns {
+            if let PartOf::Expr(expr) = &part.of {
+                self.within(Clause::Key, |a| a.expression(expr))?;
+            }
+        }
+        if let Some(predicate) = &index.predicate {
+            self.within(Clause::Predicate, |a| a.condition(predicate, "WHERE"))?;
         }
         self.scopes.pop();
         Ok(())

@@ -275,6 +275,8 @@ impl<'a> Analysis<'a> {
             Clause::Check => "check constraint",
             Clause::Default => "DEFAULT expression",
             Clause::Generated => "column generation expression",
+            Clause::Key => "index expression",
+            Clause::Predicate => "index predicate",
             _ => return Ok(()),
         };
         let at = match expr {

@@ -390,8 +390,17 @@ impl<'a> Analysis<'a> {
                 (schema.to_string(), columns.map(open_column).collect::<Vec<_>>(), false)
             }
         };
+        let key = match &found {
+            Relation::Table(def) => def.primary_key().and_then(|k| k.key_columns()).and_then(|ids| {
+                ids.iter().map(|id| def.columns.iter().position(|c| c.id == *id)).collect::<Option<Vec<_>>>()
+            }),
+            Relation::View(_) | Relation::System(..) => None,
+        };
         let relation = Some((schema, bare.clone()));
-        self.aliased(Table { relation, columns, open, ..Named::unknown(bare).table() }, alias)
+        self.aliased(
+            Table { relation, columns, open, key: key.unwrap_or_default(), ..Named::unknown(bare).table() },
+            alias,
+        )
     }
 
     /// A function in FROM; the columns of one that returns several are not known here.

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    self, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query, Visit, Visitor,
+    self, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query, Spanned, Visit, Visitor,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 use sightline_storage::error::{Error, Result, SqlState};
@@ -61,7 +61,7 @@ impl<'a> Analysis<'a> {
     ///
     /// # Errors
     /// 42803 at the first such column.
-    pub(super) fn grouped(&self, exprs: &[&'a Expr], groups: &[&'a Expr]) -> Result<()> {
+    pub(super) fn grouped(&self, exprs: &[&'a Expr], groups: &[&'a Expr], determined: &[usize]) -> Result<()> {
         let level = self.scopes.len() - 1;
         let mut columns = Vec::new();
         let mut others = Vec::new();
@@ -73,12 +73,22 @@ impl<'a> Analysis<'a> {
         }
         for expr in exprs {
             let mut search =
-                Search { analysis: self, level, columns: &columns, others: &others, inside: 0, queries: 0 };
+                Search { analysis: self, level, columns: &columns, others: &others, determined, inside: 0, queries: 0 };
             if let ControlFlow::Break(error) = Visit::visit(*expr, &mut search) {
                 return Err(error);
             }
         }
         Ok(())
+    }
+
+    /// The tables of this query whose primary key is grouped by: their other columns hang on it.
+    pub(super) fn determined(&self, groups: &[&'a Expr]) -> Vec<usize> {
+        let level = self.scopes.len() - 1;
+        let grouped = groups.iter().filter_map(|g| self.meant.get(&address(bare(g)))).filter(|p| p.level == level);
+        let grouped = grouped.map(|p| (p.table, p.column)).collect::<Vec<_>>();
+        let tables = self.scopes[level].tables.iter().enumerate();
+        let whole = tables.filter(|(n, t)| !t.key.is_empty() && t.key.iter().all(|c| grouped.contains(&(*n, *c))));
+        whole.map(|(n, _)| n).collect()
     }
 
     /// Where the first column of a query stands in an expression.
@@ -97,6 +107,8 @@ struct Search<'s, 'a> {
     level: usize,
     columns: &'s [Place],
     others: &'s [String],
+    /// Tables whose columns all hang on what is grouped.
+    determined: &'s [usize],
     /// How deep in something that may hold any column.
     inside: usize,
     /// How many subqueries deep.
@@ -157,6 +169,11 @@ impl Visitor for Search<'_, '_> {
         }
         let Some(place) = self.analysis.meant.get(&address(expr)) else { return ControlFlow::Continue(()) };
         if place.level != self.level || self.columns.contains(place) {
+            return ControlFlow::Continue(());
+        }
+        if self.queries == 0 && self.determined.contains(&place.table) {
+            let mut meanings = self.analysis.meanings.borrow_mut();
+            meanings.determined.insert(expr.span().start, vec![expr.clone()]);
             return ControlFlow::Continue(());
         }
         let table = &self.analysis.scopes[place.level].tables[place.table];

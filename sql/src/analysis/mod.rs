@@ -23,6 +23,7 @@ mod from;
 mod grouping;
 mod overload;
 mod place;
+mod printed;
 mod scope;
 mod select;
 #[cfg(test)]
@@ -36,8 +37,11 @@ use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast::{self, Expr, WindowSpec};
 use datafusion::sql::sqlparser::tokenizer::Location;
+use sightline_storage::catalog::TableDef;
 use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::types::SqlType;
+
+pub(crate) use self::printed::{is_call, printed};
 
 use self::place::Places;
 use self::scope::{Place, Scope};
@@ -45,6 +49,7 @@ use crate::codec::Style;
 use crate::parser::Statement;
 use crate::parser::change::Change;
 use crate::parser::definition::CreateTable;
+use crate::parser::index::CreateIndex;
 use crate::plan::QueryContext;
 
 /// The part of a query that an expression stands in, which decides what it may hold.
@@ -71,6 +76,9 @@ pub(super) enum Clause {
     Returning,
     /// The expression of a generated column.
     Generated,
+    /// Of an index.
+    Key,
+    Predicate,
 }
 
 impl Clause {
@@ -93,6 +101,8 @@ impl Clause {
             Clause::Update => "UPDATE",
             Clause::Returning => "RETURNING",
             Clause::Generated => "column generation expressions",
+            Clause::Key => "index expressions",
+            Clause::Predicate => "index predicates",
         }
     }
 }
@@ -151,6 +161,9 @@ pub(crate) struct Meanings {
     pub stars: HashMap<Location, Vec<String>>,
     /// The columns that a NATURAL JOIN merges, by the place of its right side.
     pub natural: HashMap<Location, Vec<String>>,
+    /// The columns that GROUP BY need not name, since the primary key of their table is grouped by: by the place of what names
+    /// them, a column or a `*`.
+    pub determined: HashMap<Location, Vec<Expr>>,
     /// The types of literals that were written without one, as far as the planner would not find them out.
     pub literals: HashMap<Location, SqlType>,
 }
@@ -199,6 +212,20 @@ pub(crate) fn check_change(
 pub(crate) fn check_table(ctx: &Arc<QueryContext>, statement: &Statement, table: &CreateTable) -> Result<()> {
     let text = format!("{}{}", statement.before, statement.text);
     Analysis::new(ctx, &statement.before, &text, &[]).table_definition(table)
+}
+
+/// Refuses a CREATE INDEX that PostgreSQL refuses.
+///
+/// # Errors
+/// As [`check_query`].
+pub(crate) fn check_index(
+    ctx: &Arc<QueryContext>,
+    statement: &Statement,
+    index: &CreateIndex,
+    table: &TableDef,
+) -> Result<()> {
+    let text = format!("{}{}", statement.before, statement.text);
+    Analysis::new(ctx, &statement.before, &text, &[]).index_definition(index, table)
 }
 
 impl<'a> Analysis<'a> {

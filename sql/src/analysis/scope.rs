@@ -29,6 +29,8 @@ pub(super) struct Table {
     pub(super) open: bool,
     /// A join: its columns are those of its sides.
     pub(super) join: bool,
+    /// The columns of its primary key.
+    pub(super) key: Vec<usize>,
     /// `t.c` means something.
     pub(super) qualifies: bool,
     /// `c` means something.
@@ -312,6 +314,7 @@ impl Named {
             columns: self.columns.clone(),
             open: self.open,
             join: false,
+            key: vec![],
             qualifies: true,
             shows: true,
             lateral: None,

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Cte, Distinct, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, LimitClause, ObjectName,
+    Cte, Distinct, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, LimitClause, ObjectName,
     OrderByExpr, OrderByKind, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, SetOperator,
     Spanned, UnaryOperator, Value as Literal, Values, With, visit_relations,
 };
@@ -313,8 +313,9 @@ impl<'a> Analysis<'a> {
                 _ => &[],
             };
             let exprs = listed.chain(sorted).chain(on).chain(&select.having).collect::<Vec<_>>();
-            self.grouped(&exprs, &groups)?;
-            self.starred_are_grouped(select, &groups)?;
+            let determined = if has_sets(select) { vec![] } else { self.determined(&groups) };
+            self.grouped(&exprs, &groups, &determined)?;
+            self.starred_are_grouped(select, &groups, &determined)?;
         }
         Ok(known.then(|| outputs.into_iter().map(|o| Column { name: o.name, ty: o.ty }).collect()))
     }
@@ -667,7 +668,7 @@ impl<'a> Analysis<'a> {
     }
 
     /// The columns that a `*` stands for are grouped too.
-    fn starred_are_grouped(&self, select: &'a Select, groups: &[&'a Expr]) -> Result<()> {
+    fn starred_are_grouped(&self, select: &'a Select, groups: &[&'a Expr], determined: &[usize]) -> Result<()> {
         let star =
             select.projection.iter().find(|i| matches!(i, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)));
         let Some(star) = star else { return Ok(()) };
@@ -691,6 +692,13 @@ impl<'a> Analysis<'a> {
                 if !entry.qualifies || places.iter().any(|p| p.table == table && p.column == column) {
                     continue;
                 }
+                if determined.contains(&table) {
+                    let parts = [&entry.name, &c.name].map(|name| Ident::with_quote('"', name));
+                    let mut meanings = self.meanings.borrow_mut();
+                    let columns = meanings.determined.entry(star.span().start).or_default();
+                    columns.push(Expr::CompoundIdentifier(parts.to_vec()));
+                    continue;
+                }
                 let message = format!(
                     "column \"{}.{}\" must appear in the GROUP BY clause or be used in an aggregate function",
                     entry.name, c.name
@@ -705,6 +713,18 @@ impl<'a> Analysis<'a> {
 fn has_group_by(select: &Select) -> bool {
     match &select.group_by {
         GroupByExpr::Expressions(exprs, _) => !exprs.is_empty(),
+        GroupByExpr::All(_) => true,
+    }
+}
+
+/// Whether GROUP BY says more than expressions.
+fn has_sets(select: &Select) -> bool {
+    match &select.group_by {
+        GroupByExpr::Expressions(exprs, _) => exprs.iter().any(|e| match e {
+            Expr::Function(f) => is_set(&f.name),
+            Expr::Tuple(_) => true,
+            _ => false,
+        }),
         GroupByExpr::All(_) => true,
     }
 }

@@ -8,6 +8,7 @@ use sightline_storage::ids::ColumnId;
 use sightline_storage::types::SqlType;
 
 use super::{names, objects};
+use crate::analysis;
 use crate::parser;
 use crate::plan::QueryContext;
 use crate::statement::index::method;
@@ -42,7 +43,7 @@ pub(super) fn definition(ctx: &QueryContext, table: &TableDef, index: &IndexDef,
         text.push_str(&format!(" WITH ({})", options.collect::<Vec<_>>().join(", ")));
     }
     if let Some(predicate) = &index.predicate {
-        text.push_str(&format!(" WHERE {}", expression(predicate, pretty)));
+        text.push_str(&format!(" WHERE {}", expression(table, predicate, pretty)));
     }
     text
 }
@@ -63,23 +64,33 @@ pub(crate) fn keys(_ctx: &QueryContext, table: &TableDef, index: &IndexDef) -> S
 fn key(table: &TableDef, column: &IndexColumn, pretty: bool) -> String {
     match &column.key {
         IndexKey::Column(id) => self::column(table, *id),
-        IndexKey::Expression { sql, .. } if is_call(sql) => expression(sql, pretty),
-        IndexKey::Expression { sql, .. } => format!("({})", expression(sql, pretty)),
+        IndexKey::Expression { sql, .. } if is_call(table, sql) => expression(table, sql, pretty),
+        IndexKey::Expression { sql, .. } => format!("({})", expression(table, sql, pretty)),
     }
 }
 
 /// Whether the expression looks like a function's call, which stands without brackets.
-fn is_call(sql: &str) -> bool {
-    matches!(parser::parse_expr(sql), Ok(ast::Expr::Function(_)))
+fn is_call(table: &TableDef, sql: &str) -> bool {
+    let Ok(expr) = parser::parse_expr(sql) else { return false };
+    analysis::is_call(&expr, &names_and_types(table)).unwrap_or(matches!(expr, ast::Expr::Function(_)))
 }
 
-/// An expression as it was written, in brackets if it is more than a name or a call.
-fn expression(sql: &str, pretty: bool) -> String {
+/// An expression over a table as PostgreSQL prints it; if it cannot be told, as it was written, in brackets if it is more than
+/// a name or a call.
+pub(super) fn expression(table: &TableDef, sql: &str, pretty: bool) -> String {
+    let parsed = parser::parse_expr(sql);
+    if let Some(text) = parsed.as_ref().ok().and_then(|e| analysis::printed(e, &names_and_types(table), pretty)) {
+        return text;
+    }
     let simple = matches!(
-        parser::parse_expr(sql),
+        parsed,
         Ok(ast::Expr::Function(_) | ast::Expr::Identifier(_) | ast::Expr::Value(_) | ast::Expr::Nested(_))
     );
     if pretty || simple { sql.to_string() } else { format!("({sql})") }
+}
+
+fn names_and_types(table: &TableDef) -> Vec<(String, SqlType)> {
+    table.columns.iter().map(|c| (c.name.clone(), c.ty.clone())).collect()
 }
 
 /// COLLATE, operator class and order, as far as they are not the default.

@@ -127,6 +127,11 @@ pub struct QueryContext {
 }
 
 impl QueryContext {
+    /// Whether there is a table with a primary key.
+    fn has_keys(&self) -> bool {
+        self.snapshot.catalog.tables.values().any(|t| t.primary_key().is_some())
+    }
+
     /// The schemas that names without one are looked up in, in order; `"$user"` is put in.
     pub fn search_path(&self) -> Vec<String> {
         let user = &self.identity.role_name;
@@ -232,7 +237,7 @@ pub(crate) fn aside<T>(long: bool, work: impl FnOnce() -> T) -> T {
 fn plan_here(ctx: &Arc<QueryContext>, query: &ast::Query, declared: &[Option<SqlType>]) -> Result<Planned> {
     let mut query = query.clone();
     user_types::resolve(ctx, &ctx.relation_path(), &mut query);
-    let meanings = match rewrite::needs_meanings(&query) {
+    let meanings = match rewrite::needs_meanings(&query, || ctx.has_keys()) {
         true => crate::analysis::meanings(ctx, &query, declared),
         false => Meanings::default(),
     };
@@ -406,7 +411,7 @@ fn style_now(ctx: &QueryContext) -> crate::codec::Style {
 fn plan_view(ctx: &Arc<QueryContext>, view: &Arc<ViewDef>, depth: usize) -> Result<LogicalPlan> {
     let mut query = crate::parser::query(&view.query)?;
     user_types::resolve(ctx, &view.search_path, &mut query);
-    let meanings = match rewrite::needs_meanings(&query) {
+    let meanings = match rewrite::needs_meanings(&query, || ctx.has_keys()) {
         true => crate::analysis::meanings(&Arc::new(ctx.of_view(view)?), &query, &[]),
         false => Meanings::default(),
     };

@@ -10,8 +10,9 @@ use super::{FirstPlan, Prepared, Session};
 use crate::analysis;
 use crate::answer::{Answer, Column};
 use crate::parser::copy::CopySource;
+use crate::parser::index::IndexStatement;
 use crate::parser::{Body, Statement};
-use crate::plan::plan_query;
+use crate::plan::{Relation, plan_query, resolve_relation};
 use crate::statement;
 
 /// Types of parameters, and the columns if there are any.
@@ -204,6 +205,15 @@ impl Session {
                 }
                 None => Ok((as_declared(), None)),
             },
+            Body::Index(index) => {
+                if let IndexStatement::Create(create) = index.as_ref() {
+                    let ctx = self.write_context()?;
+                    if let Ok(Relation::Table(table)) = resolve_relation(&ctx, &create.table) {
+                        analysis::check_index(&ctx, statement, create, &table)?;
+                    }
+                }
+                Ok((as_declared(), None))
+            }
             Body::Copy(copy) => {
                 if let CopySource::Query(query) = &copy.source {
                     let ctx = self.context()?;

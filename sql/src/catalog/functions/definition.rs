@@ -93,13 +93,13 @@ fn pg_get_viewdef(ctx: &QueryContext, args: &[Value]) -> Result<Value> {
 
 fn pg_get_constraintdef(ctx: &QueryContext, args: &[Value]) -> Result<Value> {
     let pretty = args.get(1).and_then(Value::bool).unwrap_or(false);
-    let of_tables = objects::checks(ctx).map(|(oid, _, check)| (oid, check));
-    let mut all = of_tables.chain(objects::domain_checks(ctx).map(|(oid, _, check)| (oid, check)));
-    let found = args[0].oid().and_then(|oid| all.find(|(o, _)| *o == oid));
-    if let Some((_, check)) = found {
+    let Some(oid) = args[0].oid() else { return Ok(Value::Null) };
+    if let Some((_, table, check)) = objects::checks(ctx).find(|(o, ..)| *o == oid) {
+        return Ok(format!("CHECK ({})", indexdef::expression(table, &check.expr, pretty)).into());
+    }
+    if let Some((_, _, check)) = objects::domain_checks(ctx).find(|(o, ..)| *o == oid) {
         return Ok(information_schema::check_clause(&check.expr, pretty).into());
     }
-    let Some(oid) = args[0].oid() else { return Ok(Value::Null) };
     if let Some((_, table, index)) = objects::keys(ctx).find(|(o, ..)| *o == oid) {
         return Ok(indexdef::constraint(table, index).into());
     }

@@ -7,7 +7,7 @@ use sightline_storage::ids::ColumnId;
 
 use crate::catalog::relation::Relation;
 use crate::catalog::rows::{Rows, Value};
-use crate::catalog::{information_schema, objects};
+use crate::catalog::{indexdef, information_schema, objects};
 use crate::plan::QueryContext;
 
 pub(super) fn build(ctx: &QueryContext, relation: &'static Relation) -> Result<RecordBatch> {
@@ -48,7 +48,7 @@ pub(super) fn build(ctx: &QueryContext, relation: &'static Relation) -> Result<R
             " ".into(),
             " ".into(),
             true.into(),
-            (&check.expr).into(),
+            indexdef::expression(table, &check.expr, false).into(),
             0.into(),
             columns_of(table, &check.expr).into(),
             0.into(),

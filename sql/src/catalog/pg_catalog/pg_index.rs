@@ -57,8 +57,8 @@ pub(super) fn build(ctx: &QueryContext, relation: &'static Relation) -> Result<R
             collations(table, index).into(),
             vec![0_u32; keys].into(),
             options(index).into(),
-            expressions(index).into(),
-            index.predicate.clone().into(),
+            expressions(table, index).into(),
+            index.predicate.as_ref().map(|p| indexdef::expression(table, p, false)).into(),
         ]);
     }
     rows.finish()
@@ -94,9 +94,9 @@ fn options(index: &IndexDef) -> Vec<u16> {
     index.columns.iter().map(|c| u16::from(c.descending) | (u16::from(c.nulls_first) << 1)).collect()
 }
 
-fn expressions(index: &IndexDef) -> Option<String> {
+fn expressions(table: &TableDef, index: &IndexDef) -> Option<String> {
     let texts = index.columns.iter().filter_map(|c| match &c.key {
-        IndexKey::Expression { sql, .. } => Some(sql.as_str()),
+        IndexKey::Expression { sql, .. } => Some(indexdef::expression(table, sql, false)),
         IndexKey::Column(_) => None,
     });
     let texts = texts.collect::<Vec<_>>();

@@ -7,6 +7,7 @@ mod aggregates;
 mod arrays;
 mod calls;
 mod composites;
+mod dependent_groups;
 mod fields;
 mod grouping;
 mod joins;
@@ -87,8 +88,11 @@ impl Learned {
 }
 
 /// Whether what some names of a query mean must be found out before it is rewritten.
-pub(super) fn needs_meanings(query: &Query) -> bool {
+///
+/// `keys`: whether there are tables with a primary key.
+pub(super) fn needs_meanings(query: &Query, keys: impl Fn() -> bool) -> bool {
     whole_rows::may_have(query)
+        || (dependent_groups::may_have(query) && keys())
         || outer_columns::may_have(query)
         || literals::may_have(query)
         || joins::has_natural(query)
@@ -102,6 +106,7 @@ pub(super) fn rewrite(query: &mut Query, meanings: &Meanings) -> Learned {
     pass.learned.failed = search::rewritten(query, meanings).err();
     outer_columns::named(query, meanings);
     joins::natural_as_using(query, &meanings.natural);
+    dependent_groups::named(query, meanings);
     fields::spread(query, &meanings.rows);
     select_list::name_columns(query, true);
     literals::typed(query, &meanings.literals);
@@ -117,6 +122,7 @@ pub(super) fn rewrite_view(query: &mut Query, view: &str, meanings: &Meanings) -
     pass.learned.failed = search::rewritten(query, meanings).err();
     outer_columns::named(query, meanings);
     joins::natural_as_using(query, &meanings.natural);
+    dependent_groups::named(query, meanings);
     fields::spread(query, &meanings.rows);
     select_list::name_columns(query, true);
     literals::typed(query, &meanings.literals);

@@ -96,12 +96,6 @@ pub(in crate::statement) async fn alter(session: &mut Session, alter: &AlterTabl
     if !scans.is_empty() || !asked.unique.is_empty() {
         session.apply(allowed, no_new_rows(&changed, table.id))?;
     }
-    for scan in scans {
-        let (ctx, table) = if scan.before { (&ctx, &*old) } else { (&changed, &table) };
-        if any_row(ctx, table, &scan.condition).await? {
-            return Err(scan.error);
-        }
-    }
     for name in asked.unique {
         let now = changed.snapshot.catalog.table(table.id);
         let Some((now, index)) = now.and_then(|t| Some((t, t.index(&name)?))) else { continue };
@@ -109,6 +103,12 @@ pub(in crate::statement) async fn alter(session: &mut Session, alter: &AlterTabl
         let before = index.key_columns().is_some_and(|ids| ids.iter().all(|id| old.column_by_id(*id).is_some()));
         let (ctx, table) = if before { (&ctx, &*old) } else { (&changed, &**now) };
         check_unique(ctx, table, index).await?;
+    }
+    for scan in scans {
+        let (ctx, table) = if scan.before { (&ctx, &*old) } else { (&changed, &table) };
+        if any_row(ctx, table, &scan.condition).await? {
+            return Err(scan.error);
+        }
     }
     Ok(done("ALTER TABLE"))
 }
