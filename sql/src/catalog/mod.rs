@@ -87,6 +87,13 @@ pub(crate) fn relation_shown(ctx: &QueryContext, oid: u32) -> String {
     names::regclass_out(ctx, oid)
 }
 
+/// Whether this column of a relation of the system is an `int2vector` or `oidvector`.
+pub(crate) fn is_vector(relation: u32, number: i16) -> bool {
+    let at = usize::try_from(number).ok().and_then(|n| n.checked_sub(1));
+    let system = relation < sightline_storage::ids::FIRST_USER_OID;
+    system && at.is_some_and(|n| relation::by_oid(relation).is_some_and(|r| r.columns.get(n).is_some_and(|c| c.vector)))
+}
+
 /// A function that needs the catalog or the session, bound to this statement; none if there is none of that name.
 pub fn system_function(ctx: &Arc<QueryContext>, name: &str) -> Option<Arc<ScalarUDF>> {
     functions::find(ctx, name)

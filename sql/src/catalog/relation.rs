@@ -37,6 +37,8 @@ pub(super) struct Column {
     pub(super) name: &'static str,
     pub(super) ty: SqlType,
     pub(super) not_null: bool,
+    /// An `int2vector` or `oidvector`: an array that leaves as its items with blanks between them.
+    pub(super) vector: bool,
 }
 
 impl Relation {
@@ -66,7 +68,7 @@ impl Column {
             Some(ty) => (ty, true),
             None => (ty, false),
         };
-        Some(Column { name, ty: type_by_name(ty), not_null })
+        Some(Column { name, ty: type_by_name(ty), not_null, vector: ty.ends_with("vector") && !ty.starts_with('_') })
     }
 }
 

@@ -458,7 +458,11 @@ fn output_columns(ctx: &QueryContext, plan: &LogicalPlan) -> Arc<[Column]> {
         .enumerate()
         .map(|(n, field)| {
             let (table, number) = origins.get(n).copied().flatten().unwrap_or((0, 0));
-            Column { name: columns::unhide(field.name()).to_string(), ty: SqlType::of_field(field), table, number }
+            let ty = match crate::catalog::is_vector(table, number) {
+                true => SqlType::Text,
+                false => SqlType::of_field(field),
+            };
+            Column { name: columns::unhide(field.name()).to_string(), ty, table, number }
         })
         .collect()
 }

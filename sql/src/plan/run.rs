@@ -85,17 +85,20 @@ fn with_parameters(plan: LogicalPlan, parameters: Vec<ScalarValue>) -> Result<Lo
     super::ctes::with_parameters(plan, &ParamValues::List(values)).map_err(from_datafusion)
 }
 
-/// Columns of a `reg*` type leave as names.
+/// Columns of a `reg*` type leave as names, vectors as their items.
 fn shown_names(ctx: &Arc<QueryContext>, plan: LogicalPlan) -> Result<LogicalPlan> {
     let schema = plan.schema().clone();
-    if !schema.fields().iter().any(|f| printer(&SqlType::of_field(f)).is_some()) {
+    let types = || schema.fields().iter().map(|f| SqlType::of_field(f));
+    if !types().any(|ty| printer(&ty).is_some() || is_numbers(&ty)) {
         return Ok(plan);
     }
+    let origins = super::columns::origins(ctx, &plan);
     let exprs = schema
         .columns()
         .into_iter()
         .zip(schema.fields())
-        .map(|(column, field)| match printer(&SqlType::of_field(field)) {
+        .enumerate()
+        .map(|(n, (column, field))| match printed_by(origins.get(n).copied().flatten(), &SqlType::of_field(field)) {
             Some(name) => match crate::catalog::system_function(ctx, &name) {
                 Some(function) => Ok(function.call(vec![Expr::Column(column)]).alias(field.name())),
                 None => Err(Error::internal(format!("function {name} is missing"))),
@@ -104,6 +107,17 @@ fn shown_names(ctx: &Arc<QueryContext>, plan: LogicalPlan) -> Result<LogicalPlan
         })
         .collect::<Result<Vec<_>>>()?;
     LogicalPlanBuilder::from(plan).project(exprs).and_then(|b| b.build()).map_err(from_datafusion)
+}
+
+/// What an `int2vector` or `oidvector` is held as.
+fn is_numbers(ty: &SqlType) -> bool {
+    matches!(ty, SqlType::Array(item) if matches!(**item, SqlType::SmallInt | SqlType::Oid))
+}
+
+/// The function that prints a column, which is of the catalog if `origin` says so.
+fn printed_by(origin: Option<(u32, i16)>, ty: &SqlType) -> Option<String> {
+    let vector = origin.is_some_and(|(table, number)| crate::catalog::is_vector(table, number));
+    if vector && is_numbers(ty) { Some("vector_out".to_string()) } else { printer(ty) }
 }
 
 /// The function that prints a type whose values are numbers and leave as names.

@@ -27,7 +27,7 @@ use crate::session::Session;
 
 pub(super) use alter::{alter, any_row, drop_column, new_schema, no_new_rows, rename};
 pub(super) use constraints::{cluster_on, drop_broken};
-pub(super) use create::{column_type, create, create_as, default_text, exists};
+pub(super) use create::{column_type, create, create_as, default_text, exists, is_system_column};
 pub(crate) use dependents::{check_views, dependent_views};
 pub(crate) use filled::serial;
 pub(super) use keys::{free_name, joined};

@@ -19,6 +19,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("pg_get_indexdef", &[Arg::Oid, Arg::Int, Arg::Bool], returns::text, pg_get_indexdef).required(1),
     Function::new("pg_get_triggerdef", &[Arg::Oid, Arg::Bool], returns::text, null).required(1),
     Function::new("pg_get_ruledef", &[Arg::Oid, Arg::Bool], returns::text, null).required(1),
+    Function::new("pg_partition_ancestors", &[Arg::Named], returns::regclasses, |_, _| Ok(Value::List(Vec::new()))),
     Function::new("pg_get_partkeydef", &[Arg::Oid], returns::text, null),
     Function::new("pg_get_partition_constraintdef", &[Arg::Oid], returns::text, null),
     Function::new("pg_get_statisticsobjdef", &[Arg::Oid], returns::text, null),
@@ -58,8 +59,14 @@ fn format_type(ctx: &QueryContext, args: &[Value]) -> Result<Value> {
     })
 }
 
-fn pg_get_expr(_: &QueryContext, args: &[Value]) -> Result<Value> {
+/// The text is as it is without `pretty`.
+fn pg_get_expr(ctx: &QueryContext, args: &[Value]) -> Result<Value> {
     let pretty = args.get(2).and_then(Value::bool).unwrap_or(false);
+    if let (true, Some(text), Some(oid)) = (pretty, args[0].text(), args[1].oid())
+        && let Some(Object::Table(table)) = objects::relation(ctx, oid)
+    {
+        return Ok(without_brackets(&indexdef::expression(table, text, true)).to_string().into());
+    }
     Ok(match (&args[0], pretty) {
         (Value::Text(text), true) => without_brackets(text).to_string().into(),
         (other, _) => other.clone(),

@@ -119,6 +119,9 @@ mod returns {
     pub(super) fn regclass() -> SqlType {
         SqlType::Reg(RegKind::Class)
     }
+    pub(super) fn regclasses() -> SqlType {
+        SqlType::Array(Box::new(SqlType::Reg(RegKind::Class)))
+    }
     pub(super) fn regtype() -> SqlType {
         SqlType::Reg(RegKind::Type)
     }

@@ -18,6 +18,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("regclass_out", &[Arg::Oid], returns::text, |c, a| output(&a[0], |o| names::regclass_out(c, o))),
     Function::new("regtype_out", &[Arg::Oid], returns::text, |c, a| output(&a[0], |o| names::regtype_out(c, o))),
     Function::new("regtypes_out", &[Arg::Oids], returns::texts, |c, a| Ok(types(c, &a[0]))),
+    Function::new("vector_out", &[Arg::Oids], returns::text, |_, a| Ok(vector(&a[0]))),
     Function::new("regproc_out", &[Arg::Oid], returns::text, |_, a| output(&a[0], names::regproc_out)),
     Function::new("regnamespace_out", &[Arg::Oid], returns::text, |c, a| {
         output(&a[0], |o| names::regnamespace_out(c, o))
@@ -49,6 +50,17 @@ fn types(ctx: &QueryContext, arg: &Value) -> Value {
     match arg {
         Value::List(oids) => {
             oids.iter().map(|o| o.oid().map(|o| names::regtype_out(ctx, o))).collect::<Vec<_>>().into()
+        }
+        _ => Value::Null,
+    }
+}
+
+/// Numbers with blanks between them.
+fn vector(arg: &Value) -> Value {
+    match arg {
+        Value::List(items) => {
+            let numbers = items.iter().map(|i| i.int().unwrap_or_default().to_string());
+            numbers.collect::<Vec<_>>().join(" ").into()
         }
         _ => Value::Null,
     }

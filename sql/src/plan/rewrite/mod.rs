@@ -57,8 +57,14 @@ pub(crate) use self::literals::needs_type;
 pub(super) use self::literals::reg_type;
 
 /// Functions that return sets: in a select list they become `unnest(…)` of DataFusion's list-returning ones.
-const SET_RETURNING: [&str; 5] =
-    ["generate_series", "generate_subscripts", "regexp_matches", "regexp_split_to_table", "string_to_table"];
+const SET_RETURNING: [&str; 6] = [
+    "generate_series",
+    "generate_subscripts",
+    "pg_partition_ancestors",
+    "regexp_matches",
+    "regexp_split_to_table",
+    "string_to_table",
+];
 
 /// What the pass learned beside the rewritten query.
 #[derive(Debug, Default)]

@@ -150,6 +150,9 @@ fn column(method: &Method, part: &IndexPart, key: IndexKey, ty: &SqlType) -> Res
 }
 
 fn table_column<'a>(table: &'a TableDef, name: &str) -> Result<&'a ColumnDef> {
+    if table.column(name).is_none() && table::is_system_column(name) {
+        return Err(Error::unsupported("index creation on system columns is not supported"));
+    }
     table
         .column(name)
         .ok_or_else(|| Error::new(SqlState::UNDEFINED_COLUMN, format!("column \"{name}\" does not exist")))
@@ -200,6 +203,7 @@ fn key(ctx: &Arc<QueryContext>, table: &TableDef, schema: &DFSchema, part: &Inde
         name => names::new_name(&name)?,
     };
     let ty = SqlType::of_field(&field);
+    names::no_row(&name, &ty)?;
     Ok((IndexKey::Expression { sql: expr.to_string(), name, ty: ty.clone() }, ty))
 }
 

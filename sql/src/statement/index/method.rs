@@ -60,6 +60,7 @@ enum For {
     Array,
     Enum,
     Record,
+    Name,
     /// Without classes, as json.
     None,
 }
@@ -86,12 +87,14 @@ fn kind(ty: &SqlType) -> For {
         SqlType::Array(_) => For::Array,
         SqlType::Enum(_) => For::Enum,
         SqlType::Composite(_) => For::Record,
+        SqlType::Name => For::Name,
         _ => For::None,
     }
 }
 
 /// The default class of a type is named for it: `int4_ops`.
-const CLASSES: [(&str, For); 22] = [
+const CLASSES: [(&str, For); 23] = [
+    ("name_ops", For::Name),
     ("bool_ops", For::Bool),
     ("int2_ops", For::Int2),
     ("int4_ops", For::Int4),

@@ -35,7 +35,12 @@ use crate::sequence::reference;
 use crate::session::Session;
 
 /// Columns that every table of PostgreSQL has.
-pub(super) const SYSTEM_COLUMNS: [&str; 7] = ["tableoid", "ctid", "xmin", "xmax", "cmin", "cmax", "_row"];
+const SYSTEM_COLUMNS: [&str; 7] = ["tableoid", "ctid", "xmin", "xmax", "cmin", "cmax", "_row"];
+
+/// Whether PostgreSQL gives every table a column of this name.
+pub(in crate::statement) fn is_system_column(name: &str) -> bool {
+    SYSTEM_COLUMNS[..6].contains(&name)
+}
 
 pub(in crate::statement) fn create(session: &mut Session, create: &CreateTable) -> Result<Answer> {
     let mut ctx = session.write_context()?;

@@ -9,7 +9,7 @@ use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::ids::TableId;
 
 use super::super::{index, names};
-use super::create::{SYSTEM_COLUMNS, exists_beside};
+use super::create::{exists_beside, is_system_column};
 use super::foreign_keys;
 use crate::answer::Notice;
 use crate::parser::key::{KeyClause, KeyRule};
@@ -241,7 +241,7 @@ fn key_column<'a>(table: &'a TableDef, name: &str) -> Result<&'a ColumnDef> {
     if let Some(column) = table.column(name) {
         return Ok(column);
     }
-    if SYSTEM_COLUMNS[..6].contains(&name) {
+    if is_system_column(name) {
         return Err(Error::unsupported("index creation on system columns is not supported"));
     }
     Err(Error::new(SqlState::UNDEFINED_COLUMN, format!("column \"{name}\" named in key does not exist")))
