@@ -31,6 +31,7 @@ struct Node {
 enum Kind {
     /// A column, or a call: never in brackets.
     Plain(String),
+    Null,
     /// A constant's text without its type, and whether that goes without saying.
     Const(String, bool),
     Call(String, Vec<Node>),
@@ -77,6 +78,7 @@ fn given(from: Node, to: Ty) -> Option<Node> {
     if from.ty == UNKNOWN {
         return match from.kind {
             Kind::Const(text, _) => node(Kind::Const(text, false), to),
+            Kind::Null => node(Kind::Plain(format!("NULL::{}", shown(to))), to),
             _ => None,
         };
     }
@@ -143,6 +145,11 @@ impl Reader<'_> {
                 self.cast(self.read(expr)?, &ty)
             }
             Expr::Function(call) => self.call(call),
+            Expr::Substring { expr, substring_from, substring_for, shorthand: true, .. } => {
+                let rest = [substring_from, substring_for].into_iter().flatten().map(|e| self.read(e));
+                let args = std::iter::once(self.read(expr)).chain(rest).collect::<Option<Vec<_>>>()?;
+                called("substr", args)
+            }
             Expr::Case { operand: None, conditions, else_result, .. } => {
                 let whens =
                     conditions.iter().map(|when| Some((self.boolean(&when.condition)?, self.read(&when.result)?)));
@@ -265,14 +272,19 @@ impl Reader<'_> {
             let args = args.into_iter().map(|a| given(a, ty)).collect::<Option<Vec<_>>>()?;
             return node(Kind::Call(name.to_uppercase(), args), ty);
         }
-        let types = args.iter().map(|a| a.ty).collect::<Vec<_>>();
-        let Found::One(chosen) = choose(&name, &types) else { return None };
-        if chosen.result == OPEN || chosen.arguments.contains(&OPEN) {
-            return None;
-        }
-        let args = args.into_iter().zip(&chosen.arguments).map(|(a, ty)| given(a, *ty)).collect::<Option<Vec<_>>>()?;
-        node(Kind::Call(quote_ident(&name).into_owned(), args), chosen.result)
+        called(&name, args)
     }
+}
+
+/// A call of the function that these arguments mean.
+fn called(name: &str, args: Vec<Node>) -> Option<Node> {
+    let types = args.iter().map(|a| a.ty).collect::<Vec<_>>();
+    let Found::One(chosen) = choose(name, &types) else { return None };
+    if chosen.result == OPEN || chosen.arguments.contains(&OPEN) {
+        return None;
+    }
+    let args = args.into_iter().zip(&chosen.arguments).map(|(a, ty)| given(a, *ty)).collect::<Option<Vec<_>>>()?;
+    node(Kind::Call(quote_ident(name).into_owned(), args), chosen.result)
 }
 
 /// A constant: numbers of the smallest type that holds them, strings of none yet.
@@ -289,6 +301,7 @@ fn literal(value: &Literal) -> Option<Node> {
             }
         }
         Literal::SingleQuotedString(text) => node(Kind::Const(text.clone(), false), UNKNOWN),
+        Literal::Null => node(Kind::Null, UNKNOWN),
         Literal::Boolean(yes) => node(Kind::Const(yes.to_string(), true), BOOL),
         _ => None,
     }
@@ -315,6 +328,7 @@ impl Printer {
         let brackets = |text: String| if self.pretty { text } else { format!("({text})") };
         match &node.kind {
             Kind::Plain(text) => text.clone(),
+            Kind::Null => "NULL".to_string(),
             Kind::Const(text, true) => text.clone(),
             Kind::Const(text, false) => format!("'{}'::{}", text.replace('\'', "''"), shown(node.ty)),
             Kind::Call(name, args) => {
@@ -371,7 +385,7 @@ impl Printer {
 /// Whether it can stand there without brackets.
 fn is_simple(node: &Node, around: Around<'_>) -> bool {
     match &node.kind {
-        Kind::Plain(_) | Kind::Const(..) | Kind::Call(..) | Kind::Array(_) | Kind::Case(..) => true,
+        Kind::Plain(_) | Kind::Null | Kind::Const(..) | Kind::Call(..) | Kind::Array(_) | Kind::Case(..) => true,
         // A cast by a function counts as its call, any other as what is cast.
         Kind::Cast(inner, ..) => !relabels(inner.ty, node.ty) || is_simple(inner, Around::Cast),
         Kind::Operator(_, symbol, _) => match around {

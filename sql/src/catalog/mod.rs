@@ -87,6 +87,13 @@ pub(crate) fn relation_shown(ctx: &QueryContext, oid: u32) -> String {
     names::regclass_out(ctx, oid)
 }
 
+/// OID and number of a column of a relation of the system.
+pub(crate) fn column_origin(schema: &str, name: &str, column: &str) -> Option<(u32, i16)> {
+    let relation = relation::find(schema, name)?;
+    let at = relation.columns.iter().position(|c| c.name == column)?;
+    Some((relation.oid, i16::try_from(at + 1).ok()?))
+}
+
 /// Whether this column of a relation of the system is an `int2vector` or `oidvector`.
 pub(crate) fn is_vector(relation: u32, number: i16) -> bool {
     let at = usize::try_from(number).ok().and_then(|n| n.checked_sub(1));

@@ -203,6 +203,7 @@ fn origin(ctx: &QueryContext, column: &Column, tables: &[(TableReference, TableR
             let found = def.column(&column.name)?;
             Some((def.id.0, i16::try_from(found.id.0).ok()?))
         }
-        Relation::View(_) | Relation::Sequence(_) | Relation::System(_, _) => None,
+        Relation::System(schema, name) => crate::catalog::column_origin(schema, &name, &column.name),
+        Relation::View(_) | Relation::Sequence(_) => None,
     }
 }

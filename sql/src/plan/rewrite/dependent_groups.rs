@@ -37,9 +37,9 @@ struct Dependent<'a> {
     meanings: &'a Meanings,
 }
 
-impl Dependent<'_> {
+impl<'a> Dependent<'a> {
     /// Takes what an expression needs.
-    fn gather<'e>(&'e self, expr: &Expr, found: &mut Vec<&'e Expr>) {
+    fn gather(&self, expr: &Expr, found: &mut Vec<&'a Expr>) {
         let _ = ast::visit_expressions(expr, |e| {
             if matches!(e, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) {
                 found.extend(self.meanings.determined.get(&e.span().start).into_iter().flatten());
@@ -57,7 +57,23 @@ impl VisitorMut for Dependent<'_> {
         if let Some(OrderByKind::Expressions(keys)) = query.order_by.as_ref().map(|o| &o.kind) {
             keys.iter().for_each(|key| self.gather(&key.expr, &mut found));
         }
-        let SetExpr::Select(select) = query.body.as_mut() else { return ControlFlow::Continue(()) };
+        self.grouped(query.body.as_mut(), found);
+        ControlFlow::Continue(())
+    }
+}
+
+impl<'a> Dependent<'a> {
+    /// The selects of a query; `found` is what its ORDER BY needs.
+    fn grouped(&self, body: &mut SetExpr, mut found: Vec<&'a Expr>) {
+        let select = match body {
+            SetExpr::Select(select) => select,
+            SetExpr::SetOperation { left, right, .. } => {
+                self.grouped(left, Vec::new());
+                return self.grouped(right, Vec::new());
+            }
+            // One in brackets is visited by itself.
+            _ => return,
+        };
         for item in &select.projection {
             match item {
                 SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => self.gather(expr, &mut found),
@@ -79,6 +95,5 @@ impl VisitorMut for Dependent<'_> {
                 }
             }
         }
-        ControlFlow::Continue(())
     }
 }

@@ -8,7 +8,7 @@ use arrow::ipc::writer::StreamWriter;
 use datafusion::common::DFSchema;
 use datafusion::sql::sqlparser::ast;
 use futures::TryStreamExt;
-use sightline_storage::catalog::{PartitionExpr, TableDef};
+use sightline_storage::catalog::{IndexDef, PartitionExpr, TableDef};
 use sightline_storage::command::Op;
 use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::ids::{ColumnId, TableId};
@@ -96,19 +96,21 @@ pub(in crate::statement) async fn alter(session: &mut Session, alter: &AlterTabl
     if !scans.is_empty() || !asked.unique.is_empty() {
         session.apply(allowed, no_new_rows(&changed, table.id))?;
     }
-    for name in asked.unique {
-        let now = changed.snapshot.catalog.table(table.id);
-        let Some((now, index)) = now.and_then(|t| Some((t, t.index(&name)?))) else { continue };
-        // As it was, if it had the columns: as it will be, the planner may take the answer for granted.
-        let before = index.key_columns().is_some_and(|ids| ids.iter().all(|id| old.column_by_id(*id).is_some()));
-        let (ctx, table) = if before { (&ctx, &*old) } else { (&changed, &**now) };
-        check_unique(ctx, table, index).await?;
+    let now = changed.snapshot.catalog.table(table.id).cloned().unwrap_or_else(|| old.clone());
+    let unique = asked.unique.iter().filter_map(|name| now.index(name)).collect::<Vec<_>>();
+    // As it was, if it had the columns: as it will be, the planner may take the answer for granted.
+    let had = |i: &IndexDef| i.key_columns().is_some_and(|ids| ids.iter().all(|id| old.column_by_id(*id).is_some()));
+    for index in unique.iter().filter(|i| had(i)) {
+        check_unique(&ctx, &old, index).await?;
     }
     for scan in scans {
         let (ctx, table) = if scan.before { (&ctx, &*old) } else { (&changed, &table) };
         if any_row(ctx, table, &scan.condition).await? {
             return Err(scan.error);
         }
+    }
+    for index in unique.iter().filter(|i| !had(i)) {
+        check_unique(&changed, &now, index).await?;
     }
     Ok(done("ALTER TABLE"))
 }
