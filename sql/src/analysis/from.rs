@@ -394,7 +394,7 @@ impl<'a> Analysis<'a> {
             Relation::Table(def) => def.primary_key().and_then(|k| k.key_columns()).and_then(|ids| {
                 ids.iter().map(|id| def.columns.iter().position(|c| c.id == *id)).collect::<Option<Vec<_>>>()
             }),
-            Relation::View(_) | Relation::System(..) => None,
+            Relation::View(_) | Relation::Sequence(_) | Relation::System(..) => None,
         };
         let relation = Some((schema, bare.clone()));
         self.aliased(

@@ -51,7 +51,9 @@ pub fn positioned(e: Error, statement: &Statement) -> Error {
     let without_place = match &statement.body {
         // A schema for something new has a place only in CREATE TABLE.
         Body::CreateView(_) => e.code() == SqlState::INVALID_SCHEMA_NAME,
-        Body::CreateTable(table) => e.code() == SqlState::INVALID_SCHEMA_NAME && table.query.is_some(),
+        Body::CreateTable(table) if table.query.is_some() => e.code() == SqlState::INVALID_SCHEMA_NAME,
+        // Of REFERENCES.
+        Body::CreateTable(_) => e.code() == SqlState::UNDEFINED_TABLE,
         Body::AlterTable(alter) => e.code() != SqlState::UNDEFINED_OBJECT || !alter.adds_column(),
         _ => false,
     };

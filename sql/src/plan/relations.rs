@@ -117,9 +117,7 @@ fn renamed(plan: LogicalPlan, columns: Vec<Column>, alias: &ast::TableAlias) -> 
         .into_iter()
         .enumerate()
         .map(|(n, column)| {
-            // A mark made it unique in its own list, where it was not known what a `*` stands for.
-            let own = || super::columns::unhide(&column.name).to_string();
-            let name = alias.columns.get(n).map_or_else(own, |c| fold(&c.name));
+            let name = alias.columns.get(n).map_or_else(|| column.name.clone(), |c| fold(&c.name));
             let repeats = seen.insert(name.clone(), n).is_some();
             let name = if repeats { super::columns::hide(&name, n) } else { name };
             Expr::Column(column).alias(name)

@@ -74,7 +74,9 @@ pub(in crate::statement) fn drop_broken(
     let own = table.foreign_keys.iter().filter(|f| f.references == now.id && broken(&f.referenced));
     let own = own.map(|f| (f.name.clone(), now.name.clone()));
     let others = ctx.snapshot.catalog.referring(now.id).filter(|(_, f)| broken(&f.referenced));
-    let keys = own.chain(others.map(|(t, f)| (f.name.clone(), t.name.clone()))).collect::<Vec<_>>();
+    let mut others = others.collect::<Vec<_>>();
+    others.sort_by_key(|(t, _)| t.id);
+    let keys = own.chain(others.iter().map(|(t, f)| (f.name.clone(), t.name.clone()))).collect::<Vec<_>>();
     let shown = keys.iter().map(|(key, of)| format!("constraint {key} on table {}", names::quoted(of)));
     let shown = shown.collect::<Vec<_>>();
     if !shown.is_empty() && !cascade {

@@ -201,7 +201,9 @@ fn draft(table: &TableDef, clause: &KeyClause) -> Result<IndexDef> {
         let text = format!("{words} constraints cannot be marked NOT VALID");
         return Err(placed(Error::unsupported(text), clause));
     }
-    let column = |name: &String| key_column(table, name).map_err(|e| placed(e, clause));
+    // PostgreSQL tells the place only where the table is made.
+    let told = |e: Error| if table.id == TableId(0) { placed(e, clause) } else { e };
+    let column = |name: &String| key_column(table, name).map_err(told);
     let mut index = IndexDef {
         unique: true,
         nulls_not_distinct: *nulls_not_distinct,
