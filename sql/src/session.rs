@@ -439,9 +439,7 @@ impl Session {
             };
         }
         if self.transaction.is_some() || self.implicit {
-            let keep = self.keeps_snapshot();
-            let (database, tenant) = (self.database.clone(), self.identity.tenant);
-            self.transaction().settle(&database.engine, tenant, keep).await?;
+            self.settle().await?;
             return self.limited(prepared, parameters).await;
         }
         let notices = self.notices.len();
@@ -465,6 +463,13 @@ impl Session {
             self.notices.truncate(notices);
         }
         Err(serialization_failure())
+    }
+
+    /// Takes what a statement of the running transaction is to see.
+    async fn settle(&mut self) -> Result<()> {
+        let keep = self.keeps_snapshot();
+        let (database, tenant) = (self.database.clone(), self.identity.tenant);
+        self.transaction().settle(&database.engine, tenant, keep).await
     }
 
     /// Waits for the statement's turn to change a table, if it must. What it sees is to be asked for afterwards.
@@ -624,6 +629,7 @@ impl Session {
             memory,
             drawn: self.drawn.clone(),
             long: self.text_bytes > LONG_BYTES,
+            written: None,
         }))
     }
 

@@ -13,7 +13,7 @@ use crate::entry::log_ops;
 use crate::error::{Error, Result, SqlState};
 use crate::ids::{GroupId, Index, SequenceId, TableId, TenantId};
 use crate::parts::Part;
-use crate::rows::Layout;
+use crate::rows::{Layout, to_wire};
 use crate::table::HotRows;
 
 /// All rows of one table as of one index. Immutable; parts and batches are pinned while it lives.
@@ -57,6 +57,30 @@ impl TableSnapshot {
     /// A table of these rows, outside any log: for tests of readers.
     pub fn assemble(def: Arc<TableDef>, parts: Vec<Arc<Part>>, rows: HotRows) -> TableSnapshot {
         TableSnapshot { parts: Arc::new(parts), rows, ..TableSnapshot::new(def, Index(0)) }
+    }
+
+    /// Only the rows that these operations bring to a table, whatever they delete.
+    ///
+    /// # Errors
+    /// Those of converting rows.
+    pub fn of_written(def: Arc<TableDef>, ops: &[Op]) -> Result<TableSnapshot> {
+        let mut table = TableSnapshot::new(def, Index(0));
+        let mut parts = Vec::new();
+        for op in ops {
+            match op {
+                Op::Append { rows, .. } => {
+                    let rows = table.layout.stored_rows(&to_wire(rows)?, table.next_row)?;
+                    table.next_row += rows.num_rows() as u64;
+                    table.rows.append(rows, Index(1));
+                }
+                Op::AddParts { parts: added, .. } => {
+                    parts.extend(added.iter().map(|meta| Arc::new(Part::new(meta.clone()))));
+                }
+                _ => {}
+            }
+        }
+        table.parts = Arc::new(parts);
+        Ok(table)
     }
 
     /// A copy to change.

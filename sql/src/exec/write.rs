@@ -7,6 +7,7 @@
 
 mod generated;
 mod shape;
+pub(crate) mod unique;
 
 use std::sync::Arc;
 
@@ -39,6 +40,7 @@ const BUFFER_MIN: u64 = 2 << 20;
 
 /// Writes the rows of one statement into one table.
 pub struct TableWriter {
+    ctx: Arc<QueryContext>,
     database: Arc<Database>,
     tenant: TenantId,
     table: Arc<TableDef>,
@@ -68,6 +70,7 @@ impl TableWriter {
     pub fn new(ctx: &Arc<QueryContext>, table: &Arc<TableDef>, targets: Vec<usize>) -> Result<TableWriter> {
         let consumer = consumer(table);
         Ok(TableWriter {
+            ctx: ctx.clone(),
             database: ctx.database.clone(),
             tenant: ctx.identity.tenant,
             table: table.clone(),
@@ -174,7 +177,44 @@ impl TableWriter {
     ///
     /// # Errors
     /// 54000 for too many partitions, 58030 or 53100 from the disk; no part is left then.
-    pub async fn finish(mut self) -> Result<Written> {
+    pub async fn finish(self) -> Result<Written> {
+        self.finish_after(Vec::new()).await
+    }
+
+    /// Whether rows are held against unique indexes.
+    pub(crate) fn has_keys(&self) -> bool {
+        self.table.unique_indexes().next().is_some()
+    }
+
+    /// Looks at the rows that are there now, and not at those of the start.
+    ///
+    /// # Errors
+    /// 3D000 if the tenant is gone.
+    pub(crate) fn look_again(&mut self) -> Result<()> {
+        let now = self.database.engine.snapshot(self.tenant)?;
+        self.ctx = Arc::new(self.ctx.looking_at(now, None));
+        Ok(())
+    }
+
+    /// As [`finish`](TableWriter::finish), behind operations that delete rows of the table.
+    ///
+    /// # Errors
+    /// As for [`finish`](TableWriter::finish).
+    pub(crate) async fn finish_after(self, deletes: Vec<Op>) -> Result<Written> {
+        let (ctx, table, engine) = (self.ctx.clone(), self.table.clone(), self.database.engine.clone());
+        let Written { rows, arrived: (new, bytes, reservation) } = self.unchecked().await?;
+        let mut ops = deletes;
+        ops.extend(new.iter().cloned());
+        match unique::guarded(&ctx, &table, ops).await {
+            Ok(ops) => Ok(Written { rows, arrived: (ops, bytes, reservation) }),
+            Err(e) => {
+                crate::session::transaction::discard_parts(&engine, &new).await;
+                Err(e)
+            }
+        }
+    }
+
+    async fn unchecked(mut self) -> Result<Written> {
         let (table, version) = (self.table.id, self.table.version);
         if let Some(bulk) = self.bulk.take() {
             let parts = bulk.finish().await?;

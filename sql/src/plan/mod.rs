@@ -75,6 +75,7 @@ use sightline_storage::catalog::{MetaCatalog, SequenceDef, TableDef, ViewDef};
 use sightline_storage::engine::TenantSnapshot;
 use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::ids::RoleId;
+use sightline_storage::snapshot::TableSnapshot;
 use sightline_storage::types::SqlType;
 
 use crate::analysis::Meanings;
@@ -92,7 +93,7 @@ pub(crate) use columns::column_name;
 pub use columns::type_name;
 pub(crate) use ctes::shared_plans;
 pub(crate) use domains::{DomainChecks, VALUE, column_default};
-pub(crate) use names::{TEMPORARY, target_name};
+pub(crate) use names::{TEMPORARY, target_name, written_name};
 pub use names::{find_index, find_index_by_parts, fold, resolve_creation, resolve_relation, resolve_temporary};
 pub use position::positioned;
 pub(crate) use rewrite::{is_row, needs_type};
@@ -124,6 +125,8 @@ pub struct QueryContext {
     pub(crate) drawn: Arc<Drawn>,
     /// The statement is long, so planning it may take a while.
     pub long: bool,
+    /// Rows that the statement is writing, while they are held against the keys of their table.
+    pub(crate) written: Option<Arc<TableSnapshot>>,
 }
 
 impl QueryContext {
@@ -181,7 +184,30 @@ impl QueryContext {
             memory: self.memory.clone(),
             drawn: self.drawn.clone(),
             long: self.long,
+            written: None,
         })
+    }
+
+    /// The same statement, looking at another state and at rows that it is writing.
+    pub(crate) fn looking_at(
+        &self,
+        snapshot: Arc<TenantSnapshot>,
+        written: Option<Arc<TableSnapshot>>,
+    ) -> QueryContext {
+        QueryContext {
+            database: self.database.clone(),
+            snapshot,
+            meta: self.meta.clone(),
+            identity: self.identity.clone(),
+            settings: self.settings.clone(),
+            pid: self.pid,
+            now_us: self.now_us,
+            limits: self.limits.clone(),
+            memory: self.memory.clone(),
+            long: self.long,
+            drawn: self.drawn.clone(),
+            written,
+        }
     }
 }
 

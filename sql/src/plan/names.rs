@@ -62,9 +62,26 @@ pub(crate) fn target_name(table: TableId) -> String {
     format!("{TARGET}{table}")
 }
 
+/// What the name of a table begins with of which only those rows are to be read that a statement is writing.
+const WRITTEN: &str = "\u{2}written ";
+
+/// The name by which the rows are found that a statement is writing to a table.
+pub(crate) fn written_name(table: TableId) -> String {
+    format!("{WRITTEN}{table}")
+}
+
+/// Whether a relation's name is that of rows being written.
+pub(super) fn is_written(name: &str) -> bool {
+    name.starts_with(WRITTEN)
+}
+
 /// The table that [`target_name`] stands for.
 fn target(ctx: &QueryContext, name: &[String]) -> Option<Relation> {
     let [name] = name else { return None };
+    if let Some(id) = name.strip_prefix(WRITTEN) {
+        let id = TableId(id.parse().ok()?);
+        return Some(Relation::Table(ctx.snapshot.tables.get(&id)?.def.clone()));
+    }
     let id = TableId(name.strip_prefix(TARGET)?.parse().ok()?);
     let mut table = TableDef::clone(&ctx.snapshot.tables.get(&id)?.def);
     let hidden = |name: &str| ColumnDef {

@@ -75,7 +75,8 @@ impl ContextProvider for Provider<'_> {
         }
         match self.relation(&name).map_err(to_df)? {
             Relation::Table(def) => {
-                let Some(snapshot) = self.ctx.snapshot.tables.get(&def.id) else {
+                let written = self.ctx.written.as_ref().filter(|_| names::is_written(name.table()));
+                let Some(snapshot) = written.or_else(|| self.ctx.snapshot.tables.get(&def.id)) else {
                     return plan_err!("table {} has no snapshot", def.name);
                 };
                 let tenant = self.ctx.identity.tenant;

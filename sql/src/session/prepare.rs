@@ -109,6 +109,9 @@ impl Session {
         self.refuse_in_failed_block(&statement.body)?;
         self.collect_arrived().await?;
         let idle = self.transaction.is_none();
+        if !idle {
+            self.settle().await?;
+        }
         let described = self.describe(statement, declared);
         if described.is_err() {
             self.fail_transaction();

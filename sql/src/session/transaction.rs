@@ -150,11 +150,12 @@ impl Transaction {
             return Ok(());
         }
         let fresh = engine.snapshot(tenant)?;
+        self.settled = true;
         if self.base.as_ref().is_some_and(|base| base.index == fresh.index) {
             return Ok(());
         }
         self.find_again(engine, &fresh).await?;
-        (self.base, self.overlay, self.settled) = (Some(fresh), None, true);
+        (self.base, self.overlay) = (Some(fresh), None);
         Ok(())
     }
 
@@ -316,7 +317,8 @@ pub(crate) fn serialization_failure() -> Error {
 }
 
 fn is_definition(op: &Op) -> bool {
-    !matches!(op, Op::Append { .. } | Op::AddParts { .. } | Op::Delete { .. } | Op::Truncate(_))
+    // A guard stands beside rows as well as beside definitions.
+    !matches!(op, Op::NoNewRows { .. } | Op::Append { .. } | Op::AddParts { .. } | Op::Delete { .. } | Op::Truncate(_))
 }
 
 /// Deletes parts that no manifest will ever name. What fails here is left to the sweep at the next start.

@@ -99,7 +99,8 @@ async fn delete(
             returned.push(values(&batch, &new)?)?;
         }
     }
-    Ok((written(target, places, None)?, returned))
+    let (rows, deletes, bytes) = deleted(target, places)?;
+    Ok((Written { rows, arrived: (deletes, bytes, None) }, returned))
 }
 
 async fn update(
@@ -129,8 +130,13 @@ async fn update(
         }
         writer.write_shaped(rows).await?;
     }
-    let new_rows = writer.finish().await?;
-    Ok((written(target, places, Some(new_rows))?, returning.map(Returning::finish)))
+    let (rows, deletes, held) = deleted(target, places)?;
+    let mut written = writer.finish_after(deletes).await?;
+    if written.rows != rows {
+        return Err(Error::internal(format!("{rows} rows were replaced by {}", written.rows)));
+    }
+    written.arrived.1 += held;
+    Ok((written, returning.map(Returning::finish)))
 }
 
 /// RETURNING of an UPDATE: over the new rows, and what the query says of the other relations.
@@ -155,21 +161,10 @@ fn values(batch: &RecordBatch, new: &BooleanArray) -> Result<RecordBatch> {
     if new.true_count() == new.len() { Ok(all) } else { Ok(filter_record_batch(&all, new)?) }
 }
 
-/// The operations: old rows go before new ones come.
-fn written(target: &Target<'_>, places: Places, new_rows: Option<Written>) -> Result<Written> {
-    let deletes = places.finish().map_err(from_datafusion)?;
-    let rows = deletes.rows();
-    let mut ops = Vec::new();
-    let mut bytes = deletes.bytes();
-    if !deletes.is_empty() {
-        ops.push(Op::Delete { table: target.table.id, rows: deletes });
-    }
-    let Some(new_rows) = new_rows else { return Ok(Written { rows, arrived: (ops, bytes, None) }) };
-    if new_rows.rows != rows {
-        return Err(Error::internal(format!("{rows} rows were replaced by {}", new_rows.rows)));
-    }
-    let (new_ops, new_bytes, reservation) = new_rows.arrived;
-    ops.extend(new_ops);
-    bytes += new_bytes;
-    Ok(Written { rows, arrived: (ops, bytes, reservation) })
+/// How many rows are deleted, by which operations, and their bytes.
+fn deleted(target: &Target<'_>, places: Places) -> Result<(u64, Vec<Op>, u64)> {
+    let rows = places.finish().map_err(from_datafusion)?;
+    let (count, bytes) = (rows.rows(), rows.bytes());
+    let delete = Op::Delete { table: target.table.id, rows };
+    Ok((count, if count > 0 { vec![delete] } else { Vec::new() }, bytes))
 }

@@ -18,6 +18,7 @@ use datafusion::sql::sqlparser::ast;
 use sightline_functions::text::quote::quote_ident;
 use sightline_storage::catalog::TableDef;
 use sightline_storage::error::{Error, Result, SqlState};
+use sightline_storage::ids::TableId;
 
 use self::rejects::Rejects;
 use super::{insert, names};
@@ -387,6 +388,15 @@ impl CopyIn {
     /// As [`write`](CopyIn::write), and those of a commit.
     pub async fn finish(mut self) -> Result<Copied> {
         let (end, ctx) = (std::mem::replace(&mut self.end, End::Own), self.ctx.clone());
+        // Data cannot be sent again: so the keys of a COPY by itself are looked at in its turn, and as late as can be.
+        let _turn = match (&end, self.writer.has_keys()) {
+            (End::Own, true) => {
+                let turn = ctx.database.turns.take(ctx.identity.tenant, TableId(self.relid), true).await;
+                self.writer.look_again()?;
+                turn
+            }
+            _ => None,
+        };
         let Outcome { written, rejected, allowed, notice } = Box::pin(self.outcome()).await?;
         let rows = written.rows;
         match end {

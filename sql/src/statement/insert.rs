@@ -15,6 +15,7 @@ use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast;
 use futures::TryStreamExt;
 use sightline_storage::catalog::TableDef;
+use sightline_storage::command::Op;
 use sightline_storage::error::{Error, Result, SqlState};
 use sightline_storage::types::SqlType;
 
@@ -24,7 +25,7 @@ use super::{done, names, query};
 use crate::analysis;
 use crate::answer::{Answer, Column};
 use crate::authorize::{Action, authorize};
-use crate::exec::write::{TableWriter, Written, abandon};
+use crate::exec::write::{TableWriter, Written, abandon, unique};
 use crate::parser;
 use crate::plan::{
     Planned, QueryContext, Relation, cast_to, column_default, fold, is_row, plan_query, resolve_relation,
@@ -39,7 +40,13 @@ pub(super) async fn run(
     parameters: Vec<ScalarValue>,
 ) -> Result<Answer> {
     supported(insert)?;
-    let ctx = if reads(insert) { session.context()? } else { session.write_context()? };
+    let ctx = session.write_context()?;
+    let keyed = resolve_table(&ctx, insert).filter(|t| t.unique_indexes().next().is_some());
+    if let Some(table) = &keyed {
+        session.take_turn(table.id).await;
+    }
+    // Keys are held against all rows, the transaction's own included.
+    let ctx = if keyed.is_some() || reads(insert) { session.context()? } else { session.write_context()? };
     let types = &prepared.parameters;
     // With parameters it has been looked at when it was prepared.
     let plain = is_plain(insert);
@@ -98,9 +105,13 @@ async fn insert_rows(
         Rows::Values(_) | Rows::Query => None,
     };
     let written = match direct {
-        Some(written) => {
+        Some(mut written) => {
             if let Some(returning) = &mut returning {
                 returning.take_appended(&written)?;
+            }
+            // What a writer wrote was held against the keys already.
+            if !matches!(written.arrived.0.first(), Some(Op::NoNewRows { .. })) {
+                written.arrived.0 = unique::guarded(ctx, &table, written.arrived.0).await?;
             }
             written
         }
@@ -252,12 +263,21 @@ fn supported(insert: &ast::Insert) -> Result<()> {
     let refuse = |what: &str| Err(Error::unsupported(format!("{what} is not supported")));
     if insert.on.is_some() {
         return Err(Error::unsupported("INSERT … ON CONFLICT is not supported")
-            .hint("Tables have no unique keys yet, so nothing can conflict."));
+            .hint("Insert what is not there: INSERT … SELECT … WHERE NOT EXISTS (…)."));
     }
     if insert.overwrite || insert.replace_into || insert.partitioned.is_some() {
         return refuse("this form of INSERT");
     }
     Ok(())
+}
+
+/// The table, if it is one.
+fn resolve_table(ctx: &QueryContext, insert: &ast::Insert) -> Option<Arc<TableDef>> {
+    let ast::TableObject::TableName(name) = &insert.table else { return None };
+    match resolve_relation(ctx, name) {
+        Ok(Relation::Table(table)) => Some(table),
+        _ => None,
+    }
 }
 
 fn target(ctx: &QueryContext, insert: &ast::Insert) -> Result<Arc<TableDef>> {

@@ -137,6 +137,7 @@ impl Returning {
         for op in &written.arrived.0 {
             match op {
                 Op::Append { rows, .. } => self.take(rows, &[])?,
+                Op::NoNewRows { .. } => {}
                 _ => return Err(Error::internal("rows to return are not at hand")),
             }
         }

@@ -7,6 +7,7 @@
 mod bad_input;
 mod budget;
 mod ceiling;
+mod changes;
 mod clients;
 mod copy;
 mod crash;
@@ -72,6 +73,7 @@ fn trials() -> Vec<Trial> {
     encodings::trials(&mut trials);
     races::trials(&mut trials);
     sequences::trials(&mut trials);
+    changes::trials(&mut trials);
     tenants::trials(&mut trials);
     copy::trials(&mut trials);
     files::trials(&mut trials);
